@@ -1,0 +1,79 @@
+#pragma once
+
+/// The interface of the three back ends: UringBackend, EpollBackend, SimBackend. One object per shard.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ashlar/base/result.h"
+#include "ashlar/runtime/ops/address.h"
+#include "ashlar/runtime/ops/clock.h"
+#include "ashlar/runtime/ops/operation.h"
+
+namespace ashlar {
+
+struct DirectoryEntry {
+  std::string name;
+  bool directory = false;
+  std::uint64_t bytes = 0;  ///< size of a regular file
+};
+
+struct FileSystemSpace {
+  std::uint64_t free_bytes = 0;   ///< available to this process
+  std::uint64_t total_bytes = 0;
+};
+
+struct ListenOptions {
+  int backlog = 1024;
+  bool reuse_port = false;  ///< one listener per shard on the same port
+};
+
+/// Executes operations for one shard. All calls on the owner shard's thread, except wake(). Lifecycle: created on that
+/// thread; destroyed when no operation is in flight and every ReceiveBuffer was recycled.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual const char* name() const noexcept = 0;
+
+  /// Starts an operation. Never blocks, never completes it before it returns.
+  virtual void submit(Operation& operation) noexcept = 0;
+  /// Asks an operation to end early (accept, receive, connect, send). It still completes, exactly once, with its
+  /// result or ECANCELED. Ignored for file operations, whose buffer the kernel owns until they end.
+  virtual void cancel(Operation& operation) noexcept = 0;
+
+  /// Hands submitted operations to the kernel and completes those that have finished; returns how many. Never blocks.
+  virtual unsigned poll() noexcept = 0;
+  /// Whether poll() has anything to do; a few loads, no system call.
+  virtual bool pending() const noexcept = 0;
+  /// Blocks until something completes, wake() is called or `until` has come; then completes as poll() does.
+  virtual unsigned wait(Instant until) noexcept = 0;
+  /// Ends a wait(), or the next one, from any thread (D19: the caller has published and fenced before).
+  virtual void wake() noexcept = 0;
+
+  /// Returns the buffer of a receive_multishot to the pool.
+  virtual void recycle(ReceiveBuffer& buffer) noexcept = 0;
+
+  virtual Instant now() const noexcept = 0;
+  /// Milliseconds since 1970, as TTLs store it. May step.
+  virtual std::uint64_t wall_ms() const noexcept = 0;
+  /// 64 random bits; from the seed in simulation.
+  virtual std::uint64_t random() noexcept = 0;
+  /// Operations submitted and not completed.
+  virtual unsigned in_flight() const noexcept = 0;
+
+  // Set-up calls: rare, synchronous, may block for a short system call.
+  virtual Result<Handle> listen(const Address& address, const ListenOptions& options) = 0;
+  virtual Result<Handle> socket(const Address& peer) = 0;  ///< unconnected stream socket of the peer's family
+  virtual Result<Address> local_address(Handle socket) = 0;
+  virtual Result<Address> peer_address(Handle socket) = 0;
+  virtual Result<std::vector<DirectoryEntry>> list(const std::string& directory) = 0;  ///< sorted by name, no dots
+  virtual Result<> make_directory(const std::string& path) = 0;  ///< not durable until sync_directory of the parent
+  virtual Result<std::uint64_t> file_bytes(Handle file) = 0;
+  virtual Result<FileSystemSpace> space(const std::string& path) = 0;
+  /// Exclusive advisory lock on a file, created where missing: held until the handle is closed; `busy` if another
+  /// process (or another shard) holds it.
+  virtual Result<Handle> lock(const std::string& path) = 0;
+};
+
+}  // namespace ashlar

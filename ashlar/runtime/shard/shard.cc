@@ -1,0 +1,189 @@
+#include "ashlar/runtime/shard/shard.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "ashlar/runtime/sync/scope.h"
+
+namespace ashlar {
+
+namespace {
+
+constexpr std::array<std::uint64_t, share_count> share_weight = {1000, 200, 100};
+
+// Virtual time does not pass while a simulated task runs; a resumption then counts as this long.
+constexpr std::uint64_t resumption_ns_min = 100;
+
+// The clock is read once per this many resumptions.
+constexpr unsigned clock_interval = 16;
+
+void cpu_relax() noexcept {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+Shard::Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const ShardOptions& options)
+    : id_(id), options_(options), backend_(std::move(backend)), mesh_(mesh, id.value) {
+  turn_time_ = backend_->now();
+  scope_ = std::make_unique<TaskScope>(nullptr);
+  mesh.shard(id.value) = this;
+}
+
+Shard::~Shard() {
+  Shard* previous = enter(this);
+  scope_.reset();
+  backend_.reset();
+  enter(previous == this ? nullptr : previous);
+}
+
+bool Shard::should_yield() const noexcept {
+  if (context_.share != Share::foreground && (backend_->pending() || mesh_.has_inbound())) return true;
+  return backend_->now() >= slice_end_;
+}
+
+bool Shard::poll_once() noexcept {
+  ++stats_.turns;
+  turn_time_ = backend_->now();
+  const std::size_t messages = mesh_.receive() + receive_posts();
+  const unsigned completions = backend_->poll();
+  stats_.messages += messages;
+  stats_.completions += completions;
+  const unsigned expired = timers_.expire(turn_time_);
+  const bool ran = run_slice();
+  const bool sent = mesh_.flush();
+  return ran || sent || messages != 0 || completions != 0 || expired != 0;
+}
+
+// Serves the ready share that has used the least of its due, until its queue is empty, its slice is over or, for any
+// but the foreground, something else has arrived.
+bool Shard::run_slice() noexcept {
+  const unsigned share = pick_share();
+  if (share == share_count) return false;
+  ShareState& state = shares_[share];
+  const Instant start = backend_->now();
+  slice_end_ = start + options_.slice;
+  running_since_.store(start.time_since_epoch().count(), std::memory_order_relaxed);
+
+  std::uint64_t resumed = 0;
+  while (Waiter* waiter = state.ready.pop()) {
+    context_ = waiter->context;
+    waiter->handle.resume();
+    ++resumed;
+    if (resumed % clock_interval == 0) {
+      const Instant now = backend_->now();
+      running_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+      if (now >= slice_end_) break;
+    }
+    if (share != 0 && (!shares_[0].ready.empty() || backend_->pending() || mesh_.has_inbound())) break;
+  }
+  context_ = {};
+  running_since_.store(0, std::memory_order_relaxed);
+
+  const auto elapsed = static_cast<std::uint64_t>((backend_->now() - start).count());
+  const std::uint64_t used = std::max(elapsed, resumed * resumption_ns_min);
+  state.virtual_ns += used * share_weight[0] / share_weight[share];
+  stats_.busy_ns[share] += elapsed;
+  stats_.resumptions += resumed;
+  return true;
+}
+
+unsigned Shard::pick_share() noexcept {
+  unsigned picked = share_count;
+  for (unsigned share = 0; share < share_count; ++share) {
+    ShareState& state = shares_[share];
+    if (state.ready.empty()) {
+      state.was_idle = true;
+      continue;
+    }
+    if (state.was_idle) {
+      // No credit for idleness, else a share that slept for an hour would hold the shard for minutes.
+      state.virtual_ns = std::max(state.virtual_ns, virtual_now_ns_);
+      state.was_idle = false;
+    }
+    if (picked == share_count || state.virtual_ns < shares_[picked].virtual_ns) picked = share;
+  }
+  if (picked != share_count) virtual_now_ns_ = shares_[picked].virtual_ns;
+  return picked;
+}
+
+bool Shard::has_work() const noexcept {
+  for (const ShareState& state : shares_) {
+    if (!state.ready.empty()) return true;
+  }
+  return mesh_.has_inbound() || posts_.load(std::memory_order_acquire) != nullptr || backend_->pending() ||
+         timers_.next() <= backend_->now();
+}
+
+void Shard::run(const std::atomic<bool>& done) noexcept {
+  Instant idle_since = never;
+  while (!done.load(std::memory_order_acquire)) {
+    if (poll_once()) {
+      idle_since = never;
+      continue;
+    }
+    const Instant now = backend_->now();
+    if (idle_since == never) idle_since = now;
+    if (now - idle_since < options_.spin) {
+      cpu_relax();
+      continue;
+    }
+    sleep();
+    idle_since = never;
+  }
+}
+
+// The sender publishes, fences, reads `sleeping_`; we set `sleeping_`, fence, look again. One of the two sees the
+// other. With release and acquire alone both could miss (store then load to different locations).
+void Shard::sleep(Instant until) noexcept {
+  sleeping_.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!has_work()) {
+    ++stats_.sleeps;
+    // A full ring to another shard empties without telling us: look again soon.
+    const Instant limit = mesh_.has_outbound() ? backend_->now() + std::chrono::microseconds(20) : until;
+    stats_.completions += backend_->wait(std::min({limit, until, timers_.next()}));
+  }
+  sleeping_.store(false, std::memory_order_relaxed);
+}
+
+void Shard::wake_if_sleeping() noexcept {
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (sleeping_.load(std::memory_order_relaxed) && sleeping_.exchange(false, std::memory_order_relaxed)) {
+    backend_->wake();
+  }
+}
+
+void Shard::post(Message& message) noexcept {
+  Message* newest = posts_.load(std::memory_order_relaxed);
+  do {
+    message.next = newest;
+  } while (!posts_.compare_exchange_weak(newest, &message, std::memory_order_release, std::memory_order_relaxed));
+  wake_if_sleeping();
+}
+
+std::size_t Shard::receive_posts() noexcept {
+  if (posts_.load(std::memory_order_relaxed) == nullptr) return 0;
+  Message* newest = posts_.exchange(nullptr, std::memory_order_acquire);
+  Message* oldest = nullptr;
+  while (newest != nullptr) {
+    Message* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  std::size_t received = 0;
+  while (oldest != nullptr) {
+    Message* next = oldest->next;
+    oldest->deliver(*oldest);
+    oldest = next;
+    ++received;
+  }
+  return received;
+}
+
+}  // namespace ashlar

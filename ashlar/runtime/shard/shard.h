@@ -1,0 +1,136 @@
+#pragma once
+
+/// A shard: one thread's event loop with its back end, timers, ready tasks and memory (D1). All state of a shard hangs
+/// off one thread_local pointer, so that a simulated world runs many shards in one thread.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+#include "ashlar/runtime/mesh/mesh.h"
+#include "ashlar/runtime/ops/backend.h"
+#include "ashlar/runtime/shard/shard_id.h"
+#include "ashlar/runtime/sync/timer.h"
+#include "ashlar/runtime/task/frame_pool.h"
+#include "ashlar/runtime/task/waiter.h"
+
+namespace ashlar {
+
+class TaskScope;
+
+struct ShardOptions {
+  Duration spin = std::chrono::microseconds(50);    ///< polls this long before it sleeps
+  Duration slice = std::chrono::microseconds(200);  ///< longest run of one share before I/O is looked at
+  Duration stall = std::chrono::milliseconds(50);   ///< a task that holds the shard longer is reported
+};
+
+/// Counters of one shard since it started.
+struct ShardStats {
+  std::uint64_t turns = 0;
+  std::uint64_t resumptions = 0;
+  std::uint64_t completions = 0;
+  std::uint64_t messages = 0;
+  std::uint64_t sleeps = 0;
+  std::array<std::uint64_t, share_count> busy_ns{};
+};
+
+/// Thread safety: everything on the owner's thread, except wake_if_sleeping() and post().
+/// Lifecycle: constructed and destroyed on its thread; destroyed when its root scope is empty.
+class Shard {
+ public:
+  Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const ShardOptions& options);
+  ~Shard();
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  static Shard& current() noexcept { return *current_; }
+  static Shard* current_or_null() noexcept { return current_; }
+  /// Makes a shard current for this thread (simulation and foreign loops switch; a shard's own thread does it once).
+  static Shard* enter(Shard* shard) noexcept {
+    Shard* previous = current_;
+    current_ = shard;
+    return previous;
+  }
+
+  ShardId id() const noexcept { return id_; }
+  Backend& backend() noexcept { return *backend_; }
+  FramePool& frames() noexcept { return frames_; }
+  MeshPort& mesh() noexcept { return mesh_; }
+  TimerHeap& timers() noexcept { return timers_; }
+  const ShardOptions& options() const noexcept { return options_; }
+  const ShardStats& stats() const noexcept { return stats_; }
+  /// Tasks that belong to the shard itself; joined at shutdown.
+  TaskScope& scope() noexcept { return *scope_; }
+
+  /// Time at the start of this loop turn: cheap, and the same for all that happens in one turn.
+  Instant turn_time() const noexcept { return turn_time_; }
+  /// Time now.
+  Instant now() const noexcept { return backend_->now(); }
+  std::uint64_t random() noexcept { return backend_->random(); }
+
+  /// Context of the running task.
+  const TaskContext& context() const noexcept { return context_; }
+  void set_context(const TaskContext& context) noexcept { context_ = context; }
+  void make_ready(Waiter& waiter) noexcept { shares_[static_cast<unsigned>(waiter.context.share)].ready.push(waiter); }
+  /// Whether a long computation ought to let others run now: its slice is over, or it is not in the foreground and
+  /// something else has arrived. `if (shard.should_yield()) co_await yield();`
+  bool should_yield() const noexcept;
+
+  /// One turn: messages, completions, timers, then one slice of ready tasks. Returns whether anything happened.
+  bool poll_once() noexcept;
+  /// Turns until `done` is true; spins, then sleeps, where there is nothing to do.
+  void run(const std::atomic<bool>& done) noexcept;
+  /// Blocks until something may have happened or `until` has come. Only after a turn that did nothing.
+  void sleep(Instant until = never) noexcept;
+  /// Whether a turn would find something to do now.
+  bool has_work() const noexcept;
+
+  /// Called by a sender after it has published to this shard, from any thread (D19).
+  void wake_if_sleeping() noexcept;
+  /// Delivers a message from a thread that is no shard. Lock-free, any thread; FIFO per thread.
+  void post(Message& message) noexcept;
+
+  /// When the running task was resumed, in nanoseconds of the monotonic clock; 0 between tasks. Read by the stall
+  /// detector from its own thread.
+  const std::atomic<std::int64_t>& running_since() const noexcept { return running_since_; }
+
+ private:
+  struct ShareState {
+    WaiterQueue ready;
+    std::uint64_t virtual_ns = 0;  // time used, scaled by weight: the lowest is served next
+    bool was_idle = true;
+  };
+
+  bool run_slice() noexcept;
+  unsigned pick_share() noexcept;
+  std::size_t receive_posts() noexcept;
+
+  static inline constinit thread_local Shard* current_ = nullptr;
+
+  ShardId id_;
+  ShardOptions options_;
+  FramePool frames_;
+  std::unique_ptr<Backend> backend_;
+  MeshPort mesh_;
+  TimerHeap timers_;
+  TaskContext context_;
+  std::array<ShareState, share_count> shares_;
+  std::uint64_t virtual_now_ns_ = 0;
+  Instant turn_time_{};
+  Instant slice_end_{};
+  ShardStats stats_;
+  std::atomic<std::int64_t> running_since_{0};
+  std::unique_ptr<TaskScope> scope_;
+
+  alignas(64) std::atomic<bool> sleeping_{false};
+  alignas(64) std::atomic<Message*> posts_{nullptr};  // newest first
+};
+
+inline void Waiter::arm(std::coroutine_handle<> suspended) noexcept {
+  handle = suspended;
+  context = Shard::current().context();
+}
+inline void Waiter::make_ready() noexcept { Shard::current().make_ready(*this); }
+
+}  // namespace ashlar

@@ -1,0 +1,87 @@
+#include "ashlar/runtime/task/frame_pool.h"
+
+#include <cassert>
+#include <cstdlib>
+#include <new>
+
+#include "ashlar/runtime/shard/shard.h"
+
+#if defined(__has_feature) && __has_feature(address_sanitizer)
+#include <sanitizer/asan_interface.h>
+#define ASHLAR_POISON(address, size) ASAN_POISON_MEMORY_REGION(address, size)
+#define ASHLAR_UNPOISON(address, size) ASAN_UNPOISON_MEMORY_REGION(address, size)
+#else
+#define ASHLAR_POISON(address, size) (void)(address)
+#define ASHLAR_UNPOISON(address, size) (void)(address)
+#endif
+
+namespace ashlar {
+
+FramePool::~FramePool() {
+  assert(frames_live_ == 0 && "a task outlived its shard");
+  while (chunks_ != nullptr) {
+    Chunk* next = chunks_->next;
+    ASHLAR_UNPOISON(chunks_, chunk_bytes);
+    std::free(chunks_);
+    chunks_ = next;
+  }
+}
+
+void* FramePool::allocate(std::size_t bytes) {
+  const std::size_t total = bytes + sizeof(Header);
+  Shard* shard = Shard::current_or_null();
+  if (shard == nullptr || total > frame_bytes_max) {
+    auto* header = static_cast<Header*>(::operator new(total));
+    *header = {nullptr, 0};
+    return header + 1;
+  }
+  FramePool& pool = shard->frames();
+  const std::size_t size_class = (total - 1) / class_bytes;
+  auto* header = static_cast<Header*>(pool.take(size_class));
+  *header = {&pool, size_class};
+  return header + 1;
+}
+
+void FramePool::release(void* frame) noexcept {
+  Header* header = static_cast<Header*>(frame) - 1;
+  if (header->pool == nullptr) {
+    ::operator delete(header);
+  } else {
+    header->pool->give(header, header->size_class);
+  }
+}
+
+inline void* FramePool::take(std::size_t size_class) {
+  if (free_[size_class] == nullptr) [[unlikely]] refill(size_class);
+  Free* block = free_[size_class];
+  ASHLAR_UNPOISON(block, (size_class + 1) * class_bytes);
+  free_[size_class] = block->next;
+  ++frames_live_;
+  return block;
+}
+
+inline void FramePool::give(void* block, std::size_t size_class) noexcept {
+  auto* free = static_cast<Free*>(block);
+  free->next = free_[size_class];
+  free_[size_class] = free;
+  --frames_live_;
+  ASHLAR_POISON(block, (size_class + 1) * class_bytes);
+}
+
+void FramePool::refill(std::size_t size_class) {
+  auto* chunk = static_cast<Chunk*>(std::aligned_alloc(64, chunk_bytes));
+  if (chunk == nullptr) std::abort();
+  chunk->next = chunks_;
+  chunks_ = chunk;
+  bytes_reserved_ += chunk_bytes;
+  const std::size_t block_bytes = (size_class + 1) * class_bytes;
+  auto* base = reinterpret_cast<std::byte*>(chunk);
+  for (std::size_t at = class_bytes; at + block_bytes <= chunk_bytes; at += block_bytes) {
+    auto* free = reinterpret_cast<Free*>(base + at);
+    free->next = free_[size_class];
+    free_[size_class] = free;
+    ASHLAR_POISON(free, block_bytes);
+  }
+}
+
+}  // namespace ashlar
