@@ -8,7 +8,8 @@
 
 namespace ashlar {
 
-/// CRC32C (Castagnoli, RFC 3720 appendix B.4), by the CPU's instruction. crc32c(b, crc32c(a)) == crc32c(a + b).
+/// CRC32C (Castagnoli, RFC 3720 appendix B.4), by the CPU's instruction. crc32c(b, crc32c(a)) == crc32c(a +
+/// b).
 std::uint32_t crc32c(Bytes bytes, std::uint32_t previous = 0) noexcept;
 
 /// XXH3, 64 bits. Stable across versions and machines: stored formats depend on it.

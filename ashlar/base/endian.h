@@ -37,7 +37,8 @@ inline std::byte* store_varint(std::byte* to, std::uint64_t value) noexcept {
 }
 
 /// Reads a varint from [from, end); returns the byte after it, or nullptr where it is cut short or too long.
-inline const std::byte* load_varint(const std::byte* from, const std::byte* end, std::uint64_t& value) noexcept {
+inline const std::byte* load_varint(const std::byte* from, const std::byte* end,
+                                    std::uint64_t& value) noexcept {
   std::uint64_t result = 0;
   for (unsigned shift = 0; shift < 64 && from != end; shift += 7) {
     const auto byte = static_cast<std::uint64_t>(*from++);

@@ -22,5 +22,7 @@ struct Strong {
 
 template <class Tag, class Rep>
 struct std::hash<ashlar::Strong<Tag, Rep>> {
-  std::size_t operator()(ashlar::Strong<Tag, Rep> strong) const noexcept { return std::hash<Rep>{}(strong.value); }
+  std::size_t operator()(ashlar::Strong<Tag, Rep> strong) const noexcept {
+    return std::hash<Rep>{}(strong.value);
+  }
 };
