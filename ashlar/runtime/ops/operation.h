@@ -49,7 +49,7 @@ struct Operation {
   enum class State : std::uint8_t { idle, in_flight };
 
   OpCode code = OpCode::nop;
-  State state = State::idle;
+  State state = State::idle;  ///< kept by the back end: in_flight from submit() until just before the last complete()
   bool durable = false;       ///< write: acknowledged only once it survives power loss (RWF_DSYNC)
   bool receive_all = false;   ///< receive: fill the buffers entirely, fewer only at the end
   bool more = false;          ///< set by the back end on each completion of a multishot that goes on

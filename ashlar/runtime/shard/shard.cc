@@ -72,7 +72,7 @@ bool Shard::run_slice() noexcept {
   std::uint64_t resumed = 0;
   while (Waiter* waiter = state.ready.pop()) {
     context_ = waiter->context;
-    waiter->handle.resume();
+    waiter->coroutine.resume();
     ++resumed;
     if (resumed % clock_interval == 0) {
       const Instant now = backend_->now();

@@ -128,7 +128,7 @@ class Shard {
 };
 
 inline void Waiter::arm(std::coroutine_handle<> suspended) noexcept {
-  handle = suspended;
+  coroutine = suspended;
   context = Shard::current().context();
 }
 inline void Waiter::make_ready() noexcept { Shard::current().make_ready(*this); }

@@ -33,7 +33,7 @@ void TaskScope::spawn(Task<void> task, Share share) {
   ++live_;
   Root root = run(std::move(task), this);
   Waiter& waiter = root.promise.waiter;
-  waiter.handle = std::coroutine_handle<Root::promise_type>::from_promise(root.promise);
+  waiter.coroutine = std::coroutine_handle<Root::promise_type>::from_promise(root.promise);
   waiter.context = {&cancel_, share};
   waiter.make_ready();
 }

@@ -27,7 +27,7 @@ struct TaskContext {
 /// A suspended coroutine, as it stands in a queue. Lives in the awaiter, hence in the coroutine's own frame: queueing
 /// allocates nothing. A waiter is in one queue at a time.
 struct Waiter {
-  std::coroutine_handle<> handle;
+  std::coroutine_handle<> coroutine;
   TaskContext context;
   Waiter* next = nullptr;
 
