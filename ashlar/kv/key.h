@@ -136,6 +136,22 @@ class StoredKey {
   std::byte inline_[128];
 };
 
+/// What a write or an entry does. The values are stored; 3–7 are kept for merge operands and range deletes.
+enum class Kind : std::uint8_t {
+  put = 1,
+  erase = 2,  ///< a tombstone: the key is absent from here on; value and expiry are empty
+  clear = 8,  ///< in logs only, with an empty key: every older entry of the partition is absent from here on
+};
+
+/// Absolute wall clock in milliseconds since 1970 at which an entry expires; no_expiry: it stays.
+constexpr std::uint64_t no_expiry = 0;
+
+/// True where a version is no more than a tombstone to a reader whose clock says `now_ms`: it was erased or
+/// has expired. Either way it hides every older version.
+constexpr bool is_absent(Kind kind, std::uint64_t expiry_ms, std::uint64_t now_ms) noexcept {
+  return kind == Kind::erase || (expiry_ms != no_expiry && expiry_ms <= now_ms);
+}
+
 /// The slot and user key of a stored key that came from a table, memtable or log.
 inline Slot slot_of_stored(Bytes stored) noexcept {
   return Slot{

@@ -9,25 +9,19 @@
 
 namespace ashlar::lsm {
 
+using kv::is_absent;
 using kv::key_hash;
+using kv::Kind;
+using kv::no_expiry;
 using kv::Sequence;
 using kv::sequence_max;
 using kv::Slot;
 using kv::StoredKey;
 
-/// What an entry does. The values are stored; 3–7 are kept for merge operands and range deletes.
-enum class Kind : std::uint8_t {
-  put = 1,
-  erase = 2,  ///< a tombstone: the key is absent from here on; value and expiry are empty
-  clear = 8,  ///< in logs only, with an empty key: every older entry of the partition is absent from here on
-};
-
 /// True for the kinds that a memtable or table may hold.
 constexpr bool is_key_kind(std::uint8_t kind) noexcept {
   return kind == static_cast<std::uint8_t>(Kind::put) || kind == static_cast<std::uint8_t>(Kind::erase);
 }
-
-constexpr std::uint64_t no_expiry = 0;
 
 /// One version of a key, as views of memory that someone else keeps alive.
 struct Entry {
@@ -38,11 +32,6 @@ struct Entry {
   Bytes value;
 };
 
-/// True where `entry` is no more than a tombstone to a reader whose clock says `now_ms`: it was erased or has
-/// expired. Either way it hides every older version.
-constexpr bool is_absent(Kind kind, std::uint64_t expiry_ms, std::uint64_t now_ms) noexcept {
-  return kind == Kind::erase || (expiry_ms != no_expiry && expiry_ms <= now_ms);
-}
 constexpr bool is_absent(const Entry& entry, std::uint64_t now_ms) noexcept {
   return is_absent(entry.kind, entry.expiry_ms, now_ms);
 }

@@ -1,0 +1,44 @@
+#pragma once
+
+/// What all parts of a table share: sizes, handles, options. Format: docs/formats/table.md.
+
+#include <cstddef>
+#include <cstdint>
+
+#include "ashlar/kv/lsm/key.h"
+
+namespace ashlar::lsm {
+
+constexpr std::size_t page_bytes = 4096;
+constexpr std::size_t frame_header_bytes = 16;
+constexpr std::uint32_t block_bytes_min = 4096;
+constexpr std::uint32_t block_bytes_max = 1u << 20;
+constexpr std::uint32_t block_entries_max = 16383;
+
+constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) noexcept {
+  return (bytes + to - 1) & ~(to - 1);
+}
+
+enum class FrameType : std::uint8_t { data = 1, filter = 2, index = 3, properties = 4, footer = 5 };
+
+enum class Compression : std::uint8_t {
+  none = 0,
+  lz4 = 1,  ///< 2 is reserved for zstd
+};
+
+/// Where a frame stands in its table's file, in bytes. Those of data frames are whole pages.
+struct BlockHandle {
+  std::uint64_t offset = 0;
+  std::uint32_t bytes = 0;
+  bool operator==(const BlockHandle&) const = default;
+};
+
+/// How a table is written. Every table records what it was written with; readers need no options.
+struct TableOptions {
+  std::uint32_t block_bytes = 16384;      ///< power of two, block_bytes_min to block_bytes_max
+  Compression compression = Compression::none;
+  std::uint8_t restart_shift = 4;         ///< a restart every 2^n entries, n ≤ 7
+  std::uint8_t filter_bits_per_key = 10;  ///< 0 writes no filter; at most 30
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,78 @@
+#include "ashlar/kv/lsm/table/frame.h"
+
+#include <lz4.h>
+
+#include "ashlar/base/checksum.h"
+#include "ashlar/base/endian.h"
+
+namespace ashlar::lsm {
+namespace {
+
+std::uint32_t checksum(Bytes covered, ErrorPlace place) noexcept {
+  std::byte context[16];
+  store_le(context, place.object);
+  store_le(context + 8, place.offset);
+  return crc32c(covered, crc32c(context));
+}
+
+}  // namespace
+
+void seal_frame(MutableBytes frame, FrameType type, Compression compression, std::uint32_t stored_bytes,
+                std::uint32_t raw_bytes, ErrorPlace place) noexcept {
+  std::byte* header = frame.data();
+  header[4] = static_cast<std::byte>(type);
+  header[5] = static_cast<std::byte>(compression);
+  store_le<std::uint16_t>(header + 6, 0);
+  store_le(header + 8, stored_bytes);
+  store_le(header + 12, raw_bytes);
+  store_le(header, checksum(frame.subspan(4, frame_header_bytes - 4 + stored_bytes), place));
+}
+
+Result<Frame> open_frame(Bytes bytes, FrameType type, ErrorPlace place) noexcept {
+  if (bytes.size() < frame_header_bytes) return fail(Errc::corrupt, "table frame: too short", place);
+  const std::byte* header = bytes.data();
+  const auto stored = load_le<std::uint32_t>(header + 8);
+  if (stored > bytes.size() - frame_header_bytes) return fail(Errc::corrupt, "table frame: size", place);
+  if (load_le<std::uint32_t>(header) != checksum(bytes.subspan(4, frame_header_bytes - 4 + stored), place)) {
+    return fail(Errc::corrupt, "table frame: checksum", place);
+  }
+  const Frame frame{.compression = static_cast<Compression>(header[5]),
+                    .raw_bytes = load_le<std::uint32_t>(header + 12),
+                    .stored = bytes.subspan(frame_header_bytes, stored)};
+  if (static_cast<FrameType>(header[4]) != type || load_le<std::uint16_t>(header + 6) != 0) {
+    return fail(Errc::corrupt, "table frame: type", place);
+  }
+  if (frame.compression > Compression::lz4) return fail(Errc::unsupported, "table frame: compression", place);
+  if (frame.compression == Compression::none && frame.raw_bytes != stored) {
+    return fail(Errc::corrupt, "table frame: size", place);
+  }
+  return frame;
+}
+
+Result<Bytes> open_plain_frame(Bytes bytes, FrameType type, ErrorPlace place) noexcept {
+  const Frame frame = TRY(open_frame(bytes, type, place));
+  if (frame.compression != Compression::none) return fail(Errc::corrupt, "table frame: compressed", place);
+  return frame.stored;
+}
+
+Result<> decompress(const Frame& frame, MutableBytes raw, ErrorPlace place) noexcept {
+  if (raw.size() > LZ4_MAX_INPUT_SIZE || frame.stored.size() > LZ4_MAX_INPUT_SIZE) {
+    return fail(Errc::corrupt, "table frame: size", place);
+  }
+  const int got = LZ4_decompress_safe(reinterpret_cast<const char*>(frame.stored.data()),
+                                      reinterpret_cast<char*>(raw.data()), static_cast<int>(frame.stored.size()),
+                                      static_cast<int>(raw.size()));
+  if (got < 0 || static_cast<std::size_t>(got) != raw.size()) {
+    return fail(Errc::corrupt, "table frame: lz4", place);
+  }
+  return {};
+}
+
+std::size_t compress(Compression compression, Bytes raw, MutableBytes to) noexcept {
+  if (compression != Compression::lz4 || raw.size() > LZ4_MAX_INPUT_SIZE) return 0;
+  const int used = LZ4_compress_default(reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(to.data()),
+                                        static_cast<int>(raw.size()), static_cast<int>(to.size()));
+  return used > 0 ? static_cast<std::size_t>(used) : 0;
+}
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,69 @@
+#pragma once
+
+/// Which data block a key is in: separators, searched as integers first.
+
+#include <vector>
+
+#include "ashlar/base/endian.h"
+#include "ashlar/base/result.h"
+#include "ashlar/kv/lsm/table/format.h"
+
+namespace ashlar::lsm {
+
+/// A short key S with last ≤ S < next, for last < next. Appended to `to`.
+void append_separator(Bytes last, Bytes next, std::vector<std::byte>& to);
+
+/// Collects one separator per data block. Holds all of them until it is written.
+class IndexBuilder {
+ public:
+  /// The next block ends with `last`, and the one after it begins with `next`, which may be the same key.
+  /// `offset`: of the block in the file, whole pages.
+  void add(Bytes last, Bytes next, std::uint64_t offset);
+  /// The last block of the table ends with `last`.
+  void add_last(Bytes last, std::uint64_t offset);
+
+  std::size_t memory_bytes() const noexcept { return heap_.size() + starts_.size() * 8; }
+  std::size_t payload_bytes() const noexcept;
+  /// `meta`: offset of the end of the last block.
+  void finish(std::byte* payload, std::uint64_t meta) const noexcept;
+
+ private:
+  std::size_t common() const noexcept;
+  Bytes separator(std::size_t block) const noexcept;
+
+  std::vector<std::byte> heap_;
+  std::vector<std::uint32_t> starts_;
+  std::vector<std::uint32_t> pages_;
+};
+
+/// A view of an index's payload. Immutable; readable from any thread.
+class Index {
+ public:
+  Index() noexcept = default;
+  /// `meta`: offset where the data blocks must end.
+  static Result<Index> parse(Bytes payload, std::uint64_t meta, ErrorPlace place) noexcept;
+
+  std::uint32_t count() const noexcept { return count_; }
+  /// The block that holds `key` if any does: the first whose separator is not below it, or count().
+  std::uint32_t find(Bytes key) const noexcept;
+  BlockHandle block(std::uint32_t ordinal) const noexcept {
+    const auto from = load_le<std::uint32_t>(pages_ + 4 * std::size_t{ordinal});
+    const auto to = load_le<std::uint32_t>(pages_ + 4 * std::size_t{ordinal} + 4);
+    return {std::uint64_t{from} * page_bytes, static_cast<std::uint32_t>((to - from) * page_bytes)};
+  }
+
+ private:
+  std::uint64_t head(std::uint32_t block) const noexcept { return load_le<std::uint64_t>(heads_ + 8 * std::size_t{block}); }
+  Bytes separator(std::uint32_t block) const noexcept;
+  std::uint32_t find_among_equal(std::uint32_t from, std::uint64_t head, Bytes rest) const noexcept;
+  Result<> validate(std::uint64_t meta, ErrorPlace place) const noexcept;
+
+  const std::byte* heads_ = nullptr;
+  const std::byte* pages_ = nullptr;
+  const std::byte* starts_ = nullptr;
+  Bytes common_;
+  Bytes heap_;
+  std::uint32_t count_ = 0;
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,109 @@
+#include "ashlar/kv/partition.h"
+
+#include <cassert>
+
+namespace ashlar::kv {
+
+Snapshot::Snapshot(Partition& partition) : sequence_(partition.last_sequence()), now_ms_(partition.now_ms()) {
+  partition.snapshots_.push_back(*this);
+}
+Snapshot::~Snapshot() {
+  unlink();
+}
+
+void Ticket::Awaiter::await_suspend(std::coroutine_handle<> suspended) noexcept {
+  waiter_.arm(suspended);
+  Partition& partition = *ticket_.partition_;
+  auto& waiting = partition.waiting_;
+  auto position = waiting.end();
+  while (position != waiting.begin()) {
+    auto before = std::prev(position);
+    if (before->ticket_.sequence_ <= ticket_.sequence_) break;
+    position = before;
+  }
+  if (position == waiting.end()) {
+    waiting.push_back(*this);
+  } else {
+    waiting.insert_before(*position, *this);
+  }
+  if (ticket_.durability_ == Durability::durable) partition.hurry(ticket_.sequence_);
+}
+
+Result<> Ticket::Awaiter::await_resume() const noexcept {
+  const Partition* partition = ticket_.partition_;
+  if (partition == nullptr || ticket_.sequence_ <= partition->durable_sequence()) return {};
+  if (!partition->stop_reason_) return {};
+  const Error& why = *partition->stop_reason_;
+  return std::unexpected(Error{Errc::stopped, why.native, "write", why.object, why.offset});
+}
+
+std::coroutine_handle<> Get::await_suspend(std::coroutine_handle<> suspended) {
+  miss_ = partition_.look_up_on_device(read_);
+  return miss_.operator co_await().await_suspend(suspended);
+}
+
+bool MultiGet::await_ready() noexcept {
+  bool all = true;
+  for (Read& read : reads_) all = partition_.look_up(read) && all;
+  return all;
+}
+
+std::coroutine_handle<> MultiGet::await_suspend(std::coroutine_handle<> suspended) {
+  misses_ = partition_.look_up_on_device(reads_);
+  return misses_.operator co_await().await_suspend(suspended);
+}
+
+Partition::~Partition() {
+  assert(waiting_.empty() && snapshots_.empty() && "closed while in use");
+}
+
+Ticket Partition::sync() noexcept {
+  return Ticket(*this, last_sequence_, Durability::durable, false);
+}
+
+void Partition::appended(Sequence sequence, std::span<const Write> writes) noexcept {
+  assert(sequence > last_sequence_);
+  last_sequence_ = sequence;
+  for (const Write& write : writes) {
+    if (write.kind == Kind::clear) {
+      std::fill_n(last_write_.get(), conflict_slots, sequence);
+      return;
+    }
+    last_write_[write.key->hash() % conflict_slots] = sequence;
+  }
+}
+
+void Partition::restore(Sequence sequence) noexcept {
+  last_sequence_ = sequence;
+  durable_.store(sequence.value, std::memory_order_release);
+}
+
+void Partition::settle(Sequence sequence) noexcept {
+  assert(sequence <= last_sequence_ && sequence >= durable_sequence());
+  durable_.store(sequence.value, std::memory_order_release);
+  wake();
+}
+
+void Partition::stop(const Error& why) noexcept {
+  if (!stop_reason_) stop_reason_ = why;
+  wake();
+}
+
+void Partition::set_stalled(bool stalled) noexcept {
+  if (stalled_ == stalled) return;
+  stalled_ = stalled;
+  if (!stalled) wake();
+}
+
+/// Settles what may settle. Waiters are in order of their sequence, but one that waived durability may be
+/// ready behind one that did not, so all are looked at; there are as many as there are tasks that write.
+void Partition::wake() noexcept {
+  for (auto at = waiting_.begin(); at != waiting_.end();) {
+    Ticket::Awaiter& awaiter = *at++;
+    if (!awaiter.ticket_.settled()) continue;
+    awaiter.unlink();
+    awaiter.waiter_.make_ready();
+  }
+}
+
+}  // namespace ashlar::kv

@@ -1,0 +1,174 @@
+#pragma once
+
+/// A partition: the unit of ordering, atomicity and ownership in a key-value store. One log, one sequence of
+/// writes, one owner shard (D2, D3). The interface that engines implement and servers call.
+///
+///   auto value = CO_TRY(co_await partition.get(key));                  // no suspension where memory has the
+///   answer Ticket ticket = TRY(partition.append({.key = &key, .value = v}));  // ordered and visible to
+///   later writes CO_TRY(co_await ticket);                                           // durable
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+
+#include "ashlar/base/intrusive_list.h"
+#include "ashlar/base/result.h"
+#include "ashlar/kv/key.h"
+#include "ashlar/kv/read.h"
+#include "ashlar/kv/ticket.h"
+#include "ashlar/runtime/task/task.h"
+
+namespace ashlar::kv {
+
+/// One change of one key. Views: they must live until append() returns.
+struct Write {
+  const StoredKey* key = nullptr;  ///< null in a clear only
+  Bytes value;
+  Kind kind = Kind::put;
+  std::uint64_t expiry_ms = no_expiry;
+};
+
+/// Awaiter of one look-up: suspends only where a device must be read or durability waited for.
+class Get {
+ public:
+  Get(Partition& partition, const StoredKey& key, ReadOptions options) noexcept
+      : partition_(partition), read_{.key = &key, .options = options} {}
+  bool await_ready() noexcept;
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> suspended);
+  Result<std::optional<Value>> await_resume() noexcept { return std::move(read_.result); }
+  Sequence seen() const noexcept { return read_.seen; }
+
+ private:
+  Partition& partition_;
+  Read read_;
+  Task<> miss_;
+};
+
+/// Awaiter of several look-ups: what memory has not is read from the device together.
+class MultiGet {
+ public:
+  MultiGet(Partition& partition, std::span<Read> reads) noexcept : partition_(partition), reads_(reads) {}
+  bool await_ready() noexcept;
+  std::coroutine_handle<> await_suspend(std::coroutine_handle<> suspended);
+  void await_resume() const noexcept {}
+
+ private:
+  Partition& partition_;
+  std::span<Read> reads_;
+  Task<> misses_;
+};
+
+/// Figures of a partition. Bytes and counts now, or since it was opened where they grow.
+struct PartitionStats {
+  std::uint64_t memtable_bytes = 0, memtable_entries = 0;
+  std::uint64_t table_count = 0, table_bytes = 0,
+                table_entries = 0;  ///< entries: versions, not distinct keys
+  std::uint64_t log_bytes = 0;
+  std::uint64_t writes = 0, write_bytes = 0, reads = 0, reads_from_device = 0;
+  std::uint64_t flushes = 0, compactions = 0, compaction_bytes = 0;
+  std::uint64_t stalls = 0;
+};
+
+/// Lifecycle: opened by an engine on its owner shard, closed there before the shard ends. Everything here is
+/// owner shard only, except peek(). Invariants: sequences of append() strictly increase; entries become
+/// durable in that order; nothing beyond durable_sequence() is shown to a reader that did not waive
+/// durability.
+class Partition {
+ public:
+  Partition() = default;
+  Partition(const Partition&) = delete;
+  Partition& operator=(const Partition&) = delete;
+  virtual ~Partition();
+
+  /// The newest value of `key` that `options` allow, or nothing. `key` must outlive the await.
+  Get get(const StoredKey& key, ReadOptions options = {}) noexcept { return Get(*this, key, options); }
+  /// Fills in each read's result. The reads need not agree on options.
+  MultiGet multi_get(std::span<Read> reads) noexcept { return MultiGet(*this, reads); }
+  /// Never null. The first next() positions it.
+  virtual std::unique_ptr<Cursor> scan(const ScanOptions& options) = 0;
+
+  /// Orders a batch, all or nothing, after every append before it; later reads that waive durability see it
+  /// at once. `too_large` beyond value_bytes_max in all, `no_space` while the disk is full (an erase may
+  /// still succeed), `stopped` after a failed log write. On an error nothing was done. An empty batch is
+  /// settled at once.
+  virtual Result<Ticket> append(std::span<const Write> writes, Durability durability) = 0;
+  Result<Ticket> append(const Write& write, Durability durability = Durability::durable) {
+    return append({&write, 1}, durability);
+  }
+  /// A ticket that settles when everything appended so far is durable.
+  Ticket sync() noexcept;
+
+  /// Any thread, inside an epoch: true where memory decides, and what it found is shown to every reader;
+  /// false where the owner must be asked. Options with a snapshot are the owner's business.
+  virtual bool peek(const StoredKey& key, Durability durability, Peek& found) const noexcept = 0;
+
+  /// Whether a key with this hash may have been written after `since`. Never false where one was.
+  bool changed_since(std::uint64_t hash, Sequence since) const noexcept {
+    return last_write_[hash % conflict_slots] > since;
+  }
+  /// The newest sequence appended.
+  Sequence last_sequence() const noexcept { return last_sequence_; }
+  /// Everything up to here survives power loss. Any thread.
+  Sequence durable_sequence() const noexcept { return Sequence{durable_.load(std::memory_order_acquire)}; }
+  /// Why writes fail until the partition is reopened; nothing while they work.
+  const std::optional<Error>& stop_reason() const noexcept { return stop_reason_; }
+  virtual std::uint64_t now_ms() const noexcept = 0;
+  virtual PartitionStats stats() const noexcept = 0;
+
+ protected:
+  /// Settles `read` where memory can; false where start() must go on.
+  virtual bool look_up(Read& read) noexcept = 0;
+  virtual Task<> look_up_on_device(Read& read) = 0;
+  virtual Task<> look_up_on_device(std::span<Read> reads) = 0;
+  /// Someone waits for `sequence`, which was written with less than Durability::durable: make it durable
+  /// soon.
+  virtual void hurry(Sequence sequence) noexcept = 0;
+
+  void appended(Sequence sequence, std::span<const Write> writes) noexcept;
+  /// The log has everything up to `sequence`: wakes who waited for it.
+  void settle(Sequence sequence) noexcept;
+  /// The log failed: every ticket beyond durable_sequence() fails.
+  void stop(const Error& why) noexcept;
+  /// While set, tickets do not settle: how writers are slowed down to what flush and compaction can do.
+  void set_stalled(bool stalled) noexcept;
+  bool stalled() const noexcept { return stalled_; }
+  /// The oldest snapshot, or null.
+  const Snapshot* oldest_snapshot() noexcept { return snapshots_.empty() ? nullptr : &snapshots_.front(); }
+  /// What recovery found, before the first append.
+  void restore(Sequence sequence) noexcept;
+
+ private:
+  friend class Get;
+  friend class MultiGet;
+  friend class Snapshot;
+  friend class Ticket;
+  friend class Ticket::Awaiter;
+  static constexpr std::size_t conflict_slots = 4096;
+
+  void wake() noexcept;
+
+  Sequence last_sequence_;
+  bool stalled_ = false;
+  std::optional<Error> stop_reason_;
+  IntrusiveList<Ticket::Awaiter> waiting_;  // ascending by sequence
+  IntrusiveList<Snapshot> snapshots_;
+  std::unique_ptr<Sequence[]> last_write_ = std::make_unique<Sequence[]>(conflict_slots);
+  alignas(64) std::atomic<std::uint64_t> durable_{0};
+};
+
+inline bool Ticket::settled() const noexcept {
+  if (partition_ == nullptr || partition_->stop_reason_) return true;
+  const bool enough = durability_ != Durability::durable || sequence_ <= partition_->durable_sequence();
+  return enough && !(paced_ && partition_->stalled_);
+}
+inline Ticket::Awaiter Ticket::operator co_await() const noexcept {
+  return Awaiter(*this);
+}
+
+inline bool Get::await_ready() noexcept {
+  return partition_.look_up(read_);
+}
+
+}  // namespace ashlar::kv

@@ -1,0 +1,66 @@
+#pragma once
+
+/// Tickets: a write is ordered at once and durable later; the ticket is what one waits on.
+
+#include <coroutine>
+#include <cstdint>
+
+#include "ashlar/base/intrusive_list.h"
+#include "ashlar/base/result.h"
+#include "ashlar/kv/key.h"
+#include "ashlar/runtime/task/waiter.h"
+
+namespace ashlar::kv {
+
+class Partition;
+
+/// When a write is acknowledged, and what a read may see (D12, D14).
+enum class Durability : std::uint8_t {
+  durable,   ///< write: survives power loss once acknowledged. read: waits where it meets what might yet
+             ///< vanish
+  periodic,  ///< acknowledged at once, durable within the engine's sync period. read: sees the newest, waits
+             ///< never
+  none,      ///< acknowledged at once, durable some time later. read: as periodic
+};
+
+/// A write's place in its partition's order. Awaiting it returns when the write is acknowledged at its
+/// durability, and not while the engine asks writers to slow down. Tickets of a partition settle in order:
+/// awaiting the last of a pipeline covers the ones before it, where none of them asked for more. A copyable
+/// value; may be dropped.
+class Ticket {
+ public:
+  Ticket() = default;  ///< settled
+  Ticket(Partition& partition, Sequence sequence, Durability durability, bool paced = true) noexcept
+      : partition_(&partition), sequence_(sequence), durability_(durability), paced_(paced) {}
+
+  Sequence sequence() const noexcept { return sequence_; }
+  Durability durability() const noexcept { return durability_; }
+  bool settled() const noexcept;
+
+  class Awaiter;
+  Awaiter operator co_await() const noexcept;
+
+ private:
+  friend class Partition;
+  Partition* partition_ = nullptr;
+  Sequence sequence_;
+  Durability durability_ = Durability::durable;
+  bool paced_ = true;  ///< also waits while writers are asked to slow down; reads do not
+};
+
+/// Waits for a ticket. Errc::stopped, with the log's error as native code, where the write can no longer
+/// become durable.
+class Ticket::Awaiter : public ListHook<> {
+ public:
+  explicit Awaiter(const Ticket& ticket) noexcept : ticket_(ticket) {}
+  bool await_ready() const noexcept { return ticket_.settled(); }
+  void await_suspend(std::coroutine_handle<> suspended) noexcept;
+  Result<> await_resume() const noexcept;
+
+ private:
+  friend class Partition;
+  Ticket ticket_;
+  Waiter waiter_;
+};
+
+}  // namespace ashlar::kv
