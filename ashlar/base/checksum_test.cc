@@ -29,5 +29,50 @@ TEST(Crc32c, MatchesTheTestVectorsOfRfc3720) {
   EXPECT_EQ(crc32c({}), 0u);
 }
 
+TEST(Crc32c, HardwareAndPortableAgreeForEverySizeAndAlignment) {
+  Random random(1);
+  std::vector<std::byte> bytes(20'000);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
+  const auto check = [&](std::size_t from, std::size_t size) {
+    const Bytes part = Bytes(bytes).subspan(from, size);
+    ASSERT_EQ(crc32c(part), crc32c_portable(part)) << from << " + " << size;
+  };
+  for (std::size_t size = 0; size < 600; ++size) check(size % 8, size);
+  for (std::size_t size = 4'000; size < 4'200; ++size) check(size % 16, size);
+  for (int i = 0; i < 500; ++i) {
+    const std::size_t size = random.below(bytes.size());
+    check(random.below(bytes.size() - size), size);
+  }
+}
+
+TEST(Crc32c, ContinuesFromAnEarlierPart) {
+  Random random(2);
+  std::vector<std::byte> bytes(10'000);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random.next());
+  const std::uint32_t whole = crc32c(bytes);
+  for (int i = 0; i < 100; ++i) {
+    const std::size_t cut = random.below(bytes.size());
+    const Bytes left = Bytes(bytes).first(cut), right = Bytes(bytes).subspan(cut);
+    ASSERT_EQ(crc32c(right, crc32c(left)), whole);
+    ASSERT_EQ(crc32c_portable(right, crc32c_portable(left)), whole);
+  }
+}
+
+TEST(Crc32c, SeesEachFlippedBit) {
+  std::vector<std::byte> bytes(4'096);
+  const std::uint32_t before = crc32c(bytes);
+  for (std::size_t bit = 0; bit < bytes.size() * 8; bit += 61) {
+    bytes[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+    ASSERT_NE(crc32c(bytes), before);
+    bytes[bit / 8] ^= static_cast<std::byte>(1 << bit % 8);
+  }
+}
+
+// From the reference implementation (xxHash 0.8): a change would make stored filters and slots wrong.
+TEST(Xxh3, IsStable) {
+  EXPECT_EQ(xxh3({}), 0x2d06800538d394c2u);
+  EXPECT_NE(xxh3(as_bytes("ashlar")), xxh3(as_bytes("ashlar"), 1));
+}
+
 }  // namespace
 }  // namespace ashlar

@@ -18,14 +18,10 @@ constexpr bool is_duration(Unit unit) {
 
 constexpr std::uint64_t nanoseconds_of(Unit unit) {
   switch (unit) {
-    case Unit::microseconds:
-      return 1'000;
-    case Unit::milliseconds:
-      return 1'000'000;
-    case Unit::seconds:
-      return 1'000'000'000;
-    default:
-      return 1;
+    case Unit::microseconds: return 1'000;
+    case Unit::milliseconds: return 1'000'000;
+    case Unit::seconds: return 1'000'000'000;
+    default: return 1;
   }
 }
 
@@ -76,14 +72,10 @@ std::string Option::environment_variable() const {
 
 std::string Option::form() const {
   switch (kind_) {
-    case Kind::flag:
-      return "true|false";
-    case Kind::choice:
-      return fmt::format("{}", fmt::join(choices_, "|"));
-    case Kind::text:
-      return form_;
-    case Kind::number:
-      break;
+    case Kind::flag: return "true|false";
+    case Kind::choice: return fmt::format("{}", fmt::join(choices_, "|"));
+    case Kind::text: return form_;
+    case Kind::number: break;
   }
   if (unit_ == Unit::bytes) return "SIZE";
   if (unit_ == Unit::percent) return "PERCENT";
