@@ -1,0 +1,50 @@
+#pragma once
+
+/// What the back ends over the operating system have in common: clocks, randomness, wake-up and the set-up
+/// calls.
+
+#include "ashlar/base/random.h"
+#include "ashlar/runtime/ops/backend.h"
+
+namespace ashlar {
+
+/// Base of UringBackend and EpollBackend. A Handle is a file descriptor, opened close-on-exec. Thread safety
+/// and lifecycle as Backend.
+class SystemBackend : public Backend {
+ public:
+  SystemBackend(const SystemBackend&) = delete;
+  SystemBackend& operator=(const SystemBackend&) = delete;
+  ~SystemBackend() override;
+
+  void wake() noexcept final;
+  Instant now() const noexcept final;
+  std::uint64_t wall_ms() const noexcept final;
+  std::uint64_t random() noexcept final { return random_.next(); }
+
+  /// TCP_NODELAY on TCP sockets, inherited by what they accept. A Unix socket left by a dead process is
+  /// replaced.
+  Result<Handle> listen(const Address& address, const ListenOptions& options) final;
+  Result<Handle> socket(const Address& peer) final;
+  Result<Address> local_address(Handle socket) final;
+  Result<Address> peer_address(Handle socket) final;
+  Result<std::vector<DirectoryEntry>> list(const std::string& directory) final;
+  Result<> make_directory(const std::string& path) final;
+  Result<std::uint64_t> file_bytes(Handle file) final;
+  Result<FileSystemSpace> space(const std::string& path) final;
+  Result<Handle> lock(const std::string& path) final;
+
+ protected:
+  /// `socket_flags`: SOCK_NONBLOCK where readiness is polled, 0 where the kernel waits (io_uring).
+  explicit SystemBackend(int socket_flags);
+
+  /// An eventfd, readable after wake(). The back end waits for it, then calls clear_wake().
+  int wake_fd() const noexcept { return wake_fd_; }
+  void clear_wake() noexcept;
+
+ private:
+  int socket_flags_;
+  int wake_fd_;
+  Random random_;
+};
+
+}  // namespace ashlar
