@@ -111,7 +111,8 @@ Result<> Block::validate_entries(ErrorPlace place) const noexcept {
   const std::byte* from = payload_ + block_header_bytes;
   std::uint32_t restart_key_bytes = 0;
   for (std::uint32_t ordinal = 0; ordinal < count_; ++ordinal) {
-    if (offset(ordinal) != static_cast<std::uint64_t>(from - payload_)) return fail(Errc::corrupt, where, place);
+    if (offset(ordinal) != static_cast<std::uint64_t>(from - payload_))
+      return fail(Errc::corrupt, where, place);
     EntryFields fields;
     if (!detail::decode_entry(from, directory_, fields)) return fail(Errc::corrupt, where, place);
     if (!is_key_kind(fields.tag & 0x7f)) return fail(Errc::corrupt, where, place);
@@ -129,7 +130,8 @@ Result<> Block::validate_buckets(ErrorPlace place) const noexcept {
     const auto held = load_le<std::uint16_t>(buckets_ + 2 * bucket);
     some_empty |= held == 0;
     const std::uint32_t ordinal = held & ordinal_mask;
-    if (ordinal > count_ || (held != 0 && ordinal == 0)) return fail(Errc::corrupt, "table block: bucket", place);
+    if (ordinal > count_ || (held != 0 && ordinal == 0))
+      return fail(Errc::corrupt, "table block: bucket", place);
   }
   return some_empty ? Result<>{} : fail(Errc::corrupt, "table block: bucket", place);
 }
@@ -202,7 +204,8 @@ Entry Block::entry(std::uint32_t ordinal, std::vector<std::byte>& key_buffer) co
   if (found.shared != 0) {
     key_buffer.resize(std::size_t{found.shared} + found.suffix_bytes);
     std::memcpy(key_buffer.data(), fields(restart_of(ordinal)).suffix, found.shared);
-    if (found.suffix_bytes != 0) std::memcpy(key_buffer.data() + found.shared, found.suffix, found.suffix_bytes);
+    if (found.suffix_bytes != 0)
+      std::memcpy(key_buffer.data() + found.shared, found.suffix, found.suffix_bytes);
     key = key_buffer;
   }
   return {.key = key,
@@ -218,7 +221,8 @@ Result<> Block::verify(ErrorPlace place) const {
   for (std::uint32_t ordinal = 0; ordinal < count_; ++ordinal) {
     const Entry current = entry(ordinal, buffer);
     const bool first_version = ordinal == 0 || !equal(previous_key, current.key);
-    if (ordinal != 0 && compare_versions(previous_key, previous_sequence, current.key, current.sequence) >= 0) {
+    if (ordinal != 0 &&
+        compare_versions(previous_key, previous_sequence, current.key, current.sequence) >= 0) {
       return fail(Errc::corrupt, "table block: order", place);
     }
     if (first_version) {

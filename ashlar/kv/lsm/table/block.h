@@ -20,7 +20,9 @@ namespace detail {
 
 /// Equality of short strings without a call: overlapping words.
 inline bool equal_short(const std::byte* a, const std::byte* b, std::size_t size) noexcept {
-  const auto words = [=](std::size_t at) { return load_le<std::uint64_t>(a + at) ^ load_le<std::uint64_t>(b + at); };
+  const auto words = [=](std::size_t at) {
+    return load_le<std::uint64_t>(a + at) ^ load_le<std::uint64_t>(b + at);
+  };
   if (size >= 8) {
     std::uint64_t difference = words(size - 8);
     for (std::size_t at = 0; at + 8 < size; at += 8) difference |= words(at);
@@ -59,16 +61,16 @@ bool decode_entry(const std::byte* from, const std::byte* end, EntryFields& fiel
 /// What a point look-up in one block found.
 struct BlockLookup {
   enum class State : std::uint8_t {
-    absent,     ///< no version of the key at or below the snapshot here, and none in later blocks of this table
-    found,      ///< `entry` is the newest such version; its key is the caller's, its value points into the block
+    absent,  ///< no version of the key at or below the snapshot here, and none in later blocks of this table
+    found,   ///< `entry` is the newest such version; its key is the caller's, its value points into the block
     next_block  ///< older versions of the key are in the next block: look there
   };
   State state = State::absent;
   Entry entry;
 };
 
-/// A view of a block's payload; trivially copyable, one cache line. Whoever makes it keeps the payload in place.
-/// Immutable and therefore readable from any thread.
+/// A view of a block's payload; trivially copyable, one cache line. Whoever makes it keeps the payload in
+/// place. Immutable and therefore readable from any thread.
 class alignas(64) Block {
  public:
   Block() noexcept = default;
@@ -101,7 +103,8 @@ class alignas(64) Block {
 
  private:
   std::uint32_t home_bucket(std::uint64_t hash) const noexcept {
-    return static_cast<std::uint32_t>((static_cast<std::uint64_t>(static_cast<std::uint32_t>(hash)) * bucket_count_) >> 32);
+    return static_cast<std::uint32_t>(
+        (static_cast<std::uint64_t>(static_cast<std::uint32_t>(hash)) * bucket_count_) >> 32);
   }
   const std::byte* record(std::uint32_t ordinal) const noexcept { return directory_ + ordinal * stride_; }
   std::uint32_t offset(std::uint32_t ordinal) const noexcept {
@@ -111,7 +114,9 @@ class alignas(64) Block {
   Sequence sequence(std::uint32_t ordinal) const noexcept {
     return Sequence{base_ + (load_le<std::uint64_t>(record(ordinal) + offset_width_) & sequence_mask_)};
   }
-  std::uint32_t restart_of(std::uint32_t ordinal) const noexcept { return ordinal >> restart_shift_ << restart_shift_; }
+  std::uint32_t restart_of(std::uint32_t ordinal) const noexcept {
+    return ordinal >> restart_shift_ << restart_shift_;
+  }
   detail::EntryFields fields(std::uint32_t ordinal) const noexcept;
   bool key_equals(std::uint32_t ordinal, const detail::EntryFields& fields, Bytes key) const noexcept;
   int compare_key(std::uint32_t ordinal, Bytes key) const noexcept;

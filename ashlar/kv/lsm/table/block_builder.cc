@@ -10,11 +10,15 @@
 namespace ashlar::lsm {
 namespace {
 
-std::size_t offset_width(std::size_t directory) noexcept { return directory <= 0xffff ? 2 : 4; }
+std::size_t offset_width(std::size_t directory) noexcept {
+  return directory <= 0xffff ? 2 : 4;
+}
 std::size_t sequence_width(std::uint64_t low, std::uint64_t high) noexcept {
   return (static_cast<std::size_t>(std::bit_width(high - low)) + 7) / 8;
 }
-std::size_t bucket_count(std::size_t keys) noexcept { return std::max<std::size_t>(block_buckets_min, keys + keys / 2 + 1); }
+std::size_t bucket_count(std::size_t keys) noexcept {
+  return std::max<std::size_t>(block_buckets_min, keys + keys / 2 + 1);
+}
 
 /// Tag and four varints at most: what precedes suffix and value.
 struct EntryHead {
@@ -23,7 +27,8 @@ struct EntryHead {
 
   EntryHead(const Entry& entry, std::size_t shared) noexcept {
     const bool expires = entry.expiry_ms != no_expiry;
-    bytes[0] = static_cast<std::byte>(static_cast<unsigned>(entry.kind) | (expires ? detail::tag_expires : 0));
+    bytes[0] =
+        static_cast<std::byte>(static_cast<unsigned>(entry.kind) | (expires ? detail::tag_expires : 0));
     std::byte* end = store_varint(bytes + 1, shared);
     end = store_varint(end, entry.key.size() - shared);
     end = store_varint(end, entry.value.size());
@@ -50,13 +55,15 @@ bool BlockBuilder::add(const Entry& entry, std::uint64_t hash, bool first_versio
   std::size_t shared = 0;
   if (!restart) {
     const Bytes restart_key{entries_.data() + restart_at_, restart_bytes_};
-    shared = static_cast<std::size_t>(std::ranges::mismatch(restart_key, entry.key).in1 - restart_key.begin());
+    shared =
+        static_cast<std::size_t>(std::ranges::mismatch(restart_key, entry.key).in1 - restart_key.begin());
   }
   const EntryHead head(entry, shared);
   const Bytes suffix = entry.key.subspan(shared);
   first_version |= empty();  // the hash index knows the first of each key in the block
 
-  const std::uint64_t low = std::min(low_, entry.sequence.value), high = std::max(high_, entry.sequence.value);
+  const std::uint64_t low = std::min(low_, entry.sequence.value),
+                      high = std::max(high_, entry.sequence.value);
   const std::size_t entry_bytes = entries_.size() + head.size + suffix.size() + entry.value.size();
   if (!empty()) {
     if (records_.size() == block_entries_max) return false;
@@ -66,7 +73,8 @@ bool BlockBuilder::add(const Entry& entry, std::uint64_t hash, bool first_versio
   }
 
   const auto ordinal = static_cast<std::uint32_t>(records_.size());
-  records_.push_back({static_cast<std::uint32_t>(block_header_bytes + entries_.size()), entry.sequence.value});
+  records_.push_back(
+      {static_cast<std::uint32_t>(block_header_bytes + entries_.size()), entry.sequence.value});
   if (first_version) keys_.push_back({hash, ordinal});
   if (restart) {
     restart_at_ = entries_.size() + head.size;

@@ -24,7 +24,9 @@ class FilterBuilder {
   }
   std::size_t memory_bytes() const noexcept { return hashes_.size() * sizeof(std::uint64_t); }
   /// Bytes of payload; 0 where there is nothing to write.
-  std::size_t payload_bytes() const noexcept { return lines() == 0 ? 0 : filter_header_bytes + lines() * filter_line_bytes; }
+  std::size_t payload_bytes() const noexcept {
+    return lines() == 0 ? 0 : filter_header_bytes + lines() * filter_line_bytes;
+  }
   void finish(std::byte* payload) const noexcept;
 
  private:

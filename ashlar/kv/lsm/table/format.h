@@ -35,7 +35,7 @@ struct BlockHandle {
 
 /// How a table is written. Every table records what it was written with; readers need no options.
 struct TableOptions {
-  std::uint32_t block_bytes = 16384;      ///< power of two, block_bytes_min to block_bytes_max
+  std::uint32_t block_bytes = 16384;  ///< power of two, block_bytes_min to block_bytes_max
   Compression compression = Compression::none;
   std::uint8_t restart_shift = 4;         ///< a restart every 2^n entries, n ≤ 7
   std::uint8_t filter_bits_per_key = 10;  ///< 0 writes no filter; at most 30

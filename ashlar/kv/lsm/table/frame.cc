@@ -60,8 +60,8 @@ Result<> decompress(const Frame& frame, MutableBytes raw, ErrorPlace place) noex
     return fail(Errc::corrupt, "table frame: size", place);
   }
   const int got = LZ4_decompress_safe(reinterpret_cast<const char*>(frame.stored.data()),
-                                      reinterpret_cast<char*>(raw.data()), static_cast<int>(frame.stored.size()),
-                                      static_cast<int>(raw.size()));
+                                      reinterpret_cast<char*>(raw.data()),
+                                      static_cast<int>(frame.stored.size()), static_cast<int>(raw.size()));
   if (got < 0 || static_cast<std::size_t>(got) != raw.size()) {
     return fail(Errc::corrupt, "table frame: lz4", place);
   }
@@ -70,8 +70,9 @@ Result<> decompress(const Frame& frame, MutableBytes raw, ErrorPlace place) noex
 
 std::size_t compress(Compression compression, Bytes raw, MutableBytes to) noexcept {
   if (compression != Compression::lz4 || raw.size() > LZ4_MAX_INPUT_SIZE) return 0;
-  const int used = LZ4_compress_default(reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(to.data()),
-                                        static_cast<int>(raw.size()), static_cast<int>(to.size()));
+  const int used =
+      LZ4_compress_default(reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(to.data()),
+                           static_cast<int>(raw.size()), static_cast<int>(to.size()));
   return used > 0 ? static_cast<std::size_t>(used) : 0;
 }
 

@@ -11,7 +11,8 @@ constexpr std::size_t index_entry_bytes = 8 + 4 + 4;
 
 /// The first eight bytes as a number that orders as they do.
 inline std::uint64_t head_of(Bytes rest) noexcept {
-  if (rest.size() >= 8) [[likely]] return std::byteswap(load_le<std::uint64_t>(rest.data()));
+  if (rest.size() >= 8) [[likely]]
+    return std::byteswap(load_le<std::uint64_t>(rest.data()));
   std::uint64_t head = 0;
   if (!rest.empty()) std::memcpy(&head, rest.data(), rest.size());
   return std::byteswap(head);
@@ -92,7 +93,8 @@ Result<Index> Index::parse(Bytes payload, std::uint64_t meta, ErrorPlace place) 
   const std::byte* p = payload.data();
   Index index;
   index.count_ = load_le<std::uint32_t>(p);
-  const std::uint64_t count = index.count_, common = load_le<std::uint32_t>(p + 4), heap = load_le<std::uint32_t>(p + 8);
+  const std::uint64_t count = index.count_, common = load_le<std::uint32_t>(p + 4),
+                      heap = load_le<std::uint32_t>(p + 8);
   if (count == 0 || index_header_bytes + count * index_entry_bytes + 8 + common + heap != payload.size()) {
     return fail(Errc::corrupt, "table index: size", place);
   }
@@ -111,16 +113,19 @@ Result<> Index::validate(std::uint64_t meta, ErrorPlace place) const noexcept {
   for (std::size_t block = 0; block <= count_; ++block) {
     const auto at_page = load_le<std::uint32_t>(pages_ + 4 * block);
     const auto at_start = load_le<std::uint32_t>(starts_ + 4 * block);
-    const bool pages_ok = block == 0 ? at_page == 0 : at_page > page && (at_page - page) * page_bytes <= ~std::uint32_t{0};
+    const bool pages_ok =
+        block == 0 ? at_page == 0 : at_page > page && (at_page - page) * page_bytes <= ~std::uint32_t{0};
     const bool starts_ok = block == 0 ? at_start == 0 : at_start >= start && at_start <= heap_.size();
     if (!pages_ok || !starts_ok) return fail(Errc::corrupt, "table index: entry", place);
     page = at_page;
     start = at_start;
   }
-  if (page * page_bytes != meta || start != heap_.size()) return fail(Errc::corrupt, "table index: end", place);
+  if (page * page_bytes != meta || start != heap_.size())
+    return fail(Errc::corrupt, "table index: end", place);
   for (std::uint32_t block = 0; block < count_; ++block) {
     const bool ordered = block == 0 || compare(separator(block - 1), separator(block)) <= 0;
-    if (!ordered || head(block) != head_of(separator(block))) return fail(Errc::corrupt, "table index: order", place);
+    if (!ordered || head(block) != head_of(separator(block)))
+      return fail(Errc::corrupt, "table index: order", place);
   }
   return {};
 }
@@ -153,7 +158,8 @@ std::uint32_t Index::find(Bytes key) const noexcept {
 
 std::uint32_t Index::find_among_equal(std::uint32_t from, std::uint64_t wanted, Bytes rest) const noexcept {
   std::uint32_t to = from;
-  for (std::uint32_t step = 1; to < count_ && head(to) == wanted; step *= 2) {  // gallop to the end of the run
+  for (std::uint32_t step = 1; to < count_ && head(to) == wanted;
+       step *= 2) {  // gallop to the end of the run
     to += std::min(step, count_ - to);
   }
   while (from < to) {

@@ -53,7 +53,9 @@ class Index {
   }
 
  private:
-  std::uint64_t head(std::uint32_t block) const noexcept { return load_le<std::uint64_t>(heads_ + 8 * std::size_t{block}); }
+  std::uint64_t head(std::uint32_t block) const noexcept {
+    return load_le<std::uint64_t>(heads_ + 8 * std::size_t{block});
+  }
   Bytes separator(std::uint32_t block) const noexcept;
   std::uint32_t find_among_equal(std::uint32_t from, std::uint64_t head, Bytes rest) const noexcept;
   Result<> validate(std::uint64_t meta, ErrorPlace place) const noexcept;

@@ -1,0 +1,74 @@
+#include "ashlar/kv/lsm/table/footer.h"
+
+#include <algorithm>
+#include <bit>
+
+#include "ashlar/base/endian.h"
+#include "ashlar/kv/lsm/table/frame.h"
+
+namespace ashlar::lsm {
+namespace {
+
+constexpr std::uint64_t magic = 0x4c42546c72687361;  // "ashlrTBL"
+constexpr std::uint32_t version = 1;
+constexpr std::size_t handle_bytes = 16;
+constexpr std::size_t footer_payload_bytes = 32 + 3 * handle_bytes;
+static_assert(frame_header_bytes + footer_payload_bytes <= 512,
+              "the footer is within one sector: it never tears");
+
+}  // namespace
+
+void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
+  std::ranges::fill(page, std::byte{0});
+  std::byte* to = page.data() + frame_header_bytes;
+  store_le(to, magic);
+  store_le(to + 8, version);
+  store_le(to + 12, block_bytes);
+  store_le(to + 16, number);
+  store_le(to + 24, meta);
+  to += 32;
+  for (const BlockHandle& handle : {filter, index, properties}) {
+    store_le(to, handle.offset);
+    store_le(to + 8, handle.bytes);
+    to += handle_bytes;
+  }
+  seal_frame(page, FrameType::footer, Compression::none, footer_payload_bytes, footer_payload_bytes,
+             {number, offset});
+}
+
+Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t file_bytes) noexcept {
+  if (page.size() != page_bytes || file_bytes < page_bytes || file_bytes % page_bytes != 0) {
+    return fail(Errc::corrupt, "table footer: size", {number, file_bytes});
+  }
+  const ErrorPlace place{number, file_bytes - page_bytes};
+  const Bytes payload = TRY(open_plain_frame(page, FrameType::footer, place));
+  if (payload.size() != footer_payload_bytes || load_le<std::uint64_t>(payload.data()) != magic) {
+    return fail(Errc::corrupt, "table footer: magic", place);
+  }
+  if (load_le<std::uint32_t>(payload.data() + 8) != version)
+    return fail(Errc::unsupported, "table footer: version", place);
+
+  Footer footer{.number = load_le<std::uint64_t>(payload.data() + 16),
+                .block_bytes = load_le<std::uint32_t>(payload.data() + 12),
+                .meta = load_le<std::uint64_t>(payload.data() + 24),
+                .offset = place.offset,
+                .filter = {},
+                .index = {},
+                .properties = {}};
+  const bool block_ok = std::has_single_bit(footer.block_bytes) && footer.block_bytes >= block_bytes_min &&
+                        footer.block_bytes <= block_bytes_max;
+  if (footer.number != number || !block_ok || footer.meta > footer.offset || footer.meta % page_bytes != 0) {
+    return fail(Errc::corrupt, "table footer", place);
+  }
+  const std::byte* from = payload.data() + 32;
+  for (BlockHandle* handle : {&footer.filter, &footer.index, &footer.properties}) {
+    *handle = {load_le<std::uint64_t>(from), load_le<std::uint32_t>(from + 8)};
+    from += handle_bytes;
+    const bool inside = handle->offset >= footer.meta && handle->offset <= footer.offset &&
+                        handle->bytes <= footer.offset - handle->offset;
+    if (!inside && handle->bytes != 0) return fail(Errc::corrupt, "table footer: handle", place);
+  }
+  return footer;
+}
+
+}  // namespace ashlar::lsm

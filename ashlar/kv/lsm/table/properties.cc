@@ -1,0 +1,102 @@
+#include "ashlar/kv/lsm/table/properties.h"
+
+#include <algorithm>
+
+#include "ashlar/base/endian.h"
+
+namespace ashlar::lsm {
+namespace {
+
+/// Applies `number(tag, field)` and `bytes(tag, field)` to all properties: the one list of tags.
+template <class P, class Number, class Text>
+void for_each_property(P& p, Number number, Text bytes) {
+  number(1, p.entries);
+  number(2, p.keys);
+  number(3, p.tombstones);
+  number(4, p.expiring);
+  number(5, p.sequence_min.value);
+  number(6, p.sequence_max.value);
+  number(7, p.expiry_ms_min);
+  number(8, p.expiry_ms_max);
+  number(9, p.key_bytes);
+  number(10, p.value_bytes);
+  bytes(11, p.smallest);
+  bytes(12, p.largest);
+  number(13, p.data_bytes);
+  number(14, p.data_raw_bytes);
+}
+
+void append_varint(std::vector<std::byte>& to, std::uint64_t value) {
+  std::byte buffer[varint_size_max];
+  to.insert(to.end(), buffer, store_varint(buffer, value));
+}
+
+}  // namespace
+
+void Properties::count(const Entry& entry, bool first_version) {
+  if (entries == 0) {
+    sequence_min = sequence_max = entry.sequence;
+    smallest.assign(entry.key.begin(), entry.key.end());
+  }
+  ++entries;
+  keys += first_version ? 1 : 0;
+  tombstones += entry.kind == Kind::erase ? 1 : 0;
+  sequence_min = std::min(sequence_min, entry.sequence);
+  sequence_max = std::max(sequence_max, entry.sequence);
+  if (entry.expiry_ms != no_expiry) {
+    expiry_ms_min = expiring == 0 ? entry.expiry_ms : std::min(expiry_ms_min, entry.expiry_ms);
+    expiry_ms_max = std::max(expiry_ms_max, entry.expiry_ms);
+    ++expiring;
+  }
+  key_bytes += entry.key.size();
+  value_bytes += entry.value.size();
+}
+
+std::vector<std::byte> Properties::encode() const {
+  std::vector<std::byte> to;
+  for_each_property(
+      *this,
+      [&](std::uint64_t tag, std::uint64_t value) {
+        std::byte buffer[varint_size_max];
+        const auto size = static_cast<std::size_t>(store_varint(buffer, value) - buffer);
+        append_varint(to, tag);
+        append_varint(to, size);
+        to.insert(to.end(), buffer, buffer + size);
+      },
+      [&](std::uint64_t tag, const std::vector<std::byte>& value) {
+        append_varint(to, tag);
+        append_varint(to, value.size());
+        to.insert(to.end(), value.begin(), value.end());
+      });
+  return to;
+}
+
+Result<Properties> Properties::decode(Bytes payload, ErrorPlace place) {
+  Properties properties;
+  const std::byte* at = payload.data();
+  const std::byte* const end = at + payload.size();
+  while (at != end) {
+    std::uint64_t tag = 0, size = 0;
+    if ((at = load_varint(at, end, tag)) == nullptr || (at = load_varint(at, end, size)) == nullptr ||
+        size > static_cast<std::uint64_t>(end - at)) {
+      return fail(Errc::corrupt, "table properties", place);
+    }
+    const Bytes held{at, static_cast<std::size_t>(size)};
+    at += size;
+    bool ok = true;
+    for_each_property(
+        properties,
+        [&](std::uint64_t known, std::uint64_t& value) {
+          if (known == tag)
+            ok = load_varint(held.data(), held.data() + held.size(), value) == held.data() + held.size();
+        },
+        [&](std::uint64_t known, std::vector<std::byte>& value) {
+          if (known == tag) value.assign(held.begin(), held.end());
+          ok &= value.size() <= kv::stored_key_bytes_max;
+        });
+    if (!ok) return fail(Errc::corrupt, "table properties", place);
+  }
+  return properties;
+}
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,34 @@
+#pragma once
+
+/// What a table says about itself: counts, ranges, sizes.
+
+#include <vector>
+
+#include "ashlar/base/result.h"
+#include "ashlar/kv/lsm/table/format.h"
+
+namespace ashlar::lsm {
+
+struct Properties {
+  std::uint64_t entries = 0;
+  std::uint64_t keys = 0;  ///< distinct
+  std::uint64_t tombstones = 0;
+  std::uint64_t expiring = 0;
+  Sequence sequence_min, sequence_max;
+  std::uint64_t expiry_ms_min = 0, expiry_ms_max = 0;  ///< among those that expire
+  std::uint64_t key_bytes = 0, value_bytes = 0;
+  std::uint64_t data_bytes = 0;      ///< data frames in the file
+  std::uint64_t data_raw_bytes = 0;  ///< their payloads, uncompressed
+  std::vector<std::byte> smallest, largest;
+
+  /// Takes an entry into account; `first_version`: the one before has another key. Entries come in order.
+  void count(const Entry& entry, bool first_version);
+
+  std::vector<std::byte> encode() const;
+  /// Fails with `corrupt`. Skips properties it does not know.
+  static Result<Properties> decode(Bytes payload, ErrorPlace place);
+
+  bool operator==(const Properties&) const = default;
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,146 @@
+/// 1. Entries go to the block builder. One that does not fit closes the block: it is framed (compressed where
+/// that
+///    saves a page) into pages from the sink, and the index learns a separator between its last key and the
+///    next.
+/// 2. The filter collects the hash of each distinct key; properties count.
+/// 3. At the end filter, index and properties follow, each a frame at a multiple of 64, then the footer page.
+
+#include "ashlar/kv/lsm/table/table_builder.h"
+
+#include <algorithm>
+
+#include "ashlar/kv/lsm/table/frame.h"
+
+namespace ashlar::lsm {
+namespace {
+
+constexpr std::size_t meta_align = 64;  // filter lines become cache lines
+static_assert(frame_header_bytes + filter_header_bytes == meta_align);
+
+}  // namespace
+
+TableBuilder::TableBuilder(const TableOptions& options, std::uint64_t number, TableSink& sink)
+    : options_(options),
+      number_(number),
+      sink_(sink),
+      block_(options.block_bytes, options.restart_shift),
+      filter_(options.filter_bits_per_key) {}
+
+Result<> TableBuilder::check(const Entry& entry, bool first_version) const {
+  const ErrorPlace place{number_, offset_};
+  if (!is_key_kind(static_cast<std::uint8_t>(entry.kind)))
+    return fail(Errc::invalid, "table add: kind", place);
+  if (entry.key.empty() || entry.key.size() > kv::stored_key_bytes_max ||
+      entry.value.size() > kv::value_bytes_max) {
+    return fail(Errc::invalid, "table add: size", place);
+  }
+  if (properties_.entries == 0) return {};
+  const bool ordered = first_version ? compare(last_key_, entry.key) < 0 : entry.sequence < last_sequence_;
+  return ordered ? Result<>{} : fail(Errc::invalid, "table add: order", place);
+}
+
+Result<> TableBuilder::add(const Entry& entry) {
+  const bool first_version = !equal(last_key_, entry.key);
+  TRY(check(entry, first_version));
+  const std::uint64_t hash = key_hash(entry.key);
+  if (!block_.add(entry, hash, first_version)) {
+    TRY(write_block(&entry));
+    block_.add(entry, hash, first_version);
+  }
+  if (first_version) {
+    filter_.add(hash);
+    last_key_.assign(entry.key.begin(), entry.key.end());
+  }
+  last_sequence_ = entry.sequence;
+  properties_.count(entry, first_version);
+  return {};
+}
+
+Result<MutableBytes> TableBuilder::allocate(std::size_t bytes) {
+  const ErrorPlace place{number_, offset_};
+  if ((offset_ + bytes) / page_bytes > ~std::uint32_t{0}) return fail(Errc::too_large, "table", place);
+  const MutableBytes memory = sink_.allocate(offset_, bytes);
+  if (memory.size() != bytes) return fail(Errc::no_memory, "table sink", place);
+  offset_ += bytes;
+  return memory;
+}
+
+/// Frames the open block. `next`: the entry that follows, nullptr at the end of the table.
+Result<> TableBuilder::write_block(const Entry* next) {
+  const std::uint64_t offset = offset_;
+  const std::size_t raw = block_.payload_bytes();
+  const std::size_t raw_frame = round_up(frame_header_bytes + raw, page_bytes);
+  const bool continues = next != nullptr && equal(last_key_, next->key);
+  std::size_t stored = 0;
+  if (options_.compression != Compression::none && raw_frame > page_bytes) {
+    raw_.resize(raw);
+    compressed_.resize(raw_frame - page_bytes - frame_header_bytes);  // anything longer saves no page
+    block_.finish(raw_.data(), continues);
+    stored = compress(options_.compression, raw_, compressed_);
+  }
+
+  const bool compressed = stored != 0;
+  const MutableBytes frame =
+      TRY(allocate(compressed ? round_up(frame_header_bytes + stored, page_bytes) : raw_frame));
+  std::byte* payload = frame.data() + frame_header_bytes;
+  if (compressed) {
+    std::memcpy(payload, compressed_.data(), stored);
+  } else if (block_.empty()) {
+    std::memcpy(payload, raw_.data(), raw);  // compression did not pay
+  } else {
+    block_.finish(payload, continues);
+  }
+  if (!compressed) stored = raw;
+  std::ranges::fill(frame.subspan(frame_header_bytes + stored), std::byte{0});
+  seal_frame(frame, FrameType::data, compressed ? options_.compression : Compression::none,
+             static_cast<std::uint32_t>(stored), static_cast<std::uint32_t>(raw), {number_, offset});
+
+  properties_.data_bytes += frame.size();
+  properties_.data_raw_bytes += raw;
+  if (next != nullptr) {
+    index_.add(last_key_, next->key, offset);
+  } else {
+    index_.add_last(last_key_, offset);
+  }
+  return {};
+}
+
+Result<> TableBuilder::finish() {
+  if (block_.empty()) return fail(Errc::invalid, "table without entries", {number_, 0});
+  TRY(write_block(nullptr));
+  properties_.largest = last_key_;
+  const std::vector<std::byte> properties = properties_.encode();
+
+  Footer footer;
+  footer.number = number_;
+  footer.block_bytes = options_.block_bytes;
+  footer.meta = offset_;
+  auto place_frame = [end = offset_](std::size_t payload) mutable -> BlockHandle {
+    if (payload == 0) return {};
+    const BlockHandle handle{end, static_cast<std::uint32_t>(frame_header_bytes + payload)};
+    end = round_up(end + handle.bytes, meta_align);
+    return handle;
+  };
+  footer.filter = place_frame(filter_.payload_bytes());
+  footer.index = place_frame(index_.payload_bytes());
+  footer.properties = place_frame(properties.size());
+  footer.offset = round_up(footer.properties.offset + footer.properties.bytes, page_bytes);
+
+  const MutableBytes meta = TRY(allocate(footer.offset + page_bytes - footer.meta));
+  std::ranges::fill(meta, std::byte{0});
+  const auto write = [&](FrameType type, BlockHandle handle, auto write_payload) {
+    if (handle.bytes == 0) return;
+    const MutableBytes frame = meta.subspan(handle.offset - footer.meta, handle.bytes);
+    write_payload(frame.data() + frame_header_bytes);
+    const auto payload = static_cast<std::uint32_t>(handle.bytes - frame_header_bytes);
+    seal_frame(frame, type, Compression::none, payload, payload, {number_, handle.offset});
+  };
+  write(FrameType::filter, footer.filter, [&](std::byte* to) { filter_.finish(to); });
+  write(FrameType::index, footer.index, [&](std::byte* to) { index_.finish(to, footer.meta); });
+  write(FrameType::properties, footer.properties,
+        [&](std::byte* to) { std::memcpy(to, properties.data(), properties.size()); });
+  footer.encode(meta.last<page_bytes>());
+  return {};
+}
+
+}  // namespace ashlar::lsm
