@@ -11,7 +11,7 @@
 namespace ashlar {
 
 /// `co_await sleep_until(t)`: ok at or after `t`; `cancelled` where the scope ends first.
-class [[nodiscard]] SleepAwaiter : private Timer, private Waiter, private Cancellable {
+class [[nodiscard]] SleepAwaiter final : private Timer, private Waiter, private Cancellable {
  public:
   explicit SleepAwaiter(Instant when) noexcept { Timer::when = when; }
   bool await_ready() noexcept {
