@@ -1,0 +1,68 @@
+#pragma once
+
+/// The commands: their names, shapes and keys, and the functions that run them.
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace ashlar::resp {
+
+class KeyCall;
+class SessionCall;
+class ServerCall;
+
+/// What COMMAND INFO calls flags, as bits; flag_names has their names in the same order.
+enum CommandFlag : std::uint32_t {
+  write = 1 << 0,
+  readonly = 1 << 1,
+  denyoom = 1 << 2,
+  admin = 1 << 3,
+  noscript = 1 << 4,
+  loading = 1 << 5,
+  stale = 1 << 6,
+  fast = 1 << 7,
+  no_auth = 1 << 8,
+  allow_busy = 1 << 9,
+  no_multi = 1 << 10,
+  dangerous = 1 << 11,  // a category, not shown as a flag
+};
+
+enum class CommandGroup : std::uint8_t { generic, string, connection, server, transactions };
+
+/// Where a command runs, which is what kind of function runs it.
+enum class Route : std::uint8_t {
+  session,  ///< at once, on the connection: no keys
+  keys,     ///< where its keys are, on values already looked up
+  server,   ///< a task that may visit every shard
+};
+
+/// How the parts of a keys command are put together where its keys are in several partitions.
+enum class Merge : std::uint8_t {
+  never,     ///< one key, or an error across partitions
+  sum,       ///< add the integers
+  ok,        ///< +OK if all are
+  elements,  ///< each key's element at its place
+};
+
+struct CommandSpec {
+  std::string_view name;  // lower-case
+  std::int8_t arity;      // with the name; negative: at least so many
+  std::uint32_t flags;
+  std::int8_t first_key, last_key, key_step;
+  CommandGroup group;
+  std::string_view since, summary, complexity;
+  Route route;
+  union {
+    void (*run_session)(SessionCall&);
+    void (*run_keys)(KeyCall&);
+    void (*run_server)(ServerCall&);
+  };
+};
+
+/// The command of that name in any case, or nullptr. A few nanoseconds, no allocation.
+const CommandSpec* find_command(std::string_view name) noexcept;
+/// All of them, by name.
+std::span<const CommandSpec> all_commands() noexcept;
+
+}  // namespace ashlar::resp
