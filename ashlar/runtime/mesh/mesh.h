@@ -1,7 +1,7 @@
 #pragma once
 
-/// The mesh: a ring between each two shards, in each direction. Senders batch per loop turn; a receiver that sleeps is
-/// woken once per batch (D1, D19).
+/// The mesh: a ring between each two shards, in each direction. Senders batch per loop turn; a receiver that
+/// sleeps is woken once per batch (D1, D19).
 
 #include <memory>
 #include <vector>
@@ -14,7 +14,8 @@ namespace ashlar {
 
 class Shard;
 
-/// Owner: the runtime (or simulated world), which outlives its shards. Shards register before the first message.
+/// Owner: the runtime (or simulated world), which outlives its shards. Shards register before the first
+/// message.
 class Mesh {
  public:
   static constexpr std::size_t ring_capacity = 1024;
@@ -32,15 +33,18 @@ class Mesh {
   std::vector<Shard*> shards_;
 };
 
-/// One shard's side of the mesh. Owner-shard only, except has_inbound() which the owner calls before it sleeps.
+/// One shard's side of the mesh. Owner-shard only, except has_inbound() which the owner calls before it
+/// sleeps.
 ///
-/// Back-pressure: where the ring to a shard is full, messages wait, in order, in an intrusive list here. Senders that
-/// await an answer (invoke) are thereby bounded by their own tasks; others ask congested() and hold back.
+/// Back-pressure: where the ring to a shard is full, messages wait, in order, in an intrusive list here.
+/// Senders that await an answer (invoke) are thereby bounded by their own tasks; others ask congested() and
+/// hold back.
 class MeshPort {
  public:
   MeshPort(Mesh& mesh, unsigned self);
 
-  /// Queues a message for `to` (not this shard). It leaves at the end of the loop turn, or when a batch is full.
+  /// Queues a message for `to` (not this shard). It leaves at the end of the loop turn, or when a batch is
+  /// full.
   void send(ShardId to, Message& message) noexcept;
   bool congested(ShardId to) const noexcept { return outboxes_[to.value].waiting >= Mesh::ring_capacity; }
 

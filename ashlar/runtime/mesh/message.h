@@ -2,8 +2,8 @@
 
 namespace ashlar {
 
-/// Something to run on another shard. Lives in the sender's frame (or is owned by the sender until it comes back): a
-/// message in flight is never copied and never allocated.
+/// Something to run on another shard. Lives in the sender's frame (or is owned by the sender until it comes
+/// back): a message in flight is never copied and never allocated.
 struct Message {
   void (*deliver)(Message&) noexcept = nullptr;  ///< runs on the receiving shard, in its loop; must not block
   Message* next = nullptr;

@@ -1,7 +1,7 @@
 #pragma once
 
-/// Bounded single-producer single-consumer ring of pointers: what shards talk through. Each side caches the other's
-/// index, so that a batch costs one cache-line transfer in each direction.
+/// Bounded single-producer single-consumer ring of pointers: what shards talk through. Each side caches the
+/// other's index, so that a batch costs one cache-line transfer in each direction.
 
 #include <array>
 #include <atomic>

@@ -4,8 +4,8 @@
 
 namespace ashlar {
 
-/// Closes a handle in the background, for owners that are destroyed without awaiting close(). Its result is not seen,
-/// so nothing whose durability matters may depend on it.
+/// Closes a handle in the background, for owners that are destroyed without awaiting close(). Its result is
+/// not seen, so nothing whose durability matters may depend on it.
 void close_detached(Handle handle) noexcept;
 
 }  // namespace ashlar

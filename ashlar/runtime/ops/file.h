@@ -46,7 +46,8 @@ class WriteAwaiter : public OperationAwaiter {
     data = const_cast<std::byte*>(from.data());  // the back end only reads it
     length = from.size();
   }
-  WriteAwaiter(Handle on, std::span<iovec> from, std::uint64_t at, bool through, std::uint64_t object) noexcept
+  WriteAwaiter(Handle on, std::span<iovec> from, std::uint64_t at, bool through,
+               std::uint64_t object) noexcept
       : WriteAwaiter(on, at, through, object) {
     vectors = from.data();
     vector_count = static_cast<std::uint32_t>(from.size());
@@ -77,7 +78,8 @@ class ReadAwaiter : public OperationAwaiter {
     object_ = object;
   }
   Result<std::size_t> await_resume() const noexcept {
-    if (result < 0) [[unlikely]] return std::unexpected(status().error());
+    if (result < 0) [[unlikely]]
+      return std::unexpected(status().error());
     return static_cast<std::size_t>(result);
   }
 };
@@ -115,8 +117,8 @@ class OpenAwaiter : public OperationAwaiter {
   std::string name_;
 };
 
-/// An open file. Owner: the shard that opened it; move-only. Lifecycle: close() reports the result of closing; a file
-/// that is merely destroyed is closed in the background.
+/// An open file. Owner: the shard that opened it; move-only. Lifecycle: close() reports the result of
+/// closing; a file that is merely destroyed is closed in the background.
 class File {
  public:
   File() = default;
@@ -131,8 +133,8 @@ class File {
   }
   ~File();
 
-  /// Opens or creates (flags as open(2); O_CLOEXEC is added). The directory entry of a new file is durable only after
-  /// sync_directory().
+  /// Opens or creates (flags as open(2); O_CLOEXEC is added). The directory entry of a new file is durable
+  /// only after sync_directory().
   static OpenAwaiter open(std::string path, int flags, std::uint32_t mode = 0644, std::uint64_t object = 0) {
     return {std::move(path), flags, mode, object};
   }
@@ -141,8 +143,8 @@ class File {
   Handle handle() const noexcept { return handle_; }
   std::uint64_t object() const noexcept { return object_; }
 
-  /// Reads into.size() bytes at `offset`. With O_DIRECT, memory, offset and size are aligned to the file's block
-  /// (4 KiB is always enough).
+  /// Reads into.size() bytes at `offset`. With O_DIRECT, memory, offset and size are aligned to the file's
+  /// block (4 KiB is always enough).
   ReadAwaiter read(MutableBytes into, std::uint64_t offset) const noexcept {
     return {handle_, into, offset, object_};
   }
@@ -154,8 +156,8 @@ class File {
   WriteAwaiter write(std::span<iovec> vectors, std::uint64_t offset, bool durable = false) const noexcept {
     return {handle_, vectors, offset, durable, object_};
   }
-  /// Everything written before the call, and the file's metadata, survives power loss. A failure is final (D5): what
-  /// was written since the last success is to be treated as lost.
+  /// Everything written before the call, and the file's metadata, survives power loss. A failure is final
+  /// (D5): what was written since the last success is to be treated as lost.
   StatusAwaiter sync() const noexcept { return {OpCode::sync, handle_, "fsync", object_}; }
   StatusAwaiter data_sync() const noexcept { return {OpCode::data_sync, handle_, "fdatasync", object_}; }
   /// Reserves [offset, offset + length) and extends the size; no_space where it does not fit.
@@ -165,7 +167,9 @@ class File {
   StatusAwaiter resize(std::uint64_t bytes) const noexcept {
     return {OpCode::resize, handle_, "ftruncate", object_, 0, bytes};
   }
-  StatusAwaiter close() noexcept { return {OpCode::close, std::exchange(handle_, Handle{}), "close", object_}; }
+  StatusAwaiter close() noexcept {
+    return {OpCode::close, std::exchange(handle_, Handle{}), "close", object_};
+  }
 
   /// Size in bytes; a short system call.
   Result<std::uint64_t> bytes() const { return Shard::current().backend().file_bytes(handle_); }
@@ -176,7 +180,8 @@ class File {
 };
 
 inline Result<File> OpenAwaiter::await_resume() const noexcept {
-  if (result < 0) [[unlikely]] return std::unexpected(status().error());
+  if (result < 0) [[unlikely]]
+    return std::unexpected(status().error());
   return File(Handle{static_cast<std::int32_t>(result)}, object_);
 }
 
@@ -186,7 +191,9 @@ inline PathAwaiter rename_file(std::string from, std::string to) {
 inline PathAwaiter link_file(std::string from, std::string to) {
   return {OpCode::link, "link", std::move(from), std::move(to)};
 }
-inline PathAwaiter unlink_file(std::string path) { return {OpCode::unlink, "unlink", std::move(path)}; }
+inline PathAwaiter unlink_file(std::string path) {
+  return {OpCode::unlink, "unlink", std::move(path)};
+}
 /// Makes the entries of a directory (files created, renamed, unlinked in it) survive power loss.
 inline PathAwaiter sync_directory(std::string path) {
   return {OpCode::sync_directory, "fsync of directory", std::move(path)};

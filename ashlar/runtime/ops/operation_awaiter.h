@@ -1,6 +1,7 @@
 #pragma once
 
-/// The bridge between operations and coroutines: suspends the task, submits, and makes it ready at completion.
+/// The bridge between operations and coroutines: suspends the task, submits, and makes it ready at
+/// completion.
 
 #include <cassert>
 #include <cerrno>
@@ -13,7 +14,8 @@
 
 namespace ashlar {
 
-/// An operation that one task awaits once. Not cancellable: for files, whose buffers the kernel owns until the end.
+/// An operation that one task awaits once. Not cancellable: for files, whose buffers the kernel owns until
+/// the end.
 class [[nodiscard]] OperationAwaiter : protected Operation, private Waiter {
  public:
   OperationAwaiter() = default;
@@ -30,10 +32,11 @@ class [[nodiscard]] OperationAwaiter : protected Operation, private Waiter {
  protected:
   ~OperationAwaiter() { assert(state == State::idle && "destroyed in flight"); }
 
-  const char* where_ = "";        ///< static string for errors
-  std::uint64_t object_ = 0;      ///< for errors: the caller's number of the file
+  const char* where_ = "";    ///< static string for errors
+  std::uint64_t object_ = 0;  ///< for errors: the caller's number of the file
   Result<> status() const noexcept {
-    if (result < 0) [[unlikely]] return fail_errno(static_cast<int>(-result), where_, {object_, offset});
+    if (result < 0) [[unlikely]]
+      return fail_errno(static_cast<int>(-result), where_, {object_, offset});
     return {};
   }
 };
@@ -65,7 +68,8 @@ class [[nodiscard]] CancellableAwaiter : protected Operation, private Waiter, pr
 
   const char* where_ = "";
   Result<> status() const noexcept {
-    if (result < 0) [[unlikely]] return fail_errno(static_cast<int>(-result), where_);
+    if (result < 0) [[unlikely]]
+      return fail_errno(static_cast<int>(-result), where_);
     return {};
   }
 

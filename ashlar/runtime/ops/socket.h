@@ -8,8 +8,8 @@
 ///   }
 ///
 ///   ReceiveStream input(socket);                         // multishot: buffers come from the shard's pool
-///   ReceivedBytes bytes = CO_TRY(co_await input.next()); // empty at the end; goes back to the pool by itself
-///   CO_TRY(co_await input.read_exact(payload));          // or straight into the caller's memory
+///   ReceivedBytes bytes = CO_TRY(co_await input.next()); // empty at the end; goes back to the pool by
+///   itself CO_TRY(co_await input.read_exact(payload));          // or straight into the caller's memory
 ///   CO_TRY(co_await socket.send(reply));
 
 #include <cstdint>
@@ -23,7 +23,7 @@
 namespace ashlar {
 
 /// Result<>: all bytes sent, or an error (`closed` where the peer is gone).
-class SendAwaiter : public CancellableAwaiter {
+class SendAwaiter final : public CancellableAwaiter {
  public:
   SendAwaiter(Handle on, Bytes from) noexcept : SendAwaiter(on) {
     data = const_cast<std::byte*>(from.data());  // the back end only reads it
@@ -44,7 +44,7 @@ class SendAwaiter : public CancellableAwaiter {
 };
 
 /// Result<std::size_t>: bytes received; 0 at the end of the stream.
-class ReceiveAwaiter : public CancellableAwaiter {
+class ReceiveAwaiter final : public CancellableAwaiter {
  public:
   ReceiveAwaiter(Handle on, MutableBytes into, bool all) noexcept {
     code = OpCode::receive;
@@ -55,12 +55,13 @@ class ReceiveAwaiter : public CancellableAwaiter {
     where_ = "receive";
   }
   Result<std::size_t> await_resume() const noexcept {
-    if (result < 0) [[unlikely]] return std::unexpected(status().error());
+    if (result < 0) [[unlikely]]
+      return std::unexpected(status().error());
     return static_cast<std::size_t>(result);
   }
 };
 
-class ConnectAwaiter : public CancellableAwaiter {
+class ConnectAwaiter final : public CancellableAwaiter {
  public:
   ConnectAwaiter(Handle on, const Address& to) noexcept : to_(to) {
     code = OpCode::connect;
@@ -75,8 +76,8 @@ class ConnectAwaiter : public CancellableAwaiter {
   Address to_;
 };
 
-/// A connected (or connecting) stream socket. Owner: one shard; move-only; closed in the background when destroyed.
-/// Small replies leave at once (TCP_NODELAY).
+/// A connected (or connecting) stream socket. Owner: one shard; move-only; closed in the background when
+/// destroyed. Small replies leave at once (TCP_NODELAY).
 class Socket {
  public:
   Socket() = default;

@@ -59,8 +59,8 @@ bool Shard::poll_once() noexcept {
   return ran || sent || messages != 0 || completions != 0 || expired != 0;
 }
 
-// Serves the ready share that has used the least of its due, until its queue is empty, its slice is over or, for any
-// but the foreground, something else has arrived.
+// Serves the ready share that has used the least of its due, until its queue is empty, its slice is over or,
+// for any but the foreground, something else has arrived.
 bool Shard::run_slice() noexcept {
   const unsigned share = pick_share();
   if (share == share_count) return false;
@@ -137,8 +137,8 @@ void Shard::run(const std::atomic<bool>& done) noexcept {
   }
 }
 
-// The sender publishes, fences, reads `sleeping_`; we set `sleeping_`, fence, look again. One of the two sees the
-// other. With release and acquire alone both could miss (store then load to different locations).
+// The sender publishes, fences, reads `sleeping_`; we set `sleeping_`, fence, look again. One of the two sees
+// the other. With release and acquire alone both could miss (store then load to different locations).
 void Shard::sleep(Instant until) noexcept {
   sleeping_.store(true, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
@@ -162,7 +162,8 @@ void Shard::post(Message& message) noexcept {
   Message* newest = posts_.load(std::memory_order_relaxed);
   do {
     message.next = newest;
-  } while (!posts_.compare_exchange_weak(newest, &message, std::memory_order_release, std::memory_order_relaxed));
+  } while (
+      !posts_.compare_exchange_weak(newest, &message, std::memory_order_release, std::memory_order_relaxed));
   wake_if_sleeping();
 }
 

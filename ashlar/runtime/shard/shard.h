@@ -1,7 +1,7 @@
 #pragma once
 
-/// A shard: one thread's event loop with its back end, timers, ready tasks and memory (D1). All state of a shard hangs
-/// off one thread_local pointer, so that a simulated world runs many shards in one thread.
+/// A shard: one thread's event loop with its back end, timers, ready tasks and memory (D1). All state of a
+/// shard hangs off one thread_local pointer, so that a simulated world runs many shards in one thread.
 
 #include <array>
 #include <atomic>
@@ -46,7 +46,8 @@ class Shard {
 
   static Shard& current() noexcept { return *current_; }
   static Shard* current_or_null() noexcept { return current_; }
-  /// Makes a shard current for this thread (simulation and foreign loops switch; a shard's own thread does it once).
+  /// Makes a shard current for this thread (simulation and foreign loops switch; a shard's own thread does it
+  /// once).
   static Shard* enter(Shard* shard) noexcept {
     Shard* previous = current_;
     current_ = shard;
@@ -72,12 +73,15 @@ class Shard {
   /// Context of the running task.
   const TaskContext& context() const noexcept { return context_; }
   void set_context(const TaskContext& context) noexcept { context_ = context; }
-  void make_ready(Waiter& waiter) noexcept { shares_[static_cast<unsigned>(waiter.context.share)].ready.push(waiter); }
-  /// Whether a long computation ought to let others run now: its slice is over, or it is not in the foreground and
-  /// something else has arrived. `if (shard.should_yield()) co_await yield();`
+  void make_ready(Waiter& waiter) noexcept {
+    shares_[static_cast<unsigned>(waiter.context.share)].ready.push(waiter);
+  }
+  /// Whether a long computation ought to let others run now: its slice is over, or it is not in the
+  /// foreground and something else has arrived. `if (shard.should_yield()) co_await yield();`
   bool should_yield() const noexcept;
 
-  /// One turn: messages, completions, timers, then one slice of ready tasks. Returns whether anything happened.
+  /// One turn: messages, completions, timers, then one slice of ready tasks. Returns whether anything
+  /// happened.
   bool poll_once() noexcept;
   /// Turns until `done` is true; spins, then sleeps, where there is nothing to do.
   void run(const std::atomic<bool>& done) noexcept;
@@ -91,8 +95,8 @@ class Shard {
   /// Delivers a message from a thread that is no shard. Lock-free, any thread; FIFO per thread.
   void post(Message& message) noexcept;
 
-  /// When the running task was resumed, in nanoseconds of the monotonic clock; 0 between tasks. Read by the stall
-  /// detector from its own thread.
+  /// When the running task was resumed, in nanoseconds of the monotonic clock; 0 between tasks. Read by the
+  /// stall detector from its own thread.
   const std::atomic<std::int64_t>& running_since() const noexcept { return running_since_; }
 
  private:
@@ -131,6 +135,8 @@ inline void Waiter::arm(std::coroutine_handle<> suspended) noexcept {
   coroutine = suspended;
   context = Shard::current().context();
 }
-inline void Waiter::make_ready() noexcept { Shard::current().make_ready(*this); }
+inline void Waiter::make_ready() noexcept {
+  Shard::current().make_ready(*this);
+}
 
 }  // namespace ashlar

@@ -45,8 +45,12 @@ class [[nodiscard]] SleepAwaiter final : private Timer, private Waiter, private 
   bool cancelled_ = false;
 };
 
-inline SleepAwaiter sleep_until(Instant when) noexcept { return SleepAwaiter(when); }
-inline SleepAwaiter sleep_for(Duration duration) noexcept { return SleepAwaiter(Shard::current().now() + duration); }
+inline SleepAwaiter sleep_until(Instant when) noexcept {
+  return SleepAwaiter(when);
+}
+inline SleepAwaiter sleep_for(Duration duration) noexcept {
+  return SleepAwaiter(Shard::current().now() + duration);
+}
 
 /// `co_await yield()`: goes behind the ready tasks of its share.
 class [[nodiscard]] YieldAwaiter : private Waiter {
@@ -58,6 +62,8 @@ class [[nodiscard]] YieldAwaiter : private Waiter {
   }
   void await_resume() const noexcept {}
 };
-inline YieldAwaiter yield() noexcept { return {}; }
+inline YieldAwaiter yield() noexcept {
+  return {};
+}
 
 }  // namespace ashlar

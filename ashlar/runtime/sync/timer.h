@@ -1,6 +1,7 @@
 #pragma once
 
-/// Timers: a pairing heap of nodes that live in their owners' frames. Insert O(1), remove O(log n) amortised, exact.
+/// Timers: a pairing heap of nodes that live in their owners' frames. Insert O(1), remove O(log n) amortised,
+/// exact.
 
 #include <cstdint>
 
@@ -11,7 +12,7 @@ namespace ashlar {
 /// One timer. Owner: one shard; linked while armed; must be disarmed before it is destroyed.
 struct Timer {
   Instant when{};
-  std::uint64_t order = 0;   ///< ties fire in the order of arming
+  std::uint64_t order = 0;                  ///< ties fire in the order of arming
   void (*fire)(Timer&) noexcept = nullptr;  ///< called once on the owner shard; may arm timers again
 
   bool armed = false;

@@ -1,8 +1,8 @@
 #pragma once
 
-/// Cooperative cancellation. A scope that is cancelled wakes every cancellable wait under it, which then returns
-/// Errc::cancelled. Disk operations are not cancellable (the kernel owns their buffer); sockets, timers, semaphores,
-/// conditions and channels are.
+/// Cooperative cancellation. A scope that is cancelled wakes every cancellable wait under it, which then
+/// returns Errc::cancelled. Disk operations are not cancellable (the kernel owns their buffer); sockets,
+/// timers, semaphores, conditions and channels are.
 
 #include <cassert>
 
@@ -28,8 +28,8 @@ class Cancellable {
   Cancellable* next_ = nullptr;
 };
 
-/// The set of waits that end together. Owner: one shard. Scopes nest: cancelling one cancels those under it. Must
-/// outlive every wait registered with it.
+/// The set of waits that end together. Owner: one shard. Scopes nest: cancelling one cancels those under it.
+/// Must outlive every wait registered with it.
 class CancelScope final : private Cancellable {
  public:
   /// A child of `parent`, which may be null.

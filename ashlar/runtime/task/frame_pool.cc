@@ -52,7 +52,8 @@ void FramePool::release(void* frame) noexcept {
 }
 
 inline void* FramePool::take(std::size_t size_class) {
-  if (free_[size_class] == nullptr) [[unlikely]] refill(size_class);
+  if (free_[size_class] == nullptr) [[unlikely]]
+    refill(size_class);
   Free* block = free_[size_class];
   ASHLAR_UNPOISON(block, (size_class + 1) * class_bytes);
   free_[size_class] = block->next;

@@ -1,6 +1,7 @@
 #pragma once
 
-/// Memory for coroutine frames: free lists by size class, one pool per shard, no lock, no system call once warm.
+/// Memory for coroutine frames: free lists by size class, one pool per shard, no lock, no system call once
+/// warm.
 
 #include <array>
 #include <cstddef>
@@ -8,9 +9,10 @@
 
 namespace ashlar {
 
-/// Purpose: O(1) frames. Owner: one shard (or one thread that runs no shard); not thread-safe. A frame returns to the
-/// pool it came from, and pools outlive their frames. Frames above frame_bytes_max come from the heap. Under ASan a
-/// free frame is poisoned, so that use of a finished coroutine is reported where it happens.
+/// Purpose: O(1) frames. Owner: one shard (or one thread that runs no shard); not thread-safe. A frame
+/// returns to the pool it came from, and pools outlive their frames. Frames above frame_bytes_max come from
+/// the heap. Under ASan a free frame is poisoned, so that use of a finished coroutine is reported where it
+/// happens.
 class FramePool {
  public:
   static constexpr std::size_t frame_bytes_max = 4096;
@@ -20,7 +22,8 @@ class FramePool {
   FramePool& operator=(const FramePool&) = delete;
   ~FramePool();
 
-  /// Frame memory aligned to 16 bytes, from the pool of the current shard. Never null: out of memory terminates.
+  /// Frame memory aligned to 16 bytes, from the pool of the current shard. Never null: out of memory
+  /// terminates.
   static void* allocate(std::size_t bytes);
   static void release(void* frame) noexcept;
 
@@ -34,7 +37,7 @@ class FramePool {
   static constexpr std::size_t chunk_bytes = 64 * 1024;
 
   struct Header {
-    FramePool* pool;        // null: from the heap
+    FramePool* pool;  // null: from the heap
     std::size_t size_class;
   };
   struct Free {

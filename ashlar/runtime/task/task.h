@@ -1,15 +1,16 @@
 #pragma once
 
-/// Task<T>: a lazy coroutine. It starts when awaited, resumes its awaiter by symmetric transfer, and takes its frame
-/// from the shard's pool.
+/// Task<T>: a lazy coroutine. It starts when awaited, resumes its awaiter by symmetric transfer, and takes
+/// its frame from the shard's pool.
 ///
 ///   Task<Result<Bytes>> load(File& file) {
 ///     auto size = CO_TRY(co_await file.read(buffer, 0));
 ///     co_return …;
 ///   }
 ///
-/// Pitfalls: a coroutine's reference parameters must outlive it (never bind a temporary); a lambda coroutine must have
-/// no captures, or outlive its coroutine. Errors are values: an exception that leaves a task ends the process.
+/// Pitfalls: a coroutine's reference parameters must outlive it (never bind a temporary); a lambda coroutine
+/// must have no captures, or outlive its coroutine. Errors are values: an exception that leaves a task ends
+/// the process.
 
 #include <cassert>
 #include <coroutine>
@@ -67,8 +68,9 @@ struct TaskPromise<void> : TaskPromiseBase {
 
 }  // namespace detail
 
-/// Owns its coroutine; move-only. Awaited at most once. Destroying a task that never started is free of effects;
-/// destroying one that is suspended half-way is a bug of the owner (scopes and combinators never do).
+/// Owns its coroutine; move-only. Awaited at most once. Destroying a task that never started is free of
+/// effects; destroying one that is suspended half-way is a bug of the owner (scopes and combinators never
+/// do).
 template <class T>
 class [[nodiscard("a task does nothing until it is awaited or spawned")]] Task {
  public:

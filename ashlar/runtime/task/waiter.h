@@ -9,8 +9,8 @@ namespace ashlar {
 
 class CancelScope;
 
-/// Whose time a task uses. Each share has a weight; a shard gives its time to ready shares in proportion, and a share
-/// that was idle is served first, so that a compaction's slice does not add to a request's latency.
+/// Whose time a task uses. Each share has a weight; a shard gives its time to ready shares in proportion, and
+/// a share that was idle is served first, so that a compaction's slice does not add to a request's latency.
 enum class Share : std::uint8_t {
   foreground,  ///< requests: weight 1000
   flush,       ///< memtable flushes, log housekeeping: weight 200
@@ -24,8 +24,8 @@ struct TaskContext {
   Share share = Share::foreground;
 };
 
-/// A suspended coroutine, as it stands in a queue. Lives in the awaiter, hence in the coroutine's own frame: queueing
-/// allocates nothing. A waiter is in one queue at a time.
+/// A suspended coroutine, as it stands in a queue. Lives in the awaiter, hence in the coroutine's own frame:
+/// queueing allocates nothing. A waiter is in one queue at a time.
 struct Waiter {
   std::coroutine_handle<> coroutine;
   TaskContext context;

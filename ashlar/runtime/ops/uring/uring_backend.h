@@ -1,0 +1,111 @@
+#pragma once
+
+/// The io_uring back end: one ring per shard, batched submission, registered files, multishot accept and
+/// receive.
+///
+/// 1. submit() writes an entry into the submission queue; nothing enters the kernel yet.
+/// 2. poll() enters the kernel once per loop turn, and only if there is something to submit or the kernel's
+/// flags say
+///    that completions wait (under DEFER_TASKRUN nothing appears in the completion queue before we ask).
+/// 3. Each completion is looked at: a short transfer goes back with the rest, an ended multishot is armed
+/// again, a
+///    result goes to Operation::complete.
+
+#include <liburing.h>
+
+#include <memory>
+#include <vector>
+
+#include "ashlar/runtime/ops/system_backend.h"
+#include "ashlar/runtime/ops/uring/receive_buffers.h"
+#include "ashlar/runtime/ops/uring/ring.h"
+
+namespace ashlar {
+
+struct UringOptions {
+  unsigned submission_entries = 256;
+  unsigned completion_entries = 4096;
+  unsigned receive_buffer_count = 256;  ///< power of two, at most 32768
+  unsigned receive_buffer_bytes = 16384;
+  unsigned registered_files_max = 16384;  ///< lowered to the soft RLIMIT_NOFILE; 0 registers none
+  RingProfile best_profile = RingProfile::defer_taskrun;
+};
+
+/// Owner: one shard, on whose thread it is created, used and destroyed (SINGLE_ISSUER).
+class UringBackend final : public SystemBackend {
+ public:
+  /// Fails as open_ring() does; the caller then takes the EpollBackend.
+  static Result<std::unique_ptr<UringBackend>> create(const UringOptions& options = {});
+  ~UringBackend() override;
+
+  const char* name() const noexcept override { return "io_uring"; }
+  RingProfile profile() const noexcept { return profile_; }
+  bool registers_files() const noexcept { return !registered_.empty(); }
+
+  void submit(Operation& operation) noexcept override;
+  void cancel(Operation& operation) noexcept override;
+  unsigned poll() noexcept override;
+  bool pending() const noexcept override;
+  unsigned wait(Instant until) noexcept override;
+  void recycle(ReceiveBuffer& buffer) noexcept override;
+  unsigned in_flight() const noexcept override { return in_flight_; }
+
+ private:
+  struct OperationList {
+    Operation* first = nullptr;
+    Operation* last = nullptr;
+    void push(Operation& operation) noexcept;
+    Operation* pop() noexcept;
+    bool remove(Operation& operation) noexcept;
+  };
+  struct SendMessage {  // what sendmsg points at while it is in flight
+    msghdr header;
+    SendMessage* next;
+  };
+
+  UringBackend() : SystemBackend(0) {}
+  Result<> open(const UringOptions& options);
+
+  // uring_submit.cc: operations into submission entries.
+  io_uring_sqe* entry() noexcept;
+  void start(Operation& operation) noexcept;
+  void prepare(Operation& operation, io_uring_sqe& sqe) noexcept;
+  bool prepare_file(Operation& operation, io_uring_sqe& sqe) noexcept;
+  void prepare_socket(Operation& operation, io_uring_sqe& sqe) noexcept;
+  void prepare_receive_multishot(Operation& operation, io_uring_sqe& sqe) noexcept;
+  void use_registered(const Operation& operation, io_uring_sqe& sqe) const noexcept;
+  void enter_directory_step(Operation& operation, io_uring_sqe& sqe) noexcept;
+  void watch_wake() noexcept;
+  void finish_later(Operation& operation, std::int64_t result) noexcept;
+
+  // uring_complete.cc: completions into results.
+  unsigned reap() noexcept;
+  void completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
+  void transfer_completed(Operation& operation, std::int32_t result) noexcept;
+  void accept_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
+  void receive_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
+  void directory_step_completed(Operation& operation, std::int32_t result) noexcept;
+  void deliver(Operation& operation, bool more) noexcept;
+  void finish(Operation& operation, std::int64_t result) noexcept;
+  unsigned finish_deferred() noexcept;
+
+  void register_file(std::int32_t descriptor) noexcept;
+  void unregister_file(std::int32_t descriptor) noexcept;
+
+  io_uring ring_{};
+  bool ring_open_ = false;
+  RingProfile profile_ = RingProfile::plain;
+  bool multishot_accept_ = true;
+  bool multishot_receive_ = true;
+  unsigned in_flight_ = 0;
+  std::uint64_t wake_value_ = 0;
+  std::vector<bool> registered_;  // by descriptor
+  OperationList backlog_;         // no submission entry was free
+  OperationList starved_;         // receives without a buffer
+  OperationList deferred_;        // results known without the kernel; completed by the next poll
+  std::unique_ptr<ReceiveBuffers> receive_buffers_;
+  std::vector<std::unique_ptr<SendMessage>> messages_;
+  SendMessage* free_message_ = nullptr;
+};
+
+}  // namespace ashlar

@@ -1,0 +1,232 @@
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cassert>
+#include <cerrno>
+
+#include "ashlar/runtime/ops/transfer.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
+
+namespace ashlar {
+
+bool UringBackend::pending() const noexcept {
+  constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  return io_uring_cq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0 ||
+         deferred_.first != nullptr;
+}
+
+unsigned UringBackend::poll() noexcept {
+  while (backlog_.first != nullptr) {
+    io_uring_sqe* sqe = entry();
+    if (sqe == nullptr) break;
+    prepare(*backlog_.pop(), *sqe);
+  }
+  constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
+  if (io_uring_sq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0) {
+    io_uring_submit_and_get_events(&ring_);
+  }
+  return finish_deferred() + reap();
+}
+
+unsigned UringBackend::wait(Instant until) noexcept {
+  if (deferred_.first == nullptr && backlog_.first == nullptr) {
+    io_uring_cqe* cqe = nullptr;
+    if (until == never) {
+      io_uring_submit_and_wait(&ring_, 1);
+    } else {
+      const Duration left = std::max(until - now(), Duration::zero());
+      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+      __kernel_timespec timeout{seconds.count(), (left - seconds).count()};
+      io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+    }
+  }
+  return poll();
+}
+
+unsigned UringBackend::reap() noexcept {
+  unsigned seen = 0;
+  unsigned finished = 0;
+  unsigned head;
+  io_uring_cqe* cqe;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    ++seen;
+    void* data = io_uring_cqe_get_data(cqe);
+    if (data == this) {
+      watch_wake();
+    } else if (data != nullptr) {
+      ++finished;
+      completed(*static_cast<Operation*>(data), cqe->res, cqe->flags);
+    }
+  }
+  io_uring_cq_advance(&ring_, seen);
+  return finished;
+}
+
+unsigned UringBackend::finish_deferred() noexcept {
+  unsigned finished = 0;
+  while (Operation* operation = deferred_.pop()) {
+    finish(*operation, operation->result);
+    ++finished;
+  }
+  return finished;
+}
+
+void UringBackend::completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept {
+  switch (operation.code) {
+    case OpCode::read:
+    case OpCode::write:
+    case OpCode::send:
+    case OpCode::receive: transfer_completed(operation, result); return;
+    case OpCode::accept: accept_completed(operation, result, flags); return;
+    case OpCode::receive_multishot: receive_completed(operation, result, flags); return;
+    case OpCode::sync_directory: directory_step_completed(operation, result); return;
+    case OpCode::open:
+      if (result >= 0) register_file(result);
+      break;
+    case OpCode::resize:
+      // Before Linux 6.9 there is no such operation; the system call is short.
+      if (result == -EINVAL &&
+          ::ftruncate(operation.handle.value, static_cast<off_t>(operation.length)) == 0) {
+        result = 0;
+      }
+      break;
+    default: break;
+  }
+  if (result == -EINTR || result == -EAGAIN) {
+    start(operation);
+    return;
+  }
+  finish(operation, result);
+}
+
+void UringBackend::transfer_completed(Operation& operation, std::int32_t result) noexcept {
+  if (operation.code == OpCode::send && operation.vectors != nullptr) {
+    auto* message = reinterpret_cast<SendMessage*>(operation.backend_data);
+    message->next = free_message_;
+    free_message_ = message;
+  }
+  if ((result == -EINTR || result == -EAGAIN) && !operation.cancel_requested) {
+    start(operation);
+    return;
+  }
+  const bool reading = operation.code == OpCode::read || operation.code == OpCode::receive;
+  if (result < 0) {
+    // The rest of a direct read that ended inside a block is misaligned: that is the end of the file.
+    const bool end = operation.code == OpCode::read && result == -EINVAL && operation.transferred != 0;
+    finish(operation, end ? static_cast<std::int64_t>(operation.transferred) : result);
+    return;
+  }
+  advance(operation, static_cast<std::uint64_t>(result));
+  const bool any_will_do = operation.code == OpCode::receive && !operation.receive_all;
+  if (bytes_left(operation) == 0 || (reading && (result == 0 || any_will_do))) {
+    finish(operation, static_cast<std::int64_t>(operation.transferred));
+  } else if (result == 0) {
+    finish(operation, -EIO);  // a write that makes no progress
+  } else {
+    start(operation);
+  }
+}
+
+void UringBackend::accept_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept {
+  if (result == -EINVAL && multishot_accept_) {
+    multishot_accept_ = false;
+    start(operation);
+    return;
+  }
+  const bool more = (flags & IORING_CQE_F_MORE) != 0;
+  const bool transient = result >= 0 || result == -EINTR || result == -EAGAIN || result == -ECONNABORTED;
+  if (!transient || (operation.cancel_requested && !more && result < 0)) {
+    finish(operation, result);
+    return;
+  }
+  if (result >= 0) {
+    register_file(result);
+    operation.result = result;
+    deliver(operation, true);
+  }
+  if (more) return;
+  if (operation.cancel_requested) {
+    finish(operation, -ECANCELED);
+  } else {
+    start(operation);
+  }
+}
+
+void UringBackend::receive_completed(Operation& operation, std::int32_t result,
+                                     std::uint32_t flags) noexcept {
+  if (!receive_buffers_->provided()) {
+    if (operation.buffer == nullptr) {
+      result = -ENOBUFS;
+    } else if (result <= 0) {
+      receive_buffers_->give_back(*operation.buffer);
+    }
+  }
+  if (result == -EINVAL &&
+      multishot_receive_) {  // Linux 5.19 provides buffers, but not to a multishot receive
+    multishot_receive_ = false;
+    start(operation);
+    return;
+  }
+  const bool more = (flags & IORING_CQE_F_MORE) != 0;
+  if (result > 0) {
+    ReceiveBuffer& buffer =
+        receive_buffers_->provided()
+            ? receive_buffers_->filled(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT),
+                                       static_cast<std::uint32_t>(result))
+            : *operation.buffer;
+    buffer.size = static_cast<std::uint32_t>(result);
+    operation.buffer = &buffer;
+    operation.result = result;
+    deliver(operation, true);
+  } else if ((flags & IORING_CQE_F_BUFFER) != 0) {  // picked, but the stream had ended
+    receive_buffers_->give_back(
+        receive_buffers_->filled(static_cast<std::uint16_t>(flags >> IORING_CQE_BUFFER_SHIFT), 0));
+  }
+  if (more) return;
+  if (operation.cancel_requested) {
+    finish(operation, result == 0 ? 0 : -ECANCELED);
+  } else if (result > 0 || result == -EINTR || result == -EAGAIN) {
+    start(operation);
+  } else if (result == -ENOBUFS) {
+    starved_.push(operation);
+  } else {
+    finish(operation, result);
+  }
+}
+
+void UringBackend::recycle(ReceiveBuffer& buffer) noexcept {
+  receive_buffers_->give_back(buffer);
+  if (Operation* starved = starved_.pop()) start(*starved);
+}
+
+void UringBackend::directory_step_completed(Operation& operation, std::int32_t result) noexcept {
+  const auto step = operation.transferred++;
+  if (step == 0) {
+    if (result < 0) {
+      finish(operation, result);
+      return;
+    }
+    operation.backend_data = static_cast<std::uint64_t>(result) + 1;
+    operation.result = 0;
+  } else if (step == 1) {
+    operation.result = result;
+  } else {
+    finish(operation, operation.result);
+    return;
+  }
+  start(operation);
+}
+
+void UringBackend::deliver(Operation& operation, bool more) noexcept {
+  operation.more = more;
+  operation.complete(operation);
+}
+
+void UringBackend::finish(Operation& operation, std::int64_t result) noexcept {
+  operation.result = result;
+  operation.state = Operation::State::idle;
+  --in_flight_;
+  deliver(operation, false);
+}
+
+}  // namespace ashlar

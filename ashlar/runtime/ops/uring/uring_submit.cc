@@ -1,0 +1,293 @@
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+
+#include "ashlar/runtime/ops/transfer.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
+
+namespace ashlar {
+
+namespace {
+
+constexpr std::uint8_t op_ftruncate = 55;  // IORING_OP_FTRUNCATE, Linux 6.9; liburing 2.3 does not name it
+
+unsigned transfer_size(const Operation& operation) noexcept {
+  return static_cast<unsigned>(std::min(bytes_left(operation), transfer_bytes_max));
+}
+
+}  // namespace
+
+void UringBackend::OperationList::push(Operation& operation) noexcept {
+  operation.next = nullptr;
+  *(first == nullptr ? &first : &last->next) = &operation;
+  last = &operation;
+}
+
+Operation* UringBackend::OperationList::pop() noexcept {
+  Operation* operation = first;
+  if (operation != nullptr) first = operation->next;
+  return operation;
+}
+
+bool UringBackend::OperationList::remove(Operation& operation) noexcept {
+  Operation* previous = nullptr;
+  for (Operation* at = first; at != nullptr; previous = at, at = at->next) {
+    if (at != &operation) continue;
+    *(previous == nullptr ? &first : &previous->next) = at->next;
+    if (last == at) last = previous;
+    return true;
+  }
+  return false;
+}
+
+Result<std::unique_ptr<UringBackend>> UringBackend::create(const UringOptions& options) {
+  std::unique_ptr<UringBackend> backend(new UringBackend);
+  TRY(backend->open(options));
+  return backend;
+}
+
+Result<> UringBackend::open(const UringOptions& options) {
+  profile_ =
+      TRY(open_ring(ring_, options.submission_entries, options.completion_entries, options.best_profile));
+  ring_open_ = true;
+  receive_buffers_ = std::make_unique<ReceiveBuffers>();
+  TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes));
+  multishot_accept_ = multishot_receive_ = receive_buffers_->provided();
+
+  rlimit limit{};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  const auto slots = static_cast<unsigned>(std::min<rlim_t>(options.registered_files_max, limit.rlim_cur));
+  if (slots != 0 && io_uring_register_files_sparse(&ring_, slots) == 0) registered_.resize(slots);
+  watch_wake();
+  return {};
+}
+
+UringBackend::~UringBackend() {
+  assert(in_flight_ == 0 && "an operation outlived its shard");
+  receive_buffers_.reset();
+  if (ring_open_) io_uring_queue_exit(&ring_);
+}
+
+void UringBackend::submit(Operation& operation) noexcept {
+  assert(operation.state == Operation::State::idle);
+  operation.state = Operation::State::in_flight;
+  operation.transferred = 0;
+  operation.backend_data = 0;
+  operation.cancel_requested = false;
+  ++in_flight_;
+  start(operation);
+}
+
+void UringBackend::start(Operation& operation) noexcept {
+  io_uring_sqe* sqe = backlog_.first == nullptr ? entry() : nullptr;
+  if (sqe == nullptr) {
+    backlog_.push(operation);
+  } else {
+    prepare(operation, *sqe);
+  }
+}
+
+// A free submission entry; where the queue is full, the kernel takes what is in it first.
+io_uring_sqe* UringBackend::entry() noexcept {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) [[unlikely]] {
+    io_uring_submit(&ring_);
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void UringBackend::watch_wake() noexcept {
+  io_uring_sqe* sqe = entry();
+  if (sqe == nullptr) return;  // poll() tries again
+  io_uring_prep_read(sqe, wake_fd(), &wake_value_, sizeof wake_value_, 0);
+  io_uring_sqe_set_data(sqe, this);
+}
+
+void UringBackend::prepare(Operation& operation, io_uring_sqe& sqe) noexcept {
+  if (!prepare_file(operation, sqe)) prepare_socket(operation, sqe);
+  io_uring_sqe_set_data(&sqe, &operation);
+}
+
+void UringBackend::use_registered(const Operation& operation, io_uring_sqe& sqe) const noexcept {
+  const auto descriptor = static_cast<std::size_t>(operation.handle.value);
+  if (descriptor < registered_.size() && registered_[descriptor]) sqe.flags |= IOSQE_FIXED_FILE;
+}
+
+bool UringBackend::prepare_file(Operation& operation, io_uring_sqe& sqe) noexcept {
+  const int fd = operation.handle.value;
+  const std::uint64_t at = operation.offset + operation.transferred;
+  switch (operation.code) {
+    case OpCode::nop: io_uring_prep_nop(&sqe); return true;
+    case OpCode::open:
+      io_uring_prep_openat(&sqe, AT_FDCWD, operation.path, operation.open_flags | O_CLOEXEC, operation.mode);
+      return true;
+    case OpCode::close:
+      unregister_file(fd);
+      io_uring_prep_close(&sqe, fd);
+      return true;
+    case OpCode::read:
+      if (operation.vectors == nullptr) {
+        io_uring_prep_read(&sqe, fd, operation.data + operation.transferred, transfer_size(operation), at);
+      } else {
+        io_uring_prep_readv(&sqe, fd, operation.vectors, operation.vector_count, at);
+      }
+      break;
+    case OpCode::write:
+      if (operation.vectors == nullptr) {
+        io_uring_prep_write(&sqe, fd, operation.data + operation.transferred, transfer_size(operation), at);
+      } else {
+        io_uring_prep_writev(&sqe, fd, operation.vectors, operation.vector_count, at);
+      }
+      if (operation.durable) sqe.rw_flags = RWF_DSYNC;
+      break;
+    case OpCode::allocate:
+      io_uring_prep_fallocate(&sqe, fd, 0, static_cast<off_t>(operation.offset),
+                              static_cast<off_t>(operation.length));
+      break;
+    case OpCode::sync: io_uring_prep_fsync(&sqe, fd, 0); break;
+    case OpCode::data_sync: io_uring_prep_fsync(&sqe, fd, IORING_FSYNC_DATASYNC); break;
+    case OpCode::resize: io_uring_prep_rw(op_ftruncate, &sqe, fd, nullptr, 0, operation.length); break;
+    case OpCode::rename:
+      io_uring_prep_renameat(&sqe, AT_FDCWD, operation.path, AT_FDCWD, operation.path2, 0);
+      return true;
+    case OpCode::link:
+      io_uring_prep_linkat(&sqe, AT_FDCWD, operation.path, AT_FDCWD, operation.path2, 0);
+      return true;
+    case OpCode::unlink: io_uring_prep_unlinkat(&sqe, AT_FDCWD, operation.path, 0); return true;
+    case OpCode::sync_directory: enter_directory_step(operation, sqe); return true;
+    default: return false;
+  }
+  use_registered(operation, sqe);
+  return true;
+}
+
+// Three steps, each checked: open the directory, fsync it, close it. The descriptor + 1 is in backend_data.
+void UringBackend::enter_directory_step(Operation& operation, io_uring_sqe& sqe) noexcept {
+  const int fd = static_cast<int>(operation.backend_data) - 1;
+  if (operation.transferred == 0) {
+    io_uring_prep_openat(&sqe, AT_FDCWD, operation.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+  } else if (operation.transferred == 1) {
+    io_uring_prep_fsync(&sqe, fd, 0);
+  } else {
+    io_uring_prep_close(&sqe, fd);
+  }
+}
+
+void UringBackend::prepare_socket(Operation& operation, io_uring_sqe& sqe) noexcept {
+  const int fd = operation.handle.value;
+  switch (operation.code) {
+    case OpCode::accept:
+      if (multishot_accept_) {
+        io_uring_prep_multishot_accept(&sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
+      } else {
+        io_uring_prep_accept(&sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
+      }
+      break;
+    case OpCode::connect:
+      io_uring_prep_connect(&sqe, fd, reinterpret_cast<const sockaddr*>(operation.path2),
+                            operation.address_bytes);
+      break;
+    case OpCode::receive:
+      if (operation.vectors == nullptr) {
+        io_uring_prep_recv(&sqe, fd, operation.data + operation.transferred, transfer_size(operation),
+                           operation.receive_all ? MSG_WAITALL : 0);
+      } else {
+        io_uring_prep_readv(&sqe, fd, operation.vectors, operation.vector_count, 0);
+      }
+      break;
+    case OpCode::receive_multishot: prepare_receive_multishot(operation, sqe); break;
+    case OpCode::send:
+      if (operation.vectors == nullptr) {
+        io_uring_prep_send(&sqe, fd, operation.data + operation.transferred, transfer_size(operation),
+                           MSG_NOSIGNAL | MSG_WAITALL);
+      } else {
+        if (free_message_ == nullptr) {
+          messages_.push_back(std::make_unique<SendMessage>());
+          free_message_ = messages_.back().get();
+          free_message_->next = nullptr;
+        }
+        SendMessage* message = free_message_;
+        free_message_ = message->next;
+        message->header = {};
+        message->header.msg_iov = operation.vectors;
+        message->header.msg_iovlen = operation.vector_count;
+        operation.backend_data = reinterpret_cast<std::uintptr_t>(message);
+        io_uring_prep_sendmsg(&sqe, fd, &message->header, MSG_NOSIGNAL | MSG_WAITALL);
+      }
+      break;
+    case OpCode::shutdown: io_uring_prep_shutdown(&sqe, fd, SHUT_RDWR); break;
+    default: assert(false && "unknown operation"); io_uring_prep_nop(&sqe);
+  }
+  use_registered(operation, sqe);
+}
+
+void UringBackend::prepare_receive_multishot(Operation& operation, io_uring_sqe& sqe) noexcept {
+  if (multishot_receive_) {
+    io_uring_prep_recv_multishot(&sqe, operation.handle.value, nullptr, 0, 0);
+  } else if (receive_buffers_->provided()) {
+    io_uring_prep_recv(&sqe, operation.handle.value, nullptr, receive_buffers_->buffer_bytes(), 0);
+  } else {
+    ReceiveBuffer* buffer = receive_buffers_->take();
+    operation.buffer = buffer;
+    if (buffer == nullptr) {  // completes as if the kernel had found no buffer
+      io_uring_prep_nop(&sqe);
+      return;
+    }
+    io_uring_prep_recv(&sqe, operation.handle.value, buffer->data, receive_buffers_->buffer_bytes(), 0);
+    return;
+  }
+  sqe.flags |= IOSQE_BUFFER_SELECT;
+  sqe.buf_group = ReceiveBuffers::group;
+}
+
+void UringBackend::cancel(Operation& operation) noexcept {
+  if (operation.state != Operation::State::in_flight || operation.cancel_requested) return;
+  switch (operation.code) {
+    case OpCode::accept:
+    case OpCode::connect:
+    case OpCode::receive:
+    case OpCode::receive_multishot:
+    case OpCode::send: break;
+    default: return;
+  }
+  operation.cancel_requested = true;
+  if (starved_.remove(operation) || backlog_.remove(operation)) {
+    finish_later(operation, -ECANCELED);
+    return;
+  }
+  if (io_uring_sqe* sqe = entry()) {
+    io_uring_prep_cancel(sqe, &operation, 0);
+    io_uring_sqe_set_data(sqe, nullptr);  // its own completion says nothing: the operation's does
+  } else {
+    operation.cancel_requested = false;  // a full queue: shutdown of the socket or the next request ends it
+  }
+}
+
+void UringBackend::finish_later(Operation& operation, std::int64_t result) noexcept {
+  operation.result = result;
+  deferred_.push(operation);
+}
+
+void UringBackend::register_file(std::int32_t descriptor) noexcept {
+  const auto slot = static_cast<std::size_t>(descriptor);
+  if (slot >= registered_.size()) return;
+  registered_[slot] =
+      io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &descriptor, 1) == 1;
+}
+
+// Before the descriptor is closed: a slot that outlived it would keep the file open and, once the number is
+// reused, name the wrong file.
+void UringBackend::unregister_file(std::int32_t descriptor) noexcept {
+  const auto slot = static_cast<std::size_t>(descriptor);
+  if (slot >= registered_.size() || !registered_[slot]) return;
+  const int none = -1;
+  io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &none, 1);
+  registered_[slot] = false;
+}
+
+}  // namespace ashlar

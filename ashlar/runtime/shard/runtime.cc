@@ -1,0 +1,158 @@
+#include "ashlar/runtime/shard/runtime.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <thread>
+#include <utility>
+
+#include "ashlar/base/log.h"
+#include "ashlar/runtime/sync/scope.h"
+
+namespace ashlar {
+
+/// One shard's thread and what other threads need to reach it.
+struct Runtime::Worker {
+  struct StopMessage : Message {
+    Worker* worker = nullptr;
+  };
+  ShardId id;
+  std::thread thread;
+  Result<> result;
+  Event stop;
+  StopMessage stop_message;
+};
+
+namespace {
+
+std::vector<int> usable_cores() {
+  cpu_set_t allowed;
+  std::vector<int> cores;
+  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {0};
+  for (int core = 0; core < CPU_SETSIZE; ++core) {
+    if (CPU_ISSET(core, &allowed)) cores.push_back(core);
+  }
+  return cores;
+}
+
+void pin_to_core(unsigned shard, unsigned shards, const std::vector<int>& cores) {
+  if (shards > cores.size()) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(cores[shard], &one);
+  ::sched_setaffinity(0, sizeof one, &one);
+}
+
+RuntimeOptions resolved(RuntimeOptions options) {
+  const auto cores = static_cast<unsigned>(usable_cores().size());
+  if (options.shards == 0) options.shards = cores;
+  // Where shards share cores with others, a long spin takes the core from whoever we wait for (D19).
+  if (options.shards >= cores)
+    options.shard.spin = std::min(options.shard.spin, Duration(std::chrono::microseconds(5)));
+  return options;
+}
+
+}  // namespace
+
+Runtime::Runtime(const RuntimeOptions& options) : options_(resolved(options)), mesh_(options_.shards) {
+  for (unsigned i = 0; i < options_.shards; ++i) {
+    workers_.push_back(std::make_unique<Worker>());
+    workers_.back()->id = ShardId{i};
+  }
+}
+
+Runtime::~Runtime() = default;
+
+Event& Runtime::stop_event() noexcept {
+  return workers_[Shard::current().id().value]->stop;
+}
+
+Result<std::unique_ptr<Backend>> Runtime::make_backend(unsigned shard) const {
+  auto uring = UringBackend::create(options_.uring);
+  if (!uring) {
+    if (shard == 0) log::warn("{}", uring.error().to_string());
+    return std::unexpected(uring.error());
+  }
+  return std::move(*uring);
+}
+
+Result<> Runtime::run(const std::function<Task<Result<>>(Shard&)>& main) {
+  mains_live_ = shards_draining_ = shard_count();
+  for (auto& worker : workers_) {
+    worker->thread = std::thread([this, &worker = *worker, &main] { run_shard(worker, main); });
+  }
+  for (auto& worker : workers_) worker->thread.join();
+  for (auto& worker : workers_) {
+    if (!worker->result) return worker->result;
+  }
+  return {};
+}
+
+// 1. Back end and shard, on their own thread. 2. Wait until all shards exist: from then on messages may be
+// sent.
+// 3. The main task, until the last shard's has ended. 4. Cancel and join what is left; answer others
+// meanwhile.
+void Runtime::run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main) {
+  if (options_.pin) pin_to_core(worker.id.value, shard_count(), usable_cores());
+  auto backend = make_backend(worker.id.value);
+  if (!backend) {
+    worker.result = std::unexpected(backend.error());
+    start_failed_ = true;
+  }
+  std::unique_ptr<Shard> shard;
+  if (backend) {
+    shard = std::make_unique<Shard>(worker.id, std::move(*backend), mesh_, options_.shard);
+    Shard::enter(shard.get());
+  }
+  ++shards_started_;
+  shards_started_.notify_all();
+  for (unsigned started = shards_started_; started != shard_count(); started = shards_started_) {
+    shards_started_.wait(started);
+  }
+  if (!start_failed_) {
+    worker.stop_message.worker = &worker;
+    worker.stop_message.deliver = [](Message& message) noexcept {
+      static_cast<Worker::StopMessage&>(message).worker->stop.set();
+    };
+    if (stop_requested_) worker.stop.set();
+    shard->scope().spawn(run_main(this, &worker, main(*shard)));
+    shard->run(mains_ended_);
+
+    shard->scope().cancel();
+    bool counted = false;
+    while (shards_draining_ != 0) {
+      if (shard->poll_once()) continue;
+      if (!counted && shard->scope().live() == 0 && shard->backend().in_flight() == 0) {
+        counted = true;
+        --shards_draining_;
+      }
+      shard->sleep(shard->now() + std::chrono::milliseconds(1));
+    }
+    while (stoppers_ != 0) std::this_thread::yield();
+  }
+  shard.reset();
+}
+
+Task<> Runtime::run_main(Runtime* runtime, Worker* worker, Task<Result<>> main) {
+  const Task<Result<>> running = std::move(main);
+  runtime->main_ended(*worker, co_await running);
+}
+
+void Runtime::main_ended(Worker& worker, Result<> result) noexcept {
+  worker.result = std::move(result);
+  if (--mains_live_ != 0) return;
+  mains_ended_ = true;
+  for (unsigned i = 0; i < shard_count(); ++i) mesh_.shard(i)->wake_if_sleeping();
+}
+
+void Runtime::request_stop() noexcept {
+  if (stop_requested_.exchange(true)) return;
+  ++stoppers_;  // keeps the shards alive while we post to them
+  const bool running = shards_started_ == shard_count() && !start_failed_ && !mains_ended_;
+  if (running) {  // before that, each shard looks at stop_requested_ as it starts
+    for (auto& worker : workers_) mesh_.shard(worker->id.value)->post(worker->stop_message);
+  }
+  --stoppers_;
+}
+
+}  // namespace ashlar

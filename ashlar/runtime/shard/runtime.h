@@ -1,0 +1,77 @@
+#pragma once
+
+/// Shards on real threads: starts them, runs a main task on each, stops them cleanly.
+///
+///   Runtime runtime({.shards = 2});
+///   Result<> result = runtime.run([&](Shard& shard) -> Task<Result<>> { return serve(shard, runtime); });
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ashlar/base/result.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/sync/event.h"
+#include "ashlar/runtime/task/task.h"
+
+namespace ashlar {
+
+enum class BackendKind : std::uint8_t {
+  automatic,  ///< io_uring, else epoll, with one line that says why
+  uring,
+  epoll,
+};
+
+struct RuntimeOptions {
+  unsigned shards = 0;  ///< 0: one per usable core
+  bool pin = true;      ///< each shard to a core of its own, where there are enough
+  BackendKind backend = BackendKind::automatic;
+  ShardOptions shard;
+  UringOptions uring;
+};
+
+/// Thread safety: request_stop() and post() from any thread; the rest from the thread that owns the Runtime.
+class Runtime {
+ public:
+  explicit Runtime(const RuntimeOptions& options);
+  ~Runtime();
+
+  unsigned shard_count() const noexcept { return options_.shards; }
+
+  /// Runs `main` on every shard and returns when all have ended: ok, or the first error. Shards go on
+  /// answering each other until the last main has ended; then every task of the shards' scopes is cancelled
+  /// and joined, and every operation awaited. `main` is called on the shard's thread.
+  Result<> run(const std::function<Task<Result<>>(Shard&)>& main);
+
+  /// Sets the stop event on every shard. Async-signal-safe; idempotent.
+  void request_stop() noexcept;
+  /// On a shard: `co_await runtime.stop_event().wait()`.
+  Event& stop_event() noexcept;
+
+  /// A shard to post messages to, from a foreign thread; valid between start and end of run().
+  Shard& shard(ShardId id) noexcept { return *mesh_.shard(id.value); }
+
+ private:
+  struct Worker;
+  void run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main);
+  void main_ended(Worker& worker, Result<> result) noexcept;
+  static Task<> run_main(Runtime* runtime, Worker* worker, Task<Result<>> main);
+  Result<std::unique_ptr<Backend>> make_backend(unsigned shard) const;
+
+  RuntimeOptions options_;
+  Mesh mesh_;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::atomic<unsigned> shards_started_{0};
+  std::atomic<bool> start_failed_{false};
+  std::atomic<unsigned> mains_live_{0};
+  std::atomic<unsigned> shards_draining_{0};
+  std::atomic<bool> mains_ended_{false};
+  std::atomic<bool> stop_requested_{false};
+  std::atomic<unsigned> stoppers_{0};
+};
+
+}  // namespace ashlar

@@ -1,0 +1,125 @@
+#include "ashlar/runtime/shard/runtime.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdlib>
+#include <string>
+
+#include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/ops/accept_stream.h"
+#include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/receive_stream.h"
+#include "ashlar/runtime/sync/scope.h"
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar {
+namespace {
+
+RuntimeOptions options(unsigned shards) {
+  return {.shards = shards, .pin = false, .shard = {}, .uring = {}};
+}
+
+Task<Result<>> write_and_read(std::string path) {
+  File file = CO_TRY(co_await File::open(path, O_RDWR | O_CREAT | O_TRUNC));
+  const std::string text(100'000, 'x');
+  CO_TRY(co_await file.write(as_bytes(text), 0));
+  CO_TRY(co_await file.sync());
+  std::string back(200'000, '\0');
+  const std::size_t bytes =
+      CO_TRY(co_await file.read({reinterpret_cast<std::byte*>(back.data()), back.size()}, 0));
+  EXPECT_EQ(bytes, text.size());
+  back.resize(bytes);
+  EXPECT_EQ(back, text);
+  CO_TRY(co_await file.resize(10));
+  EXPECT_EQ(CO_TRY(file.bytes()), 10u);
+  CO_TRY(co_await file.close());
+  CO_TRY(co_await unlink_file(path));
+  const auto gone = co_await File::open(path, O_RDONLY);
+  EXPECT_FALSE(gone);
+  if (!gone) EXPECT_EQ(gone.error().code, Errc::not_found);
+  co_return Result<>{};
+}
+
+TEST(Runtime, FileRoundTrip) {
+  Runtime runtime(options(1));
+  const auto result =
+      runtime.run([](Shard&) { return write_and_read(testing::TempDir() + "/ashlar_runtime_test"); });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
+Task<Result<>> ask_neighbour(Shard& shard, unsigned shards) {
+  const ShardId other{(shard.id().value + 1) % shards};
+  for (int i = 0; i < 10'000; ++i) {
+    const unsigned answer = co_await invoke(other, [] { return Shard::current().id().value; });
+    EXPECT_EQ(answer, other.value);
+  }
+  const int slept = co_await invoke(other, []() -> Task<int> {
+    EXPECT_TRUE(co_await sleep_for(std::chrono::milliseconds(1)));
+    co_return 7;
+  });
+  EXPECT_EQ(slept, 7);
+  co_return Result<>{};
+}
+
+TEST(Runtime, ShardsAnswerEachOther) {
+  Runtime runtime(options(3));
+  EXPECT_TRUE(runtime.run([](Shard& shard) { return ask_neighbour(shard, 3); }));
+}
+
+Task<> echo(Socket socket) {
+  ReceiveStream input(socket);
+  for (;;) {
+    auto bytes = co_await input.next();
+    if (!bytes || bytes->empty()) break;
+    if (!co_await socket.send(bytes->bytes())) break;
+  }
+  co_await input.stop();
+}
+
+Task<Result<>> echo_server_and_client() {
+  Listener listener = CO_TRY(Listener::open(CO_TRY(Address::parse("127.0.0.1:0"))));
+  const Address address = CO_TRY(listener.address());
+  Socket client = CO_TRY(co_await Socket::connect(address));
+  AcceptStream accepts(listener);
+  Socket server = CO_TRY(co_await accepts.next());
+  TaskScope scope;
+  scope.spawn(echo(std::move(server)));
+
+  const std::string text(3'000'000, 'y');
+  scope.spawn([](const Socket& to, const std::string& what) -> Task<> {
+    EXPECT_TRUE(co_await to.send(as_bytes(what)));
+  }(client, text));
+  std::string back(text.size(), '\0');
+  ReceiveStream input(client);
+  auto part = CO_TRY(co_await input.next());
+  std::memcpy(back.data(), part.bytes().data(), part.bytes().size());
+  const std::size_t had = part.bytes().size();
+  part = {};
+  CO_TRY(co_await input.read_exact({reinterpret_cast<std::byte*>(back.data()) + had, back.size() - had}));
+  EXPECT_EQ(back, text);
+  client.shutdown();
+  auto end = co_await input.next();
+  EXPECT_TRUE(end && end->empty());
+  co_await input.stop();
+  co_await accepts.stop();
+  co_await scope.join();
+  co_return Result<>{};
+}
+
+TEST(Runtime, EchoesThroughMultishotAndExactReceive) {
+  Runtime runtime(options(1));
+  const auto result = runtime.run([](Shard&) { return echo_server_and_client(); });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
+TEST(Runtime, StopsOnRequest) {
+  Runtime runtime(options(2));
+  std::thread stopper([&] { runtime.request_stop(); });
+  EXPECT_TRUE(runtime.run([&](Shard&) -> Task<Result<>> { co_return co_await runtime.stop_event().wait(); }));
+  stopper.join();
+}
+
+}  // namespace
+}  // namespace ashlar
