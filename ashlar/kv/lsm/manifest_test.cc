@@ -1,0 +1,130 @@
+#include "ashlar/kv/lsm/manifest.h"
+
+#include <gtest/gtest.h>
+
+#include "ashlar/base/random.h"
+#include "ashlar/kv/lsm/batch.h"
+#include "ashlar/kv/lsm/test_seed.h"
+
+namespace ashlar::lsm {
+namespace {
+
+TableMeta named(unsigned level, std::uint64_t number, char smallest, char largest) {
+  return {.level = level,
+          .number = number,
+          .file_bytes = 8192,
+          .entries = 10,
+          .tombstones = 1,
+          .smallest_sequence = Sequence{number * 100},
+          .largest_sequence = Sequence{number * 100 + 50},
+          .smallest_key = std::string(5, smallest),
+          .largest_key = std::string(5, largest)};
+}
+
+Edit round_trip(const Edit& edit) {
+  const auto bytes = edit.encode();
+  auto decoded = Edit::decode(bytes, {});
+  EXPECT_TRUE(decoded) << decoded.error().to_string();
+  EXPECT_EQ(decoded->encode(), bytes);
+  return *decoded;
+}
+
+TEST(Manifest, AddsUpEditsAndItsSnapshotSaysTheSame) {
+  ManifestState state;
+  ASSERT_TRUE(state.apply(round_trip({.snapshot = true,
+                                      .partition = 3,
+                                      .next_number = 10,
+                                      .flushed = Sequence{550},
+                                      .log_index = 77,
+                                      .cleared = {},
+                                      .last_sequence = Sequence{600},
+                                      .added = {named(0, 4, 'a', 'm'), named(0, 5, 'c', 'z')},
+                                      .removed = {}}),
+                          {}));
+  Edit compaction;
+  compaction.next_number = 12;
+  compaction.removed = {4, 5};
+  compaction.added = {named(1, 10, 'n', 'z'), named(1, 11, 'a', 'm')};
+  ASSERT_TRUE(state.apply(round_trip(compaction), {}));
+  EXPECT_TRUE(state.level(0).empty());
+  ASSERT_EQ(state.level(1).size(), 2u);
+  EXPECT_EQ(state.level(1)[0]->number, 11u);
+
+  ManifestState restored;
+  ASSERT_TRUE(restored.apply(round_trip(state.snapshot()), {}));
+  EXPECT_EQ(restored.tables, state.tables);
+  EXPECT_EQ(restored.log_index, 77u);
+  EXPECT_EQ(restored.partition, 3u);
+  EXPECT_EQ(restored.last_sequence, Sequence{600});
+}
+
+TEST(Manifest, RefusesEditsThatContradictIt) {
+  ManifestState state;
+  ASSERT_TRUE(state.apply(
+      {.snapshot = true, .next_number = 10, .flushed = Sequence{9}, .added = {named(1, 4, 'a', 'm')}}, {}));
+  const auto refused = [&](const Edit& edit) {
+    const auto before = state.snapshot().encode();
+    const auto result = state.apply(edit, {.object = 7, .offset = 4096});
+    return !result && result.error().code == Errc::corrupt && result.error().offset == 4096 &&
+           state.snapshot().encode() == before;
+  };
+  EXPECT_TRUE(refused({.removed = {5}}));
+  EXPECT_TRUE(refused({.added = {named(0, 4, 'a', 'b')}}));
+  EXPECT_TRUE(refused({.added = {named(0, 10, 'a', 'b')}}));
+  EXPECT_TRUE(refused({.added = {named(1, 6, 'm', 'z')}}));
+  EXPECT_TRUE(refused({.flushed = Sequence{8}}));
+}
+
+TEST(Manifest, SkipsWhatItMayAndRefusesWhatItMust) {
+  const std::byte skippable[] = {std::byte{0x80}, std::byte{0x01}, std::byte{1}, std::byte{0}};
+  EXPECT_TRUE(Edit::decode(skippable, {}));
+  const std::byte needed[] = {std::byte{0x20}, std::byte{0}};
+  EXPECT_EQ(Edit::decode(needed, {}).error().code, Errc::unsupported);
+}
+
+TEST(Manifest, DamagedEditsAreErrorsAtMost) {
+  Random random(test_seed());
+  const auto bytes = Edit{.next_number = 9, .added = {named(0, 4, 'a', 'm')}, .removed = {1, 2}}.encode();
+  for (int round = 0; round < 2000; ++round) {
+    auto damaged = bytes;
+    for (int flips = 0; flips < 3; ++flips)
+      damaged[random.below(damaged.size())] = static_cast<std::byte>(random.next());
+    damaged.resize(random.between(0, damaged.size()));
+    if (const auto edit = Edit::decode(damaged, {})) (void)edit->encode();
+  }
+}
+
+TEST(Batch, SurvivesEncodingAndDamage) {
+  const StoredKey key("key"), other("other");
+  const kv::Write writes[] = {{.key = &key, .value = as_bytes("value"), .expiry_ms = 12345},
+                              {.key = nullptr, .value = {}, .kind = Kind::clear},
+                              {.key = &other, .value = {}, .kind = Kind::erase},
+                              {.key = &other, .value = {}}};
+  std::vector<std::byte> bytes(batch_bytes(writes));
+  ASSERT_EQ(encode_batch(writes, bytes.data()), bytes.data() + bytes.size());
+  BatchReader reader(bytes, Sequence{5}, {});
+  for (const kv::Write& write : writes) {
+    ASSERT_TRUE(*reader.next());
+    EXPECT_EQ(reader.entry().kind, write.kind);
+    EXPECT_EQ(reader.entry().expiry_ms, write.expiry_ms);
+    EXPECT_EQ(as_text(reader.entry().value), as_text(write.value));
+    EXPECT_EQ(reader.entry().sequence, Sequence{5});
+    if (write.key != nullptr) {
+      EXPECT_TRUE(equal(reader.entry().key, write.key->bytes()));
+    }
+  }
+  EXPECT_FALSE(*reader.next());
+
+  Random random(test_seed());
+  for (int round = 0; round < 2000; ++round) {
+    auto damaged = bytes;
+    damaged[random.below(damaged.size())] = static_cast<std::byte>(random.next());
+    damaged.resize(random.between(0, damaged.size()));
+    BatchReader in(damaged, Sequence{1}, {});
+    for (auto more = in.next(); more && *more; more = in.next()) {
+    }
+  }
+}
+
+}  // namespace
+}  // namespace ashlar::lsm
