@@ -73,22 +73,20 @@ Error error_from_errno(int number, const char* where, ErrorPlace place = {}) noe
   return std::unexpected(error_from_errno(number, where, place));
 }
 
-/// The value of a Result, or return its Error from the enclosing function.
-#define TRY(...)                                             \
-  ({                                                         \
-    auto&& try_result = (__VA_ARGS__);                       \
-    if (!try_result) [[unlikely]]                            \
-      return std::unexpected(std::move(try_result).error()); \
-    *std::move(try_result);                                  \
-  })
+/// The value of a Result, or return its Error from the enclosing function. May be nested.
+#define TRY(...) ASHLAR_TRY_NAMED(ASHLAR_CONCAT(try_result_, __COUNTER__), return, __VA_ARGS__)
 
 /// The same inside a coroutine: `auto file = CO_TRY(co_await open(path));`
-#define CO_TRY(...)                                             \
-  ({                                                            \
-    auto&& try_result = (__VA_ARGS__);                          \
-    if (!try_result) [[unlikely]]                               \
-      co_return std::unexpected(std::move(try_result).error()); \
-    *std::move(try_result);                                     \
+#define CO_TRY(...) ASHLAR_TRY_NAMED(ASHLAR_CONCAT(try_result_, __COUNTER__), co_return, __VA_ARGS__)
+
+#define ASHLAR_CONCAT_TOKENS(a, b) a##b
+#define ASHLAR_CONCAT(a, b) ASHLAR_CONCAT_TOKENS(a, b)
+#define ASHLAR_TRY_NAMED(name, give_up, ...)            \
+  ({                                                    \
+    auto&& name = (__VA_ARGS__);                        \
+    if (!name) [[unlikely]]                             \
+      give_up std::unexpected(std::move(name).error()); \
+    *std::move(name);                                   \
   })
 
 }  // namespace ashlar
