@@ -1,9 +1,8 @@
 #include "ashlar/kv/lsm/manifest.h"
 
 #include <algorithm>
-#include <initializer_list>
 
-#include "ashlar/base/endian.h"
+#include "ashlar/kv/fields.h"
 
 namespace ashlar::lsm {
 
@@ -20,68 +19,12 @@ enum class Tag : std::uint64_t {
   snapshot = 8,
   last_sequence = 9,
 };
-constexpr std::uint64_t first_skippable_tag = 128;
+void number(kv::FieldWriter& out, Tag tag, std::uint64_t value) {
+  out.field(static_cast<std::uint64_t>(tag), {value});
+}
 
-class Writer {
- public:
-  void number(std::uint64_t value) {
-    std::byte buffer[varint_size_max];
-    const std::byte* end = store_varint(buffer, value);
-    out_.insert(out_.end(), static_cast<const std::byte*>(buffer), end);
-  }
-  void bytes(Bytes value) {
-    number(value.size());
-    out_.insert(out_.end(), value.begin(), value.end());
-  }
-  void field(Tag tag, std::initializer_list<std::uint64_t> numbers) {
-    Writer inner;
-    for (const std::uint64_t value : numbers) inner.number(value);
-    field(tag, inner);
-  }
-  void field(Tag tag, const Writer& inner) {
-    number(static_cast<std::uint64_t>(tag));
-    bytes(inner.out_);
-  }
-  std::vector<std::byte> take() { return std::move(out_); }
-
- private:
-  std::vector<std::byte> out_;
-};
-
-class Reader {
- public:
-  Reader(Bytes bytes, ErrorPlace place)
-      : begin_(bytes.data()), at_(begin_), end_(begin_ + bytes.size()), place_(place) {}
-
-  bool at_end() const noexcept { return at_ == end_; }
-  ErrorPlace place() const noexcept {
-    return {.object = place_.object, .offset = place_.offset + static_cast<std::uint64_t>(at_ - begin_)};
-  }
-  Result<std::uint64_t> number() {
-    std::uint64_t value = 0;
-    const std::byte* after = load_varint(at_, end_, value);
-    if (after == nullptr) return fail(Errc::corrupt, "manifest edit", place());
-    at_ = after;
-    return value;
-  }
-  Result<Bytes> bytes() {
-    const std::uint64_t size = TRY(number());
-    if (size > static_cast<std::uint64_t>(end_ - at_)) return fail(Errc::corrupt, "manifest edit", place());
-    const Bytes value{at_, static_cast<std::size_t>(size)};
-    at_ += size;
-    return value;
-  }
-  Result<Sequence> sequence() { return Sequence{TRY(number())}; }
-
- private:
-  const std::byte* begin_;
-  const std::byte* at_;
-  const std::byte* end_;
-  ErrorPlace place_;
-};
-
-void encode_table(Writer& out, const TableMeta& table) {
-  Writer inner;
+void encode_table(kv::FieldWriter& out, const TableMeta& table) {
+  kv::FieldWriter inner;
   for (const std::uint64_t value :
        {std::uint64_t{table.level}, table.number, table.file_bytes, table.entries, table.tombstones,
         table.smallest_sequence.value, table.largest_sequence.value}) {
@@ -89,45 +32,42 @@ void encode_table(Writer& out, const TableMeta& table) {
   }
   inner.bytes(as_bytes(table.smallest_key));
   inner.bytes(as_bytes(table.largest_key));
-  out.field(Tag::add_table, inner);
+  out.field(static_cast<std::uint64_t>(Tag::add_table), inner);
 }
 
-Result<TableMeta> decode_table(Reader& in) {
+Result<TableMeta> decode_table(kv::FieldReader& in) {
   TableMeta table;
-  const std::uint64_t level = TRY(in.number());
-  if (level >= level_count) return fail(Errc::corrupt, "manifest level", in.place());
-  table.level = static_cast<unsigned>(level);
+  table.level = static_cast<unsigned>(TRY(in.number(level_count - 1)));
   table.number = TRY(in.number());
   table.file_bytes = TRY(in.number());
   table.entries = TRY(in.number());
   table.tombstones = TRY(in.number());
-  table.smallest_sequence = TRY(in.sequence());
-  table.largest_sequence = TRY(in.sequence());
+  table.smallest_sequence = Sequence{TRY(in.number())};
+  table.largest_sequence = Sequence{TRY(in.number())};
   table.smallest_key = as_text(TRY(in.bytes()));
   table.largest_key = as_text(TRY(in.bytes()));
   if (table.smallest_key > table.largest_key || table.smallest_key.size() < kv::key_prefix_bytes) {
-    return fail(Errc::corrupt, "manifest keys", in.place());
+    return in.error();
   }
   return table;
 }
 
-Result<> decode_field(std::uint64_t tag, Reader& in, Edit& edit) {
+Result<> decode_field(std::uint64_t tag, kv::FieldReader& in, Edit& edit) {
   switch (static_cast<Tag>(tag)) {
     case Tag::partition: edit.partition = TRY(in.number()); break;
     case Tag::next_number: edit.next_number = TRY(in.number()); break;
-    case Tag::flushed: edit.flushed = TRY(in.sequence()); break;
+    case Tag::flushed: edit.flushed = Sequence{TRY(in.number())}; break;
     case Tag::log_index: edit.log_index = TRY(in.number()); break;
-    case Tag::cleared: edit.cleared = TRY(in.sequence()); break;
+    case Tag::cleared: edit.cleared = Sequence{TRY(in.number())}; break;
     case Tag::add_table: edit.added.push_back(TRY(decode_table(in))); break;
     case Tag::remove_table: edit.removed.push_back(TRY(in.number())); break;
     case Tag::snapshot: edit.snapshot = true; break;
-    case Tag::last_sequence: edit.last_sequence = TRY(in.sequence()); break;
+    case Tag::last_sequence: edit.last_sequence = Sequence{TRY(in.number())}; break;
     default:
-      if (tag < first_skippable_tag)
-        return fail(Errc::unsupported, "manifest of a newer version", in.place());
+      if (tag < kv::first_skippable_tag) return in.error(Errc::unsupported);
       return {};
   }
-  if (!in.at_end()) return fail(Errc::corrupt, "manifest field", in.place());
+  if (!in.at_end()) return in.error();
   return {};
 }
 
@@ -150,27 +90,25 @@ bool disjoint(const std::map<std::uint64_t, TableMeta>& tables) {
 }  // namespace
 
 std::vector<std::byte> Edit::encode() const {
-  Writer out;
-  if (snapshot) out.field(Tag::snapshot, {});
-  if (partition) out.field(Tag::partition, {*partition});
-  if (next_number) out.field(Tag::next_number, {*next_number});
-  if (flushed) out.field(Tag::flushed, {flushed->value});
-  if (log_index) out.field(Tag::log_index, {*log_index});
-  if (cleared) out.field(Tag::cleared, {cleared->value});
-  if (last_sequence) out.field(Tag::last_sequence, {last_sequence->value});
-  for (const std::uint64_t number : removed) out.field(Tag::remove_table, {number});
+  kv::FieldWriter out;
+  if (snapshot) out.field(static_cast<std::uint64_t>(Tag::snapshot), {});
+  if (partition) number(out, Tag::partition, *partition);
+  if (next_number) number(out, Tag::next_number, *next_number);
+  if (flushed) number(out, Tag::flushed, flushed->value);
+  if (log_index) number(out, Tag::log_index, *log_index);
+  if (cleared) number(out, Tag::cleared, cleared->value);
+  if (last_sequence) number(out, Tag::last_sequence, last_sequence->value);
+  for (const std::uint64_t table : removed) number(out, Tag::remove_table, table);
   for (const TableMeta& table : added) encode_table(out, table);
   return out.take();
 }
 
 Result<Edit> Edit::decode(Bytes bytes, ErrorPlace place) {
   Edit edit;
-  Reader in(bytes, place);
+  kv::FieldReader in(bytes, "manifest edit", place);
   while (!in.at_end()) {
-    const std::uint64_t tag = TRY(in.number());
-    const Bytes field = TRY(in.bytes());
-    Reader inner(field, {.object = place.object, .offset = in.place().offset - field.size()});
-    TRY(decode_field(tag, inner, edit));
+    auto field = TRY(in.field());
+    TRY(decode_field(field.tag, field.content, edit));
   }
   return edit;
 }
