@@ -7,7 +7,7 @@ build=${1:-build/fuzz}
 found=0
 for source in $(git ls-files 'ashlar/*_fuzz.cc'); do
   name=$(basename "$source" .cc)
-  fuzzer=$(find "$build/$(dirname "$source")" -maxdepth 1 -type f -name "$name" | head -1)
+  fuzzer=$(find "$build/modules" -type f -name "$name" -perm -u+x | head -1)
   [ -n "$fuzzer" ] || { echo "$name: not built in $build" >&2; exit 1; }
   found=$((found + 1))
   mkdir -p "$build/corpus/$name"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs clang-tidy over the sources of a build directory, in parallel, skipping what passed before.
 
-A source passed if its stamp is newer than the source, everything it includes (as ninja recorded) and .clang-tidy.
+Tests are left out: expanded test macros take most of the time and find nothing. A source passed if its stamp is newer than the source, everything it includes (as ninja recorded) and .clang-tidy.
 """
 import argparse
 import concurrent.futures
@@ -39,7 +39,7 @@ def main():
     todo = {}
     for command in json.loads((build / "compile_commands.json").read_text()):
         source = pathlib.Path(command["file"])
-        if source.suffix != ".cc":
+        if source.suffix != ".cc" or source.stem.endswith("_test"):
             continue
         stamp = build / "tidy" / (str(source.relative_to(ROOT)).replace("/", "_") + ".passed")
         passed = stamp.stat().st_mtime if stamp.exists() else 0

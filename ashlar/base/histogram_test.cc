@@ -77,7 +77,7 @@ TEST(Histogram, MergedPartsEqualTheWhole) {
   EXPECT_EQ(left.mean(), whole.mean());
   EXPECT_EQ(left.min(), whole.min());
   EXPECT_EQ(left.max(), whole.max());
-  for (double percent = 0; percent <= 100; percent += 0.5)
+  for (int percent = 0; percent <= 100; ++percent)
     EXPECT_EQ(left.percentile(percent), whole.percentile(percent));
   left.reset();
   EXPECT_EQ(left.count(), 0u);

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include <algorithm>
+#include <cstdio>
 
 #include "ashlar/base/options.h"
 
@@ -25,9 +26,8 @@ spdlog::logger& logger() {
   // Never destroyed: threads may log while the process exits.
   static auto* const instance = [] {
     auto* made = new spdlog::logger("ashlar", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_level(spdlog::level::trace);  // `threshold` has filtered already
-    made->set_error_handler(
-        [](const std::string&) {});  // a line that cannot be written is lost, nothing more
+    made->set_level(spdlog::level::trace);               // `threshold` has filtered already
+    made->set_error_handler([](const std::string&) {});  // a closed stderr is no reason to stop
     made->set_formatter(formatter(true));
     return made;
   }();
@@ -56,7 +56,7 @@ void detail::write(Level level, fmt::string_view format, fmt::format_args args) 
     logger().log(static_cast<spdlog::level::level_enum>(level),
                  spdlog::string_view_t(text.data(), text.size()));
   } catch (...) {
-    // Out of memory while formatting: the line is lost, the program goes on.
+    std::fputs("a log line was lost: out of memory\n", stderr);
   }
 }
 

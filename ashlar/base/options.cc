@@ -252,20 +252,27 @@ Option* OptionSet::find(std::string_view name) noexcept {
   return nullptr;
 }
 
-OptionResult OptionSet::set(std::string_view name, std::string_view text) {
-  if (Option* option = find(name)) return option->set(text);
-  const Option* nearest = nullptr;
+const Option* OptionSet::nearest(std::string_view name) const {
+  std::string flag = name.starts_with("--") ? std::string(name) : fmt::format("--{}", name);
+  std::replace(flag.begin(), flag.end(), '.', '-');
+  const Option* result = nullptr;
   std::size_t distance = 4;  // farther than that is no misspelling
   for (const Option& option : options_) {
-    const std::size_t edits = edit_distance(name, option.name());
+    const std::size_t edits = edit_distance(flag, option.flag());
     if (edits < distance) {
       distance = edits;
-      nearest = &option;
+      result = &option;
     }
   }
-  return std::unexpected(nearest == nullptr
+  return result;
+}
+
+OptionResult OptionSet::set(std::string_view name, std::string_view text) {
+  if (Option* option = find(name)) return option->set(text);
+  const Option* const meant = nearest(name);
+  return std::unexpected(meant == nullptr
                              ? fmt::format("unknown option '{}'", name)
-                             : fmt::format("unknown option '{}', did you mean '{}'?", name, nearest->name()));
+                             : fmt::format("unknown option '{}', did you mean '{}'?", name, meant->name()));
 }
 
 OptionResult OptionSet::set_from_environment(char* (*lookup)(const char*)) {

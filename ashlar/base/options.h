@@ -114,8 +114,8 @@ class Option {
 class OptionSet {
  public:
   OptionSet() = default;
-  OptionSet(OptionSet&&) = default;
-  OptionSet& operator=(OptionSet&&) = default;
+  OptionSet(const OptionSet&) = delete;
+  OptionSet& operator=(const OptionSet&) = delete;
 
   /// Names are lower case, words joined by '-', one optional table before a '.'. Declaring a name twice, or a
   /// default outside of the bounds, is a mistake in the program: it ends with a message.
@@ -145,6 +145,9 @@ class OptionSet {
 
   /// By name ("log.segment-bytes"); nullptr where there is none.
   Option* find(std::string_view name) noexcept;
+
+  /// What a misspelt name, as a key or a flag, may have meant; nullptr where nothing is close.
+  const Option* nearest(std::string_view name) const;
 
   /// Option::set by name; an unknown name is an error that suggests the nearest one.
   OptionResult set(std::string_view name, std::string_view text);

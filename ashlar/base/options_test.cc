@@ -90,6 +90,7 @@ TEST_F(Options, AnUnknownNameSuggestsTheNearest) {
   EXPECT_EQ(set.set("log.segment-byte", "1").error(),
             "unknown option 'log.segment-byte', did you mean 'log.segment-bytes'?");
   EXPECT_EQ(set.set("colour", "1").error(), "unknown option 'colour'");
+  EXPECT_EQ(set.nearest("--log-segment-byte"), set.find("log.segment-bytes"));
 }
 
 TEST_F(Options, SecretsAreNotShown) {

@@ -1,0 +1,145 @@
+#include "ashlar/app/command_line.h"
+
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdlib>
+#include <deque>
+
+#include "ashlar/app/config_file.h"
+#include "ashlar/app/version.h"
+
+namespace ashlar::app {
+namespace {
+
+/// An option on the command line of one command, and what was given for it.
+struct Flag {
+  Option* option;
+  CLI::Option* bound = nullptr;
+  std::string text;
+};
+
+/// What parsing leaves behind; the configuration file and the environment are applied before the flags.
+struct Given {
+  std::string config_file;
+  std::deque<Flag> flags;  // bound by address
+};
+
+std::string help_of(const Option& option) {
+  std::string text(option.help());
+  if (const std::string bounds = option.bounds(); !bounds.empty()) text += fmt::format(" ({})", bounds);
+  if (!option.default_value().empty()) text += fmt::format(" [{}]", option.default_value());
+  return text;
+}
+
+/// Adds the options of the tables that a command uses; "" is the top level.
+void bind(CLI::App& command, OptionSet& set, Given& given, std::initializer_list<std::string_view> tables) {
+  command.add_option("--config", given.config_file, "Configuration file; its keys: `ashlar options`")
+      ->type_name("FILE.toml")
+      ->envname("ASHLAR_CONFIG");
+  for (Option& option : set) {
+    const std::string_view name = option.name();
+    const std::size_t dot = name.find('.');
+    const std::string_view table = dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
+    if (tables.size() != 0 && std::find(tables.begin(), tables.end(), table) == tables.end()) continue;
+    Flag& flag = given.flags.emplace_back(&option);
+    flag.bound =
+        option.kind() == Option::Kind::flag
+            ? command.add_flag(option.flag(), flag.text, help_of(option))
+            : command.add_option(option.flag(), flag.text, help_of(option))->type_name(option.form());
+    if (!table.empty()) flag.bound->group(fmt::format("[{}]", table));
+  }
+}
+
+OptionResult apply(const Given& given, OptionSet& set) {
+  if (!given.config_file.empty())
+    if (OptionResult result = read_config_file(given.config_file, set); !result) return result;
+  if (OptionResult result = set.set_from_environment(std::getenv); !result) return result;
+  for (const Flag& flag : given.flags)
+    if (flag.bound->count() != 0)
+      if (OptionResult result = flag.option->set(flag.text); !result) return result;
+  return {};
+}
+
+int usage_error(const std::string& message) {
+  fmt::print(stderr, "ashlar: {}\n", message);
+  return exit_usage;
+}
+
+std::string unexpected_argument(const CLI::App& app, const OptionSet& set) {
+  const std::vector<std::string> rest = app.remaining(true);
+  if (rest.empty() || !rest.front().starts_with('-'))
+    return fmt::format("unexpected argument '{}'", rest.empty() ? "" : rest.front());
+  const std::string flag = rest.front().substr(0, rest.front().find('='));
+  const Option* const meant = set.nearest(flag);
+  return meant == nullptr || meant->flag() == flag
+             ? fmt::format("unknown option {}", flag)
+             : fmt::format("unknown option {}, did you mean {}?", flag, meant->flag());
+}
+
+void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
+  CLI::App* const kv = app.add_subcommand("kv", "Look into a data directory that no server holds");
+  bind(*kv, set, given, {"", "logging"});
+  kv->require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, Command command) {
+    CLI::App* const sub = kv->add_subcommand(name, help)->fallthrough();
+    sub->callback([&line, command] { line.command = command; });
+    return sub;
+  };
+  const auto positional = [](CLI::App* sub, const char* name, auto& field) {
+    return sub->add_option(name, field)->type_name("");
+  };
+  positional(add("get", "Print the value of KEY", Command::kv_get), "KEY", line.keys)
+      ->required()
+      ->expected(1);
+  CLI::App* const put = add("put", "Store VALUE under KEY", Command::kv_put);
+  positional(put, "KEY", line.keys)->required()->expected(1);
+  positional(put, "VALUE", line.value)->required();
+  positional(add("del", "Delete each KEY", Command::kv_del), "KEY", line.keys)->required();
+  CLI::App* const scan =
+      add("scan", "Print keys and values from FROM (included) to TO (excluded)", Command::kv_scan);
+  positional(scan, "FROM", line.from);
+  positional(scan, "TO", line.to);
+  scan->add_option("--limit", line.limit, "Stop after so many entries")->type_name("NUMBER");
+  scan->add_flag("--reverse", line.reverse, "From the last to the first");
+  add("stats", "Print what the engine knows about itself", Command::kv_stats);
+}
+
+}  // namespace
+
+std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settings& settings) {
+  CommandLine line;
+  Given given;
+  CLI::App app("Ashlar, a storage stack in one piece", "ashlar");
+  app.set_version_flag("--version", version_line());
+  app.require_subcommand(1);
+  const auto add = [&](const char* name, const char* help, Command command) {
+    CLI::App* const sub = app.add_subcommand(name, help);
+    sub->callback([&line, command] { line.command = command; });
+    return sub;
+  };
+  bind(*add("serve", "Serve a data directory", Command::serve), settings.set, given, {});
+  declare_kv(app, line, given, settings.set);
+  bind(*add("doctor", "Say what this machine offers and what would make it better", Command::doctor),
+       settings.set, given, {"", "logging"});
+  add("options", "Print the reference of all options, as Markdown", Command::options);
+  add("version", "Print the version and what it was built with", Command::version);
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::Success& help) {
+    return std::unexpected(app.exit(help));
+  } catch (const CLI::ExtrasError&) {
+    return std::unexpected(usage_error(unexpected_argument(app, settings.set)));
+  } catch (const CLI::ParseError& error) {
+    std::string message = error.what();
+    std::replace(message.begin(), message.end(), '\n', ' ');
+    return std::unexpected(usage_error(message + "; see ashlar --help"));
+  }
+  if (const OptionResult result = apply(given, settings.set); !result)
+    return std::unexpected(usage_error(result.error()));
+  return line;
+}
+
+}  // namespace ashlar::app

@@ -1,0 +1,41 @@
+#pragma once
+
+/// The command line: which command, its arguments, and the options, which come from four places. The later
+/// one wins: default, configuration file, environment, flag.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "ashlar/app/settings.h"
+
+namespace ashlar::app {
+
+enum class Command : std::uint8_t {
+  serve,
+  kv_get,
+  kv_put,
+  kv_del,
+  kv_scan,
+  kv_stats,
+  doctor,
+  options,
+  version
+};
+
+struct CommandLine {
+  Command command = Command::version;
+  std::vector<std::string> keys;  ///< kv get and put: one; kv del: one or more
+  std::string value;              ///< kv put
+  std::string from, to;           ///< kv scan; empty is no bound
+  std::uint64_t limit = 0;        ///< kv scan; 0 is none
+  bool reverse = false;           ///< kv scan
+};
+
+constexpr int exit_usage = 2;
+
+/// Parses and stores all options into `settings`. The error is the exit status, after one line on stderr (2),
+/// or after the help that was asked for on stdout (0).
+std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settings& settings);
+
+}  // namespace ashlar::app

@@ -1,0 +1,34 @@
+#pragma once
+
+/// Every option of the program, gathered from the modules that declare them.
+
+#include <string>
+
+#include "ashlar/base/log.h"
+#include "ashlar/base/options.h"
+
+namespace ashlar::app {
+
+/// Where the data lives. Owned by the program, because every command needs it.
+struct DataOptions {
+  std::string location = "dir:./data";
+};
+
+/// The options structs of all modules, and the set that binds them to the command line, the environment and
+/// the configuration file. Lives in main(), for as long as the program; does not move.
+struct Settings {
+  Settings();
+
+  /// docs/options.md: how options are given, and all of them.
+  std::string reference() const;
+
+  DataOptions data;
+  log::LogOptions logging;
+
+  OptionSet set;
+};
+
+/// The path of "dir:PATH". One line says what is wrong with anything else.
+std::expected<std::string, std::string> directory_of(const DataOptions& data);
+
+}  // namespace ashlar::app
