@@ -34,6 +34,9 @@ struct RuntimeOptions {
   UringOptions uring;
 };
 
+class OptionSet;
+void describe(OptionSet& set, RuntimeOptions& options);
+
 /// Thread safety: request_stop() and post() from any thread; the rest from the thread that owns the Runtime.
 class Runtime {
  public:
