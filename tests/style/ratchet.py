@@ -15,7 +15,7 @@ UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
 # Clock, randomness and threads come through the runtime's seams, so that a simulation can replay them.
 SEAM = re.compile(r"_clock::now\(|\bclock_gettime\(|\bgettimeofday\(|\bgetrandom\(|std::random_device|std::j?thread\b"
                   r"|\bpthread_create\(|\bstd::this_thread::sleep|\bu?sleep\(")
-SEAM_FREE = re.compile(r"^(ashlar/(runtime|app)/|bench/|tests/)|_(test|bench)\.cc$")
+SEAM_FREE = re.compile(r"^(ashlar/(runtime|app)/|bench/|tests/)|(^|/)test_\w+\.(h|cc)$|_(test|bench)\.(h|cc)$")
 THROW = re.compile(r"^\s*throw\b", re.M)
 COMMENT = re.compile(r'//[^\n]*|"(?:\\.|[^"\\\n])*"')
 
