@@ -80,7 +80,7 @@ std::string unexpected_argument(const CLI::App& app, const OptionSet& set) {
 
 void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
   CLI::App* const kv = app.add_subcommand("kv", "Look into a data directory that no server holds");
-  bind(*kv, set, given, {"", "logging"});
+  bind(*kv, set, given, {"", "runtime", "logging"});
   kv->require_subcommand(1);
   const auto add = [&](const char* name, const char* help, Command command) {
     CLI::App* const sub = kv->add_subcommand(name, help)->fallthrough();

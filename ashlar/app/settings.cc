@@ -6,6 +6,7 @@ namespace ashlar::app {
 
 Settings::Settings() {
   set.add("data", data.location, {.form = "dir:PATH", .help = "Where the data lives"});
+  describe(set, runtime);
   describe(set, logging);
 }
 

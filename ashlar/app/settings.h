@@ -6,6 +6,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/base/options.h"
+#include "ashlar/runtime/shard/runtime.h"
 
 namespace ashlar::app {
 
@@ -23,6 +24,7 @@ struct Settings {
   std::string reference() const;
 
   DataOptions data;
+  RuntimeOptions runtime;
   log::LogOptions logging;
 
   OptionSet set;
