@@ -23,6 +23,8 @@ namespace ashlar {
 
 namespace {
 
+static_assert(int{EFD_NONBLOCK} == int{SOCK_NONBLOCK});  // one flag serves sockets and the eventfd
+
 std::uint64_t random_seed() noexcept {
   std::uint64_t seed = 0;
   while (getrandom(&seed, sizeof seed, 0) != sizeof seed) {
@@ -79,7 +81,7 @@ bool bind_socket(int fd, const Address& address) noexcept {
 
 SystemBackend::SystemBackend(int socket_flags)
     : socket_flags_(socket_flags | SOCK_STREAM | SOCK_CLOEXEC),
-      wake_fd_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wake_fd_(eventfd(0, EFD_CLOEXEC | socket_flags)),
       random_(random_seed()) {
   if (wake_fd_ < 0) std::abort();  // no descriptors at start-up: nothing can work
 }
@@ -92,11 +94,6 @@ void SystemBackend::wake() noexcept {
   const std::uint64_t one = 1;
   [[maybe_unused]] const ssize_t written =
       ::write(wake_fd_, &one, sizeof one);  // full means it is awake already
-}
-
-void SystemBackend::clear_wake() noexcept {
-  std::uint64_t count = 0;
-  [[maybe_unused]] const ssize_t bytes = ::read(wake_fd_, &count, sizeof count);
 }
 
 Instant SystemBackend::now() const noexcept {

@@ -34,12 +34,12 @@ class SystemBackend : public Backend {
   Result<Handle> lock(const std::string& path) final;
 
  protected:
-  /// `socket_flags`: SOCK_NONBLOCK where readiness is polled, 0 where the kernel waits (io_uring).
+  /// `socket_flags`, for sockets and the eventfd: SOCK_NONBLOCK where readiness is polled, 0 where the kernel
+  /// waits.
   explicit SystemBackend(int socket_flags);
 
-  /// An eventfd, readable after wake(). The back end waits for it, then calls clear_wake().
+  /// An eventfd, readable after wake(): what a wait includes.
   int wake_fd() const noexcept { return wake_fd_; }
-  void clear_wake() noexcept;
 
  private:
   int socket_flags_;

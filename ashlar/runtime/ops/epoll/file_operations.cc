@@ -1,0 +1,142 @@
+#include "ashlar/runtime/ops/epoll/file_operations.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "ashlar/runtime/ops/transfer.h"
+
+namespace ashlar {
+
+namespace {
+
+/// Repeats a system call while a signal interrupts it; its result, or -errno.
+template <class Call>
+std::int64_t without_interrupts(Call call) noexcept {
+  for (;;) {
+    const std::int64_t result = call();
+    if (result >= 0) return result;
+    if (errno != EINTR) return -errno;
+  }
+}
+
+/// What is left of a transfer, as the kernel takes it in one call.
+struct Vectors {
+  iovec single{};
+  const iovec* first = nullptr;
+  int count = 0;
+
+  explicit Vectors(const Operation& operation) noexcept {
+    if (operation.vectors != nullptr) {
+      first = operation.vectors;
+      count = static_cast<int>(std::min<std::uint32_t>(operation.vector_count, IOV_MAX));
+    } else {
+      single = {operation.data + operation.transferred, std::min(bytes_left(operation), transfer_bytes_max)};
+      first = &single;
+      count = 1;
+    }
+  }
+};
+
+std::int64_t read_file(Operation& operation) noexcept {
+  while (bytes_left(operation) != 0) {
+    const Vectors into(operation);
+    const auto at = static_cast<off_t>(operation.offset + operation.transferred);
+    const std::int64_t bytes =
+        without_interrupts([&] { return preadv(operation.handle.value, into.first, into.count, at); });
+    // The rest of a direct read that ended inside a block is misaligned: that is the end of the file.
+    if (bytes == 0 || (bytes == -EINVAL && operation.transferred != 0)) break;
+    if (bytes < 0) return bytes;
+    advance(operation, static_cast<std::uint64_t>(bytes));
+  }
+  return static_cast<std::int64_t>(operation.transferred);
+}
+
+std::int64_t write_file(Operation& operation) noexcept {
+  int flags = operation.durable ? RWF_DSYNC : 0;
+  bool sync_after = false;
+  while (bytes_left(operation) != 0) {
+    const Vectors from(operation);
+    const auto at = static_cast<off_t>(operation.offset + operation.transferred);
+    const std::int64_t bytes = without_interrupts(
+        [&] { return pwritev2(operation.handle.value, from.first, from.count, at, flags); });
+    if (bytes == -EOPNOTSUPP && flags != 0) {  // a file system that knows no flags: sync at the end instead
+      flags = 0;
+      sync_after = true;
+      continue;
+    }
+    if (bytes < 0) return bytes;
+    if (bytes == 0) return -EIO;  // no progress
+    advance(operation, static_cast<std::uint64_t>(bytes));
+  }
+  if (sync_after) {
+    const std::int64_t synced = without_interrupts([&] { return fdatasync(operation.handle.value); });
+    if (synced < 0) return synced;
+  }
+  return static_cast<std::int64_t>(operation.transferred);
+}
+
+std::int64_t sync_directory(const char* path) noexcept {
+  const std::int64_t directory =
+      without_interrupts([&] { return ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
+  if (directory < 0) return directory;
+  const int fd = static_cast<int>(directory);
+  const std::int64_t synced = without_interrupts([&] { return fsync(fd); });
+  ::close(fd);
+  return synced;
+}
+
+/// Linux frees the descriptor whatever close() returns: to repeat it would be to close somebody else's.
+std::int64_t close_file(int fd) noexcept {
+  return ::close(fd) == 0 || errno == EINTR ? 0 : -errno;
+}
+
+}  // namespace
+
+bool is_file_operation(OpCode code) noexcept {
+  switch (code) {
+    case OpCode::open:
+    case OpCode::close:
+    case OpCode::read:
+    case OpCode::write:
+    case OpCode::allocate:
+    case OpCode::sync:
+    case OpCode::data_sync:
+    case OpCode::resize:
+    case OpCode::rename:
+    case OpCode::link:
+    case OpCode::unlink:
+    case OpCode::sync_directory: return true;
+    default: return false;
+  }
+}
+
+std::int64_t execute_file_operation(Operation& operation) noexcept {
+  const int fd = operation.handle.value;
+  const auto at = static_cast<off_t>(operation.offset);
+  const auto length = static_cast<off_t>(operation.length);
+  switch (operation.code) {
+    case OpCode::open:
+      return without_interrupts(
+          [&] { return ::open(operation.path, operation.open_flags | O_CLOEXEC, operation.mode); });
+    case OpCode::close: return close_file(fd);
+    case OpCode::read: return read_file(operation);
+    case OpCode::write: return write_file(operation);
+    case OpCode::allocate: return without_interrupts([&] { return fallocate(fd, 0, at, length); });
+    case OpCode::sync: return without_interrupts([&] { return fsync(fd); });
+    case OpCode::data_sync: return without_interrupts([&] { return fdatasync(fd); });
+    case OpCode::resize: return without_interrupts([&] { return ftruncate(fd, length); });
+    case OpCode::rename: return without_interrupts([&] { return ::rename(operation.path, operation.path2); });
+    case OpCode::link: return without_interrupts([&] { return ::link(operation.path, operation.path2); });
+    case OpCode::unlink: return without_interrupts([&] { return ::unlink(operation.path); });
+    case OpCode::sync_directory: return sync_directory(operation.path);
+    default: return -ENOSYS;
+  }
+}
+
+}  // namespace ashlar

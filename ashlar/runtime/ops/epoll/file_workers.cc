@@ -1,0 +1,99 @@
+#include "ashlar/runtime/ops/epoll/file_workers.h"
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <system_error>
+
+#include "ashlar/runtime/ops/epoll/file_operations.h"
+
+namespace ashlar {
+
+FileWorkers::~FileWorkers() {
+  {
+    const std::lock_guard lock(mutex_);
+    stop_ = true;
+  }
+  work_arrived_.notify_all();
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void FileWorkers::dispatch() noexcept {
+  if (staged_count_ == 0) return;
+  unsigned wake = 0;
+  unsigned start = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    while (Operation* operation = staged_.pop()) queue_.push(*operation);
+    queued_ += staged_count_;
+    wake = std::min(staged_count_, idle_);
+    const auto more = threads_max_ - static_cast<unsigned>(threads_.size());
+    if (queued_ > idle_) start = std::min(queued_ - idle_, more);
+  }
+  staged_count_ = 0;
+  for (unsigned i = 0; i < wake; ++i) work_arrived_.notify_one();
+  for (unsigned i = 0; i < start; ++i) start_thread();
+}
+
+// Signals are for the threads of the program, not for these.
+void FileWorkers::start_thread() {
+  sigset_t all, previous;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &previous);
+  try {
+    threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    if (threads_.empty()) std::abort();  // one thread is enough to go on, none is not
+  }
+  pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+}
+
+void FileWorkers::work() noexcept {
+  pthread_setname_np(pthread_self(), "ashlar-file");
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    while (queue_.empty() && !stop_) {
+      ++idle_;
+      work_arrived_.wait(lock);
+      --idle_;
+    }
+    if (queue_.empty()) return;
+    Operation& operation = *queue_.pop();
+    --queued_;
+    lock.unlock();
+
+    operation.result = execute_file_operation(operation);
+    // From the exchange on it is the shard's. Only the first of a batch wakes: the shard takes all there are.
+    Operation* newest = finished_.load(std::memory_order_relaxed);
+    do {
+      operation.next = newest;
+    } while (!finished_.compare_exchange_weak(newest, &operation, std::memory_order_release,
+                                              std::memory_order_relaxed));
+    if (newest == nullptr) owner_.wake();
+
+    lock.lock();
+  }
+}
+
+OperationList FileWorkers::collect() noexcept {
+  OperationList list;
+  if (finished_.load(std::memory_order_relaxed) == nullptr) return list;
+  Operation* newest = finished_.exchange(nullptr, std::memory_order_acquire);
+  Operation* oldest = nullptr;
+  while (newest != nullptr) {
+    Operation* before = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = before;
+  }
+  while (oldest != nullptr) {
+    Operation* after = oldest->next;
+    list.push(*oldest);
+    oldest = after;
+  }
+  return list;
+}
+
+}  // namespace ashlar
