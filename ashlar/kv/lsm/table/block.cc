@@ -99,6 +99,7 @@ Result<Block> Block::parse(Bytes payload, ErrorPlace place) noexcept {
   if (directory < block_header_bytes || buckets + std::uint64_t{block.bucket_count_} * 2 != payload.size()) {
     return fail(Errc::corrupt, where, place);
   }
+  block.entry_bytes_x256_ = static_cast<std::uint32_t>((directory - block_header_bytes) * 256 / block.count_);
   block.directory_ = p + directory;
   block.buckets_ = p + buckets;
   TRY(block.validate_entries(place));
@@ -152,6 +153,8 @@ BlockLookup Block::find(Bytes key, std::uint64_t hash, Sequence snapshot) const 
     if (held == 0) return {};
     if (((held ^ fingerprint) >> ordinal_bits_) == 0) {
       std::uint32_t ordinal = (held & ordinal_mask) - 1;
+      prefetch_entry(ordinal);
+      prefetch_entry(restart_of(ordinal));
       EntryFields found = fields(ordinal);
       if (key_equals(ordinal, found, key)) {
         while (sequence(ordinal) > snapshot) {  // a version newer than the snapshot: the next one is older

@@ -120,6 +120,14 @@ class alignas(64) Block {
   detail::EntryFields fields(std::uint32_t ordinal) const noexcept;
   bool key_equals(std::uint32_t ordinal, const detail::EntryFields& fields, Bytes key) const noexcept;
   int compare_key(std::uint32_t ordinal, Bytes key) const noexcept;
+  /// Starts loading entry `ordinal` from where it would be if all were of one size, while the directory,
+  /// which knows, is being loaded too: outside the CPU's caches that takes one memory latency off a look-up.
+  void prefetch_entry(std::uint32_t ordinal) const noexcept {
+    const std::byte* guess =
+        payload_ + block_header_bytes + (ordinal * std::uint64_t{entry_bytes_x256_} >> 8);
+    __builtin_prefetch(guess);
+    __builtin_prefetch(guess + 64);
+  }
   Result<> validate_entries(ErrorPlace place) const noexcept;
   Result<> validate_buckets(ErrorPlace place) const noexcept;
 
@@ -130,6 +138,7 @@ class alignas(64) Block {
   std::uint64_t sequence_mask_ = 0;
   std::uint32_t count_ = 0;
   std::uint32_t bucket_count_ = 0;
+  std::uint32_t entry_bytes_x256_ = 0;  // mean
   std::uint8_t offset_width_ = 2;
   std::uint8_t stride_ = 2;
   std::uint8_t restart_shift_ = 0;

@@ -19,6 +19,10 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) noexcept
   return (bytes + to - 1) & ~(to - 1);
 }
 
+/// No data frame is larger, in the file or decompressed: one entry of the largest key and value.
+constexpr std::uint64_t data_frame_bytes_max =
+    round_up(kv::value_bytes_max + kv::stored_key_bytes_max + 256, page_bytes);
+
 enum class FrameType : std::uint8_t { data = 1, filter = 2, index = 3, properties = 4, footer = 5 };
 
 enum class Compression : std::uint8_t {

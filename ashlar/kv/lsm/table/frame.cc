@@ -43,7 +43,8 @@ Result<Frame> open_frame(Bytes bytes, FrameType type, ErrorPlace place) noexcept
     return fail(Errc::corrupt, "table frame: type", place);
   }
   if (frame.compression > Compression::lz4) return fail(Errc::unsupported, "table frame: compression", place);
-  if (frame.compression == Compression::none && frame.raw_bytes != stored) {
+  if (frame.compression == Compression::none ? frame.raw_bytes != stored
+                                             : frame.raw_bytes > data_frame_bytes_max) {
     return fail(Errc::corrupt, "table frame: size", place);
   }
   return frame;

@@ -114,7 +114,7 @@ Result<> Index::validate(std::uint64_t meta, ErrorPlace place) const noexcept {
     const auto at_page = load_le<std::uint32_t>(pages_ + 4 * block);
     const auto at_start = load_le<std::uint32_t>(starts_ + 4 * block);
     const bool pages_ok =
-        block == 0 ? at_page == 0 : at_page > page && (at_page - page) * page_bytes <= ~std::uint32_t{0};
+        block == 0 ? at_page == 0 : at_page > page && (at_page - page) * page_bytes <= data_frame_bytes_max;
     const bool starts_ok = block == 0 ? at_start == 0 : at_start >= start && at_start <= heap_.size();
     if (!pages_ok || !starts_ok) return fail(Errc::corrupt, "table index: entry", place);
     page = at_page;

@@ -8,6 +8,7 @@
 
 #include "ashlar/kv/lsm/table/table_iterator.h"
 #include "ashlar/kv/lsm/table/table_testing.h"
+#include "ashlar/kv/lsm/test_seed.h"
 
 namespace ashlar::lsm {
 namespace {
@@ -16,14 +17,6 @@ using testing::MemorySink;
 using State = TableIterator::State;
 
 constexpr std::uint64_t number = 42;
-
-/// Prints the seed; ASHLAR_SEED replays it.
-std::uint64_t seed_of_this_run() {
-  const char* given = std::getenv("ASHLAR_SEED");
-  const std::uint64_t seed = given != nullptr ? std::strtoull(given, nullptr, 0) : std::random_device{}();
-  std::printf("ASHLAR_SEED=%llu\n", static_cast<unsigned long long>(seed));
-  return seed;
-}
 
 struct Version {
   Kind kind;
@@ -186,7 +179,7 @@ void check_walks(Built& built, const Model& model, std::mt19937_64& random) {
 }
 
 TEST(Table, AgreesWithAMap) {
-  std::mt19937_64 random(seed_of_this_run());
+  std::mt19937_64 random(test_seed());
   for (int round = 0; round < 40 && !HasFatalFailure(); ++round) {
     const Model model = random_model(random);
     Built built(model, random_options(random));

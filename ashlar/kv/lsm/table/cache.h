@@ -1,0 +1,175 @@
+#pragma once
+
+/// The block cache: parsed blocks in slots of fixed sizes, found by any thread with one load.
+///
+/// There is no hash table. Each open table has an array with a pointer for each of its blocks (CachedBlocks);
+/// a reader that knows the ordinal of a block, as the index told it, loads the pointer and is there. The
+/// owner alone changes these pointers. A slot taken from a block waits until every reader's epoch has passed
+/// before it is used again.
+
+#include <atomic>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "ashlar/base/intrusive_list.h"
+#include "ashlar/kv/lsm/table/block.h"
+#include "ashlar/kv/lsm/table/s3_fifo.h"
+#include "ashlar/kv/lsm/table/table.h"
+#include "ashlar/kv/pin.h"
+#include "ashlar/runtime/memory/epoch.h"
+
+namespace ashlar::lsm {
+
+class BlockCache;
+class CachedBlocks;
+class BlockFill;
+
+/// A block in memory: in a slot of the cache, or loose where it is too large for one or none was free.
+/// block() may be read by any thread inside an epoch, and by the owner while pinned; all else is the owner's.
+class alignas(128) CachedBlock final : public kv::Pinnable, public ListHook<> {
+ public:
+  const Block& block() const noexcept { return block_; }
+
+  /// Notes a use, for eviction. Any thread: a plain store, and none once the block is hot.
+  void touch() noexcept {
+    const std::uint8_t heat = heat_.load(std::memory_order_relaxed);
+    if (heat < heat_max) heat_.store(heat + 1, std::memory_order_relaxed);
+  }
+
+ private:
+  friend class BlockCache;
+  friend class CachedBlocks;
+  friend class BlockFill;
+  template <class>
+  friend class S3Fifo;
+  struct Shelf;
+
+  static constexpr std::uint8_t heat_max = 3;
+
+  std::uint64_t identity() const noexcept;
+  unsigned heat() const noexcept { return heat_.load(std::memory_order_relaxed); }
+  void cool(unsigned heat) noexcept {
+    heat_.store(static_cast<std::uint8_t>(heat), std::memory_order_relaxed);
+  }
+  bool pinned() const noexcept { return pins() != 0; }
+  void released() noexcept override;
+
+  Block block_;
+  std::byte* memory_ = nullptr;
+  Shelf* shelf_ = nullptr;        // null: loose
+  CachedBlocks* home_ = nullptr;  // null: not published
+  std::uint32_t ordinal_ = 0;
+  std::atomic<std::uint8_t> heat_{0};
+  bool in_main_ = false;
+};
+
+/// Which blocks of one table are cached, and where. Lives with the open table. Owner shard, but for find().
+/// Lifecycle: destroyed by the owner when no epoch and no BlockFill can hold the table any more; its slots
+/// become free then, those that are pinned as soon as their pins go.
+class CachedBlocks {
+ public:
+  CachedBlocks(BlockCache& cache, const Table& table);
+  CachedBlocks(const CachedBlocks&) = delete;
+  CachedBlocks& operator=(const CachedBlocks&) = delete;
+  ~CachedBlocks();
+
+  /// Block `ordinal` of the table if it is cached. Any thread, inside an epoch. The owner may also pin what
+  /// it finds, and has to, before it suspends or begins a fill.
+  CachedBlock* find(std::uint32_t ordinal) const noexcept {
+    CachedBlock* cached = blocks_[ordinal].load(std::memory_order_acquire);
+    if (cached != nullptr) cached->touch();
+    return cached;
+  }
+  bool holds(std::uint32_t ordinal) const noexcept {
+    return blocks_[ordinal].load(std::memory_order_relaxed) != nullptr;
+  }
+
+ private:
+  friend class BlockCache;
+  friend class BlockFill;
+  friend class CachedBlock;
+
+  BlockCache& cache_;
+  const Table& table_;
+  std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;
+};
+
+/// A block just loaded; valid as long as the pin.
+struct LoadedBlock {
+  const Block* block = nullptr;
+  kv::Pin pin;
+};
+
+/// A miss being served: memory to read the frame into, then the block. Owner shard; may live across the read,
+/// which writes into its memory, so the read must end before it does.
+class BlockFill {
+ public:
+  /// Takes a slot for block `ordinal`, evicting if it must; where none is to be had, memory from the heap.
+  /// Not inside an epoch: it would keep evicted slots from being free.
+  BlockFill(CachedBlocks& blocks, std::uint32_t ordinal);
+  BlockFill(const BlockFill&) = delete;
+  BlockFill& operator=(const BlockFill&) = delete;
+  ~BlockFill();
+
+  /// Where the frame belongs: handle().bytes, aligned to pages.
+  MutableBytes memory() noexcept { return {slot_->memory_, handle_.bytes}; }
+  BlockHandle handle() const noexcept { return handle_; }
+
+  /// Checks, decompresses and parses what was read, and publishes it. Where another fill was faster, its
+  /// block counts. Once; fails with `corrupt`, and then nothing is published.
+  Result<LoadedBlock> finish();
+
+ private:
+  CachedBlocks& blocks_;
+  std::uint32_t ordinal_;
+  BlockHandle handle_;
+  CachedBlock* slot_;
+};
+
+/// Sizes and number of one kind of slot.
+struct SlotClass {
+  std::uint32_t slot_bytes = 16384;  ///< whole pages
+  std::uint32_t slots = 0;
+};
+
+/// Owner shard: all of it; readers on other threads come in through CachedBlocks::find().
+/// Lifecycle: outlives every CachedBlocks and every pin; the arena and the epoch domain outlive it.
+class BlockCache {
+ public:
+  /// `arena`: aligned to pages, better to huge pages; holds all slots of all classes (arena_bytes()).
+  BlockCache(MutableBytes arena, std::span<const SlotClass> classes, EpochDomain& epochs);
+  BlockCache(const BlockCache&) = delete;
+  BlockCache& operator=(const BlockCache&) = delete;
+  ~BlockCache();
+
+  static std::size_t arena_bytes(std::span<const SlotClass> classes) noexcept;
+
+  struct Counters {
+    std::uint64_t fills = 0;  ///< blocks published, each after a miss
+    std::uint64_t evictions = 0;
+    std::uint64_t loose = 0;  ///< blocks that found no slot
+    std::uint64_t slots_used = 0;
+  };
+  Counters counters() const noexcept;
+
+ private:
+  friend class CachedBlock;
+  friend class CachedBlocks;
+  friend class BlockFill;
+  using Shelf = CachedBlock::Shelf;
+
+  CachedBlock* take(std::size_t bytes);
+  CachedBlock* take_loose(std::size_t bytes);
+  void evict_some(Shelf& shelf);
+  void publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal, const Block& block);
+  void unpublish(CachedBlock& slot) noexcept;
+  /// Back to the free list, or to the heap: nobody reads it.
+  static void give_back(CachedBlock* slot) noexcept;
+
+  EpochDomain& epochs_;
+  std::vector<std::unique_ptr<Shelf>> shelves_;  // by size, ascending
+  Counters counters_;
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,230 @@
+#include "ashlar/kv/lsm/table/cache.h"
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <optional>
+#include <random>
+#include <string>
+#include <thread>
+
+#include "ashlar/kv/lsm/table/table_testing.h"
+#include "ashlar/kv/lsm/test_seed.h"
+
+namespace ashlar::lsm {
+namespace {
+
+std::string key_of(int i) {
+  return "key-" + std::to_string(100000 + i);
+}
+/// Says which key and table it belongs to.
+std::string value_of(std::uint64_t number, int i) {
+  return std::to_string(number) + "/" + std::to_string(i) +
+         std::string(static_cast<std::size_t>(i % 7) * 60, '.');
+}
+
+/// A table in memory with the pointers to its cached blocks; misses are served from `file`.
+struct OpenTable {
+  testing::MemorySink sink;
+  MutableBytes file;
+  Table table;
+  std::optional<CachedBlocks> cached;
+
+  OpenTable(BlockCache& cache, std::uint64_t number, int keys, TableOptions options = {.block_bytes = 4096}) {
+    TableBuilder builder(options, number, sink);
+    for (int i = 0; i < keys; ++i) {
+      const std::string key = key_of(i), value = value_of(number, i);
+      EXPECT_TRUE(
+          builder.add({as_bytes(key), Sequence{7}, Kind::put, no_expiry, as_bytes(value)}).has_value());
+    }
+    EXPECT_TRUE(builder.finish().has_value());
+    file = sink.file();
+    table = *testing::open_table(file, number);
+    cached.emplace(cache, table);
+  }
+
+  Result<LoadedBlock> load(std::uint32_t ordinal) {
+    if (CachedBlock* held = cached->find(ordinal)) return LoadedBlock{&held->block(), kv::Pin(*held)};
+    BlockFill fill(*cached, ordinal);
+    std::ranges::copy(file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
+    return fill.finish();
+  }
+  void expect_value(const Block& block, int i) const {
+    const std::string key = key_of(i);
+    const BlockLookup found = block.find(as_bytes(key), key_hash(as_bytes(key)), sequence_max);
+    ASSERT_EQ(found.state, BlockLookup::State::found);
+    ASSERT_EQ(as_text(found.entry.value), value_of(table.number(), i));
+  }
+  void check(int i) {
+    const std::string key = key_of(i);
+    const auto loaded = load(table.find(as_bytes(key)));
+    ASSERT_TRUE(loaded.has_value()) << loaded.error().to_string();
+    expect_value(*loaded->block, i);
+  }
+};
+
+struct CacheTest : ::testing::Test {
+  void make(std::vector<SlotClass> classes) {
+    const std::size_t bytes = BlockCache::arena_bytes(classes);
+    arena.reset(static_cast<std::byte*>(std::aligned_alloc(page_bytes, bytes)));
+    cache.emplace(MutableBytes{arena.get(), bytes}, classes, epochs);
+  }
+  struct Free {
+    void operator()(std::byte* memory) const noexcept { std::free(memory); }
+  };
+  std::unique_ptr<std::byte, Free> arena;
+  EpochDomain epochs;
+  std::optional<BlockCache> cache;
+};
+
+TEST_F(CacheTest, FindsWhatWasFilled) {
+  make({{4096, 64}});
+  OpenTable table(*cache, 1, 1000);
+  ASSERT_GT(table.table.block_count(), 10u);
+  ASSERT_LT(table.table.block_count(), 64u);
+  EXPECT_EQ(table.cached->find(0), nullptr);
+  for (int round = 0; round < 2; ++round) {
+    for (int i = 0; i < 1000; ++i) table.check(i);
+  }
+  EXPECT_EQ(cache->counters().fills, table.table.block_count());
+  EXPECT_EQ(cache->counters().loose, 0u);
+  EXPECT_NE(table.cached->find(0), nullptr);
+}
+
+TEST_F(CacheTest, EvictsAndStaysRight) {
+  std::mt19937_64 random(test_seed());
+  for (const Compression compression : {Compression::none, Compression::lz4}) {
+    make({{16384, 8}, {4096, 20}});
+    std::deque<OpenTable> tables;
+    tables.emplace_back(*cache, 1, 2000, TableOptions{.block_bytes = 4096, .compression = compression});
+    tables.emplace_back(*cache, 2, 2000, TableOptions{.block_bytes = 16384, .compression = compression});
+    for (int i = 0; i < 5000; ++i) {
+      tables[random() % 2].check(static_cast<int>(random() % 2000));
+      if (i % 1000 == 999) {  // a compaction: one table goes, another comes
+        tables.pop_front();
+        tables.emplace_back(*cache, 10 + static_cast<unsigned>(i), 2000,
+                            TableOptions{.compression = compression});
+      }
+    }
+    EXPECT_GT(cache->counters().evictions, 100u);
+    EXPECT_LE(cache->counters().slots_used, 28u);
+    tables.clear();
+    EXPECT_EQ(cache->counters().slots_used, 0u);
+    cache.reset();
+  }
+}
+
+TEST_F(CacheTest, AScanDoesNotPushOutWhatIsUsed) {
+  make({{4096, 100}});
+  OpenTable hot(*cache, 1, 1000), scanned(*cache, 2, 20000);
+  ASSERT_GT(scanned.table.block_count(), 300u);
+  for (int round = 0; round < 5; ++round) {
+    for (std::uint32_t i = 0; i < hot.table.block_count(); ++i) ASSERT_TRUE(hot.load(i).has_value());
+  }
+  for (std::uint32_t i = 0; i < scanned.table.block_count(); ++i) ASSERT_TRUE(scanned.load(i).has_value());
+  for (std::uint32_t i = 0; i < hot.table.block_count(); ++i) EXPECT_TRUE(hot.cached->holds(i)) << i;
+}
+
+TEST_F(CacheTest, APinOutlivesEvictionAndTable) {
+  make({{4096, 4}});
+  std::optional<OpenTable> table(std::in_place, *cache, 1, 1000);
+  LoadedBlock held = std::move(*table->load(3));
+  const BlockHandle handle = table->table.block(3);
+  const std::vector<std::byte> expected(
+      table->file.begin() + static_cast<long>(handle.offset + frame_header_bytes),
+      table->file.begin() + static_cast<long>(handle.offset + 4000));
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 1000; ++i) table->check(i);
+  }
+  EXPECT_TRUE(table->cached->holds(3));
+  table.reset();
+  OpenTable other(*cache, 2, 1000);
+  for (int i = 0; i < 1000; ++i) other.check(i);
+  std::vector<std::byte> buffer;
+  EXPECT_EQ(held.block->entry(0, buffer).sequence.value, 7u);
+  EXPECT_TRUE(held.block->verify({}).has_value());
+  held = {};
+  for (int i = 0; i < 1000; ++i) other.check(i);
+}
+
+TEST_F(CacheTest, WithoutAFreeSlotABlockIsLoose) {
+  make({{4096, 2}});
+  OpenTable table(*cache, 1, 1000);
+  std::vector<LoadedBlock> held;
+  for (std::uint32_t i = 0; i < 6; ++i) held.push_back(std::move(*table.load(i)));
+  EXPECT_EQ(cache->counters().loose, 4u);
+  EXPECT_FALSE(table.cached->holds(5));
+  EXPECT_TRUE(held[5].block->verify({}).has_value());
+  held.clear();
+  EXPECT_TRUE(table.load(5).has_value());
+  EXPECT_TRUE(table.cached->holds(5));
+}
+
+TEST_F(CacheTest, ABlockLargerThanEverySlotIsLoose) {
+  make({{4096, 2}});
+  OpenTable table(*cache, 1, 1000, {.block_bytes = 16384});
+  for (int i = 0; i < 1000; i += 100) table.check(i);
+  EXPECT_EQ(cache->counters().fills, 0u);
+}
+
+TEST_F(CacheTest, DamageIsReportedAndNothingIsPublished) {
+  make({{4096, 2}});
+  for (const Compression compression : {Compression::none, Compression::lz4}) {
+    OpenTable table(*cache, 9, 1000, {.block_bytes = 16384, .compression = compression});
+    const BlockHandle handle = table.table.block(1);
+    table.file[handle.offset + 40] ^= std::byte{1};
+    for (int i = 0; i < 10; ++i) {
+      const auto loaded = table.load(1);
+      ASSERT_FALSE(loaded.has_value());
+      EXPECT_EQ(loaded.error().code, Errc::corrupt);
+      EXPECT_EQ(loaded.error().object, 9u);
+      EXPECT_EQ(loaded.error().offset, handle.offset);
+      EXPECT_FALSE(table.cached->holds(1));
+    }
+  }
+}
+
+TEST_F(CacheTest, TwoFillsOfOneBlockAgree) {
+  make({{4096, 4}});
+  OpenTable table(*cache, 1, 1000);
+  BlockFill a(*table.cached, 2), b(*table.cached, 2);
+  for (BlockFill* fill : {&a, &b}) {
+    std::ranges::copy(table.file.subspan(fill->handle().offset, fill->handle().bytes),
+                      fill->memory().begin());
+  }
+  const auto first = a.finish(), second = b.finish();
+  ASSERT_TRUE(first.has_value() && second.has_value());
+  EXPECT_EQ(first->block, second->block);
+  EXPECT_EQ(cache->counters().fills, 1u);
+}
+
+// Readers look blocks up and read them inside epochs while the owner fills and evicts as fast as it can.
+TEST_F(CacheTest, AnyThreadReadsWhileTheOwnerEvicts) {
+  make({{4096, 16}});
+  OpenTable table(*cache, 1, 3000);
+  std::atomic<bool> done{false};
+  std::atomic<std::uint64_t> hits{0};
+  const auto read = [&](std::uint64_t seed) {
+    std::mt19937_64 random(seed);
+    while (!done.load(std::memory_order_relaxed)) {
+      const int i = static_cast<int>(random() % 3000);
+      const std::string key = key_of(i);
+      const std::uint32_t ordinal = table.table.find(as_bytes(key));
+      epoch::Guard guard;
+      if (const CachedBlock* held = table.cached->find(ordinal)) {
+        table.expect_value(held->block(), i);
+        hits.fetch_add(1, std::memory_order_relaxed);
+      }
+    }
+  };
+  std::thread one(read, 1), two(read, 2);
+  std::mt19937_64 random(test_seed());
+  for (int i = 0; i < 30000 || hits.load() < 1000; ++i) table.check(static_cast<int>(random() % 3000));
+  done = true;
+  one.join();
+  two.join();
+  EXPECT_GT(cache->counters().evictions, 100u);
+}
+
+}  // namespace
+}  // namespace ashlar::lsm
