@@ -1,0 +1,57 @@
+#pragma once
+
+/// What a benchmark case is: one row of the report, Ashlar against one peer on the same work.
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ashlar/base/result.h"
+
+namespace ashlar::bench {
+
+struct BenchOptions {
+  unsigned pairs = 5;
+  double scale = 1;  ///< of the work of each measurement; below 1 only to see that the cases run
+  std::string data = ".";
+};
+
+/// One measurement of one side.
+struct Sample {
+  double value = 0;  ///< in the case's unit
+  double server_cpu_us =
+      std::numeric_limits<double>::quiet_NaN();  ///< per operation, where a server did the work
+};
+using Measure = std::function<Result<Sample>()>;
+
+/// The two sides of a case, set up: each call does the whole work once. What the sides share (servers, data)
+/// lives in them and ends with them.
+struct Contest {
+  Measure ashlar;
+  Measure peer;  ///< empty where the peer is not here
+  std::string peer_version;
+  std::vector<std::pair<std::string, std::string>> configuration;  ///< what the figures depend on, in order
+};
+
+struct Case {
+  std::string name;     ///< "group" or "group/variant"
+  std::string summary;  ///< for --list
+  std::string unit;
+  bool more_is_better = false;
+  std::string peer_name;
+  double target =
+      0;  ///< least ratio that will do (above 1 is better than the peer); 0: the figure stands alone
+  std::function<Result<Contest>(const BenchOptions&)> prepare;
+};
+
+/// A count of operations under --scale, never 0.
+std::uint64_t scaled(const BenchOptions& options, std::uint64_t count);
+
+// The cases, a function for each file in cases/.
+void add_shard_cases(std::vector<Case>& cases);
+void add_mesh_cases(std::vector<Case>& cases);
+
+}  // namespace ashlar::bench

@@ -1,0 +1,133 @@
+#include "bench/report.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ashlar/base/bytes.h"
+#include "ashlar/base/checksum.h"
+#include "bench/machine.h"
+
+namespace ashlar::bench {
+
+namespace {
+
+std::vector<double> column(const std::vector<Sample>& samples, double Sample::* field) {
+  std::vector<double> values;
+  for (const Sample& sample : samples) {
+    if (!std::isnan(sample.*field)) values.push_back(sample.*field);
+  }
+  return values;
+}
+
+/// Medians of both sides and quartiles of the pairs' ratios; `known` where both sides were measured.
+struct Comparison {
+  Quartiles ashlar, peer, ratio;
+  bool known = false;
+  bool measured = false;
+};
+
+Comparison compare(const Row& row, double Sample::* field, bool more_is_better) {
+  const std::vector<double> ours = column(row.ashlar, field);
+  const std::vector<double> theirs = column(row.peer, field);
+  return {.ashlar = quartiles(ours),
+          .peer = quartiles(theirs),
+          .ratio = quartiles(ratios(ours, theirs, more_is_better)),
+          .known = !ours.empty() && !theirs.empty(),
+          .measured = !ours.empty()};
+}
+
+std::string short_number(double value) {
+  if (value == 0) return "0";
+  const int whole_digits = static_cast<int>(std::floor(std::log10(std::abs(value)))) + 1;
+  return fmt::format("{:.{}f}", value, std::clamp(4 - whole_digits, 0, 4));
+}
+
+}  // namespace
+
+std::string to_json(const Row& row) {
+  using Json = nlohmann::ordered_json;
+  const Comparison figures = compare(row, &Sample::value, row.what->more_is_better);
+  const auto known = [&](double value) { return figures.known ? Json(value) : Json(); };
+
+  Json configuration = Json::object();
+  for (const auto& [key, value] : row.configuration) configuration[key] = value;
+  const std::string text = configuration.dump();
+
+  Json line = {{"case", row.what->name},
+               {"ashlar", figures.ashlar.median},
+               {"peer", known(figures.peer.median)},
+               {"peer_name", row.what->peer_name.empty() ? Json() : Json(row.what->peer_name)},
+               {"unit", row.what->unit},
+               {"ratio", known(figures.ratio.median)},
+               {"iqr_low", known(figures.ratio.low)},
+               {"iqr_high", known(figures.ratio.high)}};
+  const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
+  if (cpu.measured) {
+    line["ashlar_cpu_us"] = cpu.ashlar.median;
+    line["peer_cpu_us"] = cpu.known ? Json(cpu.peer.median) : Json();
+    line["cpu_ratio"] = cpu.known ? Json(cpu.ratio.median) : Json();
+  }
+  const bool has_target = row.what->target != 0 && figures.known;
+  line["target"] = row.what->target != 0 ? Json(row.what->target) : Json();
+  line["met"] = has_target ? Json(figures.ratio.median >= row.what->target) : Json();
+  line["pairs"] = row.ashlar.size();
+  line["versions"] = {{"ashlar", ASHLAR_VERSION},
+                      {"peer", row.peer_version.empty() ? Json() : Json(row.peer_version)},
+                      {"compiler", __VERSION__},
+                      {"machine", machine_name()}};
+  line["configuration"] = configuration;
+  line["configuration_hash"] = fmt::format("{:016x}", xxh3(as_bytes(text)));
+  return line.dump();
+}
+
+Table::Table(std::FILE* out, const std::vector<const Case*>& cases)
+    : out_(out), terminal_(::isatty(::fileno(out)) == 1), name_width_(4) {
+  for (const Case* each : cases) name_width_ = std::max(name_width_, static_cast<int>(each->name.size()));
+  fmt::print(out_, "{:{}}  {:>10} {:>10}  {:<10} {:>7}  {:<15} {:>7}  {}\n", "case", name_width_, "ashlar",
+             "peer", "unit", "ratio", "quartiles", "target", "peer");
+}
+
+void Table::clear_progress() {
+  if (terminal_) fmt::print(out_, "\r\x1b[K");
+}
+
+void Table::progress(const Case& running, unsigned pair, unsigned pairs) {
+  if (!terminal_) return;
+  clear_progress();
+  fmt::print(out_, "{:{}}  {} of {} pairs …", running.name, name_width_, pair, pairs);
+  std::fflush(out_);
+}
+
+void Table::add(const Row& row) {
+  clear_progress();
+  const Case& what = *row.what;
+  const Comparison figures = compare(row, &Sample::value, what.more_is_better);
+  const bool judged = figures.known && what.target != 0;
+  const char* verdict = !judged ? "" : figures.ratio.median >= what.target ? " met" : " missed";
+  fmt::print(out_, "{:{}}  {:>10} {:>10}  {:<10} {:>7}  {:<15} {:>7}  {}{}\n", what.name, name_width_,
+             short_number(figures.ashlar.median), figures.known ? short_number(figures.peer.median) : "-",
+             what.unit, figures.known ? fmt::format("{:.2f}", figures.ratio.median) : "-",
+             figures.known ? fmt::format("{:.2f} to {:.2f}", figures.ratio.low, figures.ratio.high) : "",
+             what.target != 0 ? fmt::format("{:.2f}", what.target) : "",
+             what.peer_name.empty() ? "" : what.peer_name + (figures.known ? "," : " (not here)"), verdict);
+  const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
+  if (cpu.measured) {
+    fmt::print(out_, "{:>{}}  {:>10} {:>10}  {:<10} {:>7}\n", "server CPU", name_width_,
+               short_number(cpu.ashlar.median), cpu.known ? short_number(cpu.peer.median) : "-", "us/request",
+               cpu.known ? fmt::format("{:.2f}", cpu.ratio.median) : "-");
+  }
+  std::fflush(out_);
+}
+
+void Table::add_failure(const Case& failed, const std::string& why) {
+  clear_progress();
+  fmt::print(out_, "{:{}}  failed: {}\n", failed.name, name_width_, why);
+  std::fflush(out_);
+}
+
+}  // namespace ashlar::bench

@@ -1,0 +1,43 @@
+#pragma once
+
+/// Rows of the report, as a table for people and as JSON lines for programs.
+
+#include <cstdio>
+#include <string>
+#include <vector>
+
+#include "bench/case.h"
+#include "bench/statistics.h"
+
+namespace ashlar::bench {
+
+/// All measurements of one case, in the order taken.
+struct Row {
+  const Case* what = nullptr;
+  std::vector<Sample> ashlar, peer;
+  std::string peer_version;
+  std::vector<std::pair<std::string, std::string>> configuration;
+};
+
+/// One line: `case ashlar peer peer_name unit ratio iqr_low iqr_high` and, where a server did the work,
+/// `ashlar_cpu_us peer_cpu_us cpu_ratio`; `target`, `met`, `versions`, `configuration`, `configuration_hash`.
+/// What is not known is null.
+std::string to_json(const Row& row);
+
+/// A table that shows how far the case under way is, where `out` is a terminal.
+class Table {
+ public:
+  Table(std::FILE* out, const std::vector<const Case*>& cases);
+  void progress(const Case& running, unsigned pair, unsigned pairs);
+  void add(const Row& row);
+  void add_failure(const Case& failed, const std::string& why);
+
+ private:
+  void clear_progress();
+
+  std::FILE* out_;
+  bool terminal_;
+  int name_width_;
+};
+
+}  // namespace ashlar::bench
