@@ -20,6 +20,7 @@
 #include <memory>
 
 #include "ashlar/base/units.h"
+#include "ashlar/runtime/ops/uring/probe.h"
 
 namespace ashlar::app {
 namespace {
@@ -44,6 +45,28 @@ Finding kernel() {
   utsname name{};
   uname(&name);
   return {"kernel", State::works, fmt::format("{} {} {}", name.sysname, name.release, name.machine), ""};
+}
+
+/// io_uring and each of its features that the runtime uses.
+void examine_uring(std::vector<Finding>& findings) {
+  const auto features = probe_uring();
+  if (!features) {
+    const char* const remedy =
+        features.error().code == Errc::permission
+            ? "it would work with sysctl kernel.io_uring_disabled=0, and a seccomp filter that lets it pass"
+            : "it would work from Linux 5.11 on";
+    findings.push_back(
+        {"io_uring", State::limited, features.error().to_string() + ": epoll and threads instead", remedy});
+    return;
+  }
+  findings.push_back({"io_uring", State::works, "for files, sockets and wake-ups", ""});
+  for (const UringFeature& feature : *features) {
+    if (feature.present)
+      findings.push_back({feature.name, State::works, fmt::format("since Linux {}", feature.since), ""});
+    else
+      findings.push_back({feature.name, State::limited, feature.instead,
+                          fmt::format("it would work from Linux {} on", feature.since)});
+  }
 }
 
 Finding locked_memory() {
@@ -223,14 +246,18 @@ const char* to_string(State state) {
 }  // namespace
 
 std::vector<Finding> examine(const std::string& directory) {
-  return {kernel(),     locked_memory(),          open_files(), processors(), memory(),
-          huge_pages(), data_directory(directory)};
+  std::vector<Finding> findings{kernel()};
+  examine_uring(findings);
+  for (const auto check : {locked_memory, open_files, processors, memory, huge_pages})
+    findings.push_back(check());
+  findings.push_back(data_directory(directory));
+  return findings;
 }
 
 bool print(const std::vector<Finding>& findings) {
   bool ready = true;
   for (const Finding& finding : findings) {
-    fmt::print("{:<15} {:<8} {}{}{}\n", finding.subject, to_string(finding.state), finding.detail,
+    fmt::print("{:<18} {:<8} {}{}{}\n", finding.subject, to_string(finding.state), finding.detail,
                finding.remedy.empty() ? "" : "; ", finding.remedy);
     ready &= finding.state != State::missing;
   }
