@@ -1,0 +1,99 @@
+#include "ashlar/blob/directory/directory_blobs.h"
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstring>
+#include <vector>
+
+#include "ashlar/runtime/sync/when.h"
+
+namespace ashlar::blob {
+namespace {
+
+constexpr std::uint64_t zeroes_bytes = 1u << 20;  // one write
+constexpr std::size_t zeroes_depth = 4;           // at once
+
+Task<Result<>> read_all(const File& file, std::uint64_t offset, MutableBytes into) {
+  assert(aligned(offset) && aligned(into.size()));
+  const std::size_t got = CO_TRY(co_await file.read(into, offset));
+  if (got != into.size()) co_return fail(Errc::corrupt, "read beyond the end", {file.object(), offset + got});
+  co_return Result<>();
+}
+
+bool lacks_space(const Result<>& result) noexcept {
+  return !result && result.error().code == Errc::no_space;
+}
+
+// Every `zeroes_depth`-th piece of a file, beginning with piece `lane`.
+Task<Result<>> fill_lane(const File& file, std::uint64_t bytes, Bytes zeroes, std::uint64_t lane) {
+  for (std::uint64_t at = lane * zeroes_bytes; at < bytes; at += zeroes_depth * zeroes_bytes) {
+    CO_TRY(co_await file.write(zeroes.first(std::min(zeroes_bytes, bytes - at)), at));
+  }
+  co_return Result<>();
+}
+
+}  // namespace
+
+Task<Result<>> DirectoryTableWriter::write(std::uint64_t offset, Bytes from) {
+  assert(aligned(offset) && aligned(from.size()));
+  Result<> written = co_await file_.write(from, offset);
+  if (lacks_space(written)) {
+    co_await reserve_.give_up(from.size());
+    written = co_await file_.write(from, offset);
+  }
+  co_return written;
+}
+
+Task<Result<>> DirectoryTableWriter::publish(std::uint64_t bytes) {
+  CO_TRY(co_await file_.resize(bytes));
+  CO_TRY(co_await file_.sync());
+  CO_TRY(co_await sync_directory(directory_));
+  co_return co_await file_.close();
+}
+
+Task<Result<>> DirectoryTable::read(std::uint64_t offset, MutableBytes into) {
+  co_return co_await read_all(file_, offset, into);
+}
+
+Task<Result<>> DirectorySegment::write(std::uint64_t offset, std::span<const Bytes> from) {
+  assert(aligned(offset) && from.size() <= segment_parts_max);
+  std::array<iovec, segment_parts_max> vectors;
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    assert(aligned(from[i].size()));
+    vectors[i] = {const_cast<std::byte*>(from[i].data()), from[i].size()};
+    bytes += from[i].size();
+  }
+  if (offset + bytes > bytes_)
+    co_return fail(Errc::invalid, "write beyond segment", {file_.object(), offset});
+  co_return co_await file_.write(std::span(vectors).first(from.size()), offset, true);
+}
+
+Task<Result<>> DirectorySegment::read(std::uint64_t offset, MutableBytes into) {
+  co_return co_await read_all(file_, offset, into);
+}
+
+// Linux lets fallocate wait for direct writes in flight, also those of a process that was killed: they
+// outlive it.
+Task<Result<>> DirectorySegment::settle() {
+  const Result<> waited = co_await file_.allocate(0, bytes_);
+  if (!waited && waited.error().code != Errc::unsupported) co_return waited;
+  co_return co_await file_.sync();
+}
+
+Task<Result<>> DirectorySegment::fill() {
+  const Result<> allocated = co_await file_.allocate(0, bytes_);
+  if (!allocated && allocated.error().code != Errc::unsupported) co_return allocated;
+  const AlignedBuffer buffer(std::min(zeroes_bytes, bytes_));
+  if (!buffer) co_return fail(Errc::no_memory, "fill segment", {.object = file_.object()});
+  std::memset(buffer.data(), 0, buffer.size());
+  std::vector<Task<Result<>>> lanes;
+  for (std::uint64_t lane = 0; lane < zeroes_depth; ++lane) {
+    lanes.push_back(fill_lane(file_, bytes_, buffer.span(), lane));
+  }
+  for (const Result<>& filled : co_await when_all(std::move(lanes))) CO_TRY(filled);
+  co_return co_await file_.sync();
+}
+
+}  // namespace ashlar::blob

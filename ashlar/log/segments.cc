@@ -1,0 +1,145 @@
+#include "ashlar/log/segments.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "ashlar/base/log.h"
+
+namespace ashlar::wal {
+namespace {
+
+constexpr std::uint64_t mark_distance_bytes = 64u << 10;
+constexpr Duration retry_period = std::chrono::seconds(1);
+
+}  // namespace
+
+void LiveSegment::mark(std::uint64_t first_index, std::uint64_t offset, bool truncates) {
+  if (marks.empty() || truncates || offset - marks.back().offset >= mark_distance_bytes) {
+    marks.push_back({first_index, offset});
+  }
+}
+
+Segments::Segments(blob::Store& store, std::uint32_t log, const LogOptions& options) noexcept
+    : store_(store), log_(log), options_(options), scope_(nullptr) {}
+
+Task<Result<>> Segments::start(Recovered& recovered) {
+  live_ = std::move(recovered.live);
+  generation_ = recovered.generation;
+  number_ = recovered.number;
+  for (auto& blob : recovered.unused) {
+    LiveSegment voided = CO_TRY(co_await give_generation(std::move(blob)));
+    unused_.push_back(std::move(voided.blob));
+  }
+  if (live_.empty()) live_.push_back(CO_TRY(co_await prepare()));
+  scope_.spawn(keep_ready(), Share::flush);
+  co_return Result<>();
+}
+
+void Segments::give_up() noexcept {
+  giving_up_ = true;
+  ready_.notify_all();
+}
+
+Task<> Segments::stop() {
+  stopping_ = true;
+  nudge_.nudge();
+  co_await scope_.join();
+}
+
+Task<Result<>> Segments::advance() {
+  if (!next_) ++waits_;
+  while (!next_) {
+    const bool waits_for_space = starved_ && !giving_up_;
+    if (failure_ && !waits_for_space) co_return std::unexpected(*failure_);
+    CO_TRY(co_await ready_.wait());
+  }
+  live_.push_back(std::move(*next_));
+  next_.reset();
+  nudge_.nudge();
+  co_return Result<>();
+}
+
+void Segments::release(std::uint64_t index) noexcept {
+  bool released = false;
+  while (live_.size() > 1 && live_[1].written() && live_[1].marks.front().index <= index &&
+         live_[0].readers == 0) {
+    unused_.push_back(std::move(live_.front().blob));
+    live_.pop_front();
+    released = true;
+  }
+  if (released) nudge_.nudge();
+}
+
+Task<> Segments::keep_ready() {
+  while (!stopping_) {
+    if (!next_) {
+      Result<LiveSegment> prepared = co_await prepare();
+      if (prepared) {
+        next_ = std::move(*prepared);
+        failure_.reset();
+        starved_ = false;
+        ready_.notify_all();
+        continue;
+      }
+      if (!failure_) log::warn("log {}: no next segment: {}", log_, prepared.error());
+      failure_ = prepared.error();
+      starved_ = failure_->code == Errc::no_space;
+      ready_.notify_all();
+      if (!stopping_) co_await nudge_.wait_at_most(retry_period);
+    } else {
+      co_await remove_surplus();
+      if (!stopping_) co_await nudge_.wait();
+    }
+  }
+}
+
+Task<Result<LiveSegment>> Segments::prepare() {
+  while (!unused_.empty()) {
+    std::unique_ptr<blob::Segment> blob = std::move(unused_.back());
+    unused_.pop_back();
+    if (blob->bytes() != options_.segment_bytes) {
+      CO_TRY(co_await remove(std::move(blob)));
+      continue;
+    }
+    ++recycled_;
+    co_return co_await give_generation(std::move(blob));
+  }
+  ++created_;
+  co_return co_await give_generation(
+      CO_TRY(co_await store_.create_segment({log_, ++number_}, options_.segment_bytes)));
+}
+
+// The header is what makes everything that the segment held before void.
+Task<Result<LiveSegment>> Segments::give_generation(std::unique_ptr<blob::Segment> blob) {
+  LiveSegment segment;
+  segment.blob = std::move(blob);
+  segment.generation = ++generation_;
+  segment.marks.reserve(segment.blob->bytes() / mark_distance_bytes + 1);
+  const blob::AlignedBuffer block(blob::block_bytes);
+  if (!block) co_return fail(Errc::no_memory, "log segment header");
+  encode(SegmentHeader{.generation = segment.generation,
+                       .log = log_,
+                       .number = segment.number(),
+                       .bytes = segment.blob->bytes()},
+         block.span());
+  const Bytes header = block.span();
+  CO_TRY(co_await segment.blob->write(0, {&header, 1}));
+  co_return segment;
+}
+
+Task<> Segments::remove_surplus() {
+  while (unused_.size() > options_.spares && !stopping_) {
+    std::unique_ptr<blob::Segment> blob = std::move(unused_.front());
+    unused_.erase(unused_.begin());
+    const Result<> removed = co_await remove(std::move(blob));
+    if (!removed) log::warn("log {}: a released segment stays: {}", log_, removed.error());
+  }
+}
+
+Task<Result<>> Segments::remove(std::unique_ptr<blob::Segment> blob) {
+  const blob::SegmentName name = blob->name();
+  blob.reset();
+  co_return co_await store_.remove_segment(name);
+}
+
+}  // namespace ashlar::wal
