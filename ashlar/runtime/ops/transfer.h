@@ -11,6 +11,9 @@ namespace ashlar {
 /// One system call never moves more than this (Linux: MAX_RW_COUNT).
 constexpr std::uint64_t transfer_bytes_max = 0x7ffff000;
 
+/// Nor more buffers than this (Linux: IOV_MAX).
+constexpr std::uint32_t transfer_vectors_max = 1024;
+
 /// Bytes that a read, write, receive or send still has to move.
 inline std::uint64_t bytes_left(const Operation& operation) noexcept {
   if (operation.vectors == nullptr) return operation.length - operation.transferred;

@@ -157,6 +157,8 @@ void EpollBackend::run_ready() noexcept {
         starved_.push(operation);
         break;
     }
+    // A receive that was woken for a buffer need not have taken it.
+    if (free_buffer_ != nullptr && !starved_.empty()) make_ready(*starved_.pop());
   }
 }
 
@@ -234,7 +236,7 @@ void EpollBackend::deliver(Operation& operation, std::int64_t result) noexcept {
 
 void EpollBackend::recycle(ReceiveBuffer& buffer) noexcept {
   buffer.next = std::exchange(free_buffer_, &buffer);
-  if (Operation* starved = starved_.pop()) make_ready(*starved);
+  if (!starved_.empty()) make_ready(*starved_.pop());
 }
 
 }  // namespace ashlar

@@ -1,4 +1,3 @@
-#include <limits.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -40,7 +39,7 @@ struct Message {
   explicit Message(const Operation& operation) noexcept {
     if (operation.vectors != nullptr) {
       header.msg_iov = operation.vectors;
-      header.msg_iovlen = std::min<std::size_t>(operation.vector_count, IOV_MAX);
+      header.msg_iovlen = std::min(operation.vector_count, transfer_vectors_max);
     } else {
       single = {operation.data + operation.transferred, std::min(bytes_left(operation), transfer_bytes_max)};
       header.msg_iov = &single;

@@ -1,7 +1,6 @@
 #include "ashlar/runtime/ops/epoll/file_operations.h"
 
 #include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -34,7 +33,7 @@ struct Vectors {
   explicit Vectors(const Operation& operation) noexcept {
     if (operation.vectors != nullptr) {
       first = operation.vectors;
-      count = static_cast<int>(std::min<std::uint32_t>(operation.vector_count, IOV_MAX));
+      count = static_cast<int>(std::min(operation.vector_count, transfer_vectors_max));
     } else {
       single = {operation.data + operation.transferred, std::min(bytes_left(operation), transfer_bytes_max)};
       first = &single;

@@ -36,9 +36,11 @@ std::string place_of(const Address& address) {
 /// Copies to or from the operation's memory and advances it.
 void transfer(Operation& operation, std::byte* other, std::uint64_t bytes, bool into_operation) noexcept {
   while (bytes != 0) {
-    std::byte* at = operation.data + operation.transferred;
+    std::byte* at = nullptr;
     std::uint64_t part = bytes;
-    if (operation.vectors != nullptr) {
+    if (operation.vectors == nullptr) {
+      at = operation.data + operation.transferred;
+    } else {
       at = static_cast<std::byte*>(operation.vectors->iov_base);
       part = std::min<std::uint64_t>(bytes, operation.vectors->iov_len);
     }

@@ -31,6 +31,8 @@ class ReceiveBuffers {
   unsigned buffer_bytes() const noexcept { return bytes_; }
   /// Buffers that are with consumers.
   unsigned lent() const noexcept { return lent_; }
+  /// Buffers that a receive would find, as far as we know: the kernel may have filled some already.
+  unsigned available() const noexcept { return static_cast<unsigned>(buffers_.size()) - lent_; }
 
   /// The buffer that the kernel filled.
   ReceiveBuffer& filled(std::uint16_t id, std::uint32_t size) noexcept;

@@ -12,7 +12,7 @@ namespace ashlar {
 bool UringBackend::pending() const noexcept {
   constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
   return io_uring_cq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0 ||
-         deferred_.first != nullptr;
+         deferred_.first != nullptr || (starved_.first != nullptr && receive_buffers_->available() != 0);
 }
 
 unsigned UringBackend::poll() noexcept {
@@ -21,6 +21,10 @@ unsigned UringBackend::poll() noexcept {
     if (sqe == nullptr) break;
     prepare(*backlog_.pop(), *sqe);
   }
+  // As many starved receives as there are buffers; one that finds no data leaves its buffer to the next, next
+  // time.
+  for (unsigned n = receive_buffers_->available(); n != 0 && starved_.first != nullptr; --n)
+    start(*starved_.pop());
   constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
   if (io_uring_sq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0) {
     io_uring_submit_and_get_events(&ring_);
@@ -120,6 +124,8 @@ void UringBackend::transfer_completed(Operation& operation, std::int32_t result)
   const bool any_will_do = operation.code == OpCode::receive && !operation.receive_all;
   if (bytes_left(operation) == 0 || (reading && (result == 0 || any_will_do))) {
     finish(operation, static_cast<std::int64_t>(operation.transferred));
+  } else if (operation.cancel_requested) {
+    finish(operation, -ECANCELED);  // it came while a part was under way
   } else if (result == 0) {
     finish(operation, -EIO);  // a write that makes no progress
   } else {
@@ -196,7 +202,6 @@ void UringBackend::receive_completed(Operation& operation, std::int32_t result,
 
 void UringBackend::recycle(ReceiveBuffer& buffer) noexcept {
   receive_buffers_->give_back(buffer);
-  if (Operation* starved = starved_.pop()) start(*starved);
 }
 
 void UringBackend::directory_step_completed(Operation& operation, std::int32_t result) noexcept {

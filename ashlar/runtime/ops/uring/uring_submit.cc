@@ -19,6 +19,10 @@ unsigned transfer_size(const Operation& operation) noexcept {
   return static_cast<unsigned>(std::min(bytes_left(operation), transfer_bytes_max));
 }
 
+unsigned transfer_vectors(const Operation& operation) noexcept {
+  return std::min(operation.vector_count, transfer_vectors_max);
+}
+
 }  // namespace
 
 void UringBackend::OperationList::push(Operation& operation) noexcept {
@@ -134,14 +138,14 @@ bool UringBackend::prepare_file(Operation& operation, io_uring_sqe& sqe) noexcep
       if (operation.vectors == nullptr) {
         io_uring_prep_read(&sqe, fd, operation.data + operation.transferred, transfer_size(operation), at);
       } else {
-        io_uring_prep_readv(&sqe, fd, operation.vectors, operation.vector_count, at);
+        io_uring_prep_readv(&sqe, fd, operation.vectors, transfer_vectors(operation), at);
       }
       break;
     case OpCode::write:
       if (operation.vectors == nullptr) {
         io_uring_prep_write(&sqe, fd, operation.data + operation.transferred, transfer_size(operation), at);
       } else {
-        io_uring_prep_writev(&sqe, fd, operation.vectors, operation.vector_count, at);
+        io_uring_prep_writev(&sqe, fd, operation.vectors, transfer_vectors(operation), at);
       }
       if (operation.durable) sqe.rw_flags = RWF_DSYNC;
       break;
@@ -197,7 +201,7 @@ void UringBackend::prepare_socket(Operation& operation, io_uring_sqe& sqe) noexc
         io_uring_prep_recv(&sqe, fd, operation.data + operation.transferred, transfer_size(operation),
                            operation.receive_all ? MSG_WAITALL : 0);
       } else {
-        io_uring_prep_readv(&sqe, fd, operation.vectors, operation.vector_count, 0);
+        io_uring_prep_readv(&sqe, fd, operation.vectors, transfer_vectors(operation), 0);
       }
       break;
     case OpCode::receive_multishot: prepare_receive_multishot(operation, sqe); break;
@@ -215,7 +219,7 @@ void UringBackend::prepare_socket(Operation& operation, io_uring_sqe& sqe) noexc
         free_message_ = message->next;
         message->header = {};
         message->header.msg_iov = operation.vectors;
-        message->header.msg_iovlen = operation.vector_count;
+        message->header.msg_iovlen = transfer_vectors(operation);
         operation.backend_data = reinterpret_cast<std::uintptr_t>(message);
         io_uring_prep_sendmsg(&sqe, fd, &message->header, MSG_NOSIGNAL | MSG_WAITALL);
       }
