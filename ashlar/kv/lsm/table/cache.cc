@@ -34,6 +34,7 @@ struct CachedBlock::Shelf {
   std::uint32_t slot_bytes;
   std::uint32_t count;
   std::unique_ptr<CachedBlock[]> slots;
+  std::uint32_t leaving = 0;  // evicted, not yet free
   IntrusiveList<CachedBlock> free;
   S3Fifo<CachedBlock> queue;
 };
@@ -141,15 +142,21 @@ CachedBlock* BlockCache::take_loose(std::size_t bytes) {
   return slot;
 }
 
-/// A batch, because a grace period costs a membarrier. A sixteenth of the shelf at most.
+/// Evicts a batch, because a grace period costs a membarrier: a sixteenth of the shelf at most. Only one is
+/// on its way at a time, lest a reader that stays in its epoch for long empties the cache.
 void BlockCache::evict_some(Shelf& shelf) {
-  const std::size_t batch = std::clamp<std::size_t>(shelf.count / 16, 1, 32);
-  for (std::size_t i = 0; i < batch; ++i) {
+  const std::uint32_t batch = shelf.leaving != 0 ? 0 : std::clamp<std::uint32_t>(shelf.count / 16, 1, 32);
+  for (std::uint32_t i = 0; i < batch; ++i) {
     CachedBlock* slot = shelf.queue.evict();
     if (slot == nullptr) break;
     unpublish(*slot);
+    ++shelf.leaving;
     ++counters_.evictions;
-    epochs_.retire(slot, [](void* retired) noexcept { give_back(static_cast<CachedBlock*>(retired)); });
+    epochs_.retire(slot, [](void* retired) noexcept {
+      auto* free = static_cast<CachedBlock*>(retired);
+      --free->shelf_->leaving;
+      give_back(free);
+    });
   }
   epochs_.reclaim();
 }

@@ -160,6 +160,21 @@ TEST_F(CacheTest, WithoutAFreeSlotABlockIsLoose) {
   EXPECT_TRUE(table.cached->holds(5));
 }
 
+TEST_F(CacheTest, AReaderThatStaysDoesNotEmptyTheCache) {
+  make({{4096, 32}});
+  OpenTable table(*cache, 1, 3000);
+  ASSERT_GT(table.table.block_count(), 64u);
+  for (std::uint32_t i = 0; i < 32; ++i) ASSERT_TRUE(table.load(i).has_value());
+  {
+    const epoch::Guard guard;
+    for (std::uint32_t i = 32; i < 64; ++i) ASSERT_TRUE(table.load(i).has_value());
+    EXPECT_EQ(cache->counters().slots_used, 30u);
+    EXPECT_EQ(cache->counters().loose, 32u);
+  }
+  for (std::uint32_t i = 32; i < 64; ++i) ASSERT_TRUE(table.load(i).has_value());
+  EXPECT_EQ(cache->counters().loose, 32u);
+}
+
 TEST_F(CacheTest, ABlockLargerThanEverySlotIsLoose) {
   make({{4096, 2}});
   OpenTable table(*cache, 1, 1000, {.block_bytes = 16384});

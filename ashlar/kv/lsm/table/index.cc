@@ -88,7 +88,7 @@ void IndexBuilder::finish(std::byte* payload, std::uint64_t meta) const noexcept
   store_le(starts + 4 * count, at);
 }
 
-Result<Index> Index::parse(Bytes payload, std::uint64_t meta, ErrorPlace place) noexcept {
+Result<Index> Index::parse(Bytes payload, std::uint64_t meta, ErrorPlace place) {
   if (payload.size() < index_header_bytes) return fail(Errc::corrupt, "table index: size", place);
   const std::byte* p = payload.data();
   Index index;
@@ -104,7 +104,20 @@ Result<Index> Index::parse(Bytes payload, std::uint64_t meta, ErrorPlace place) 
   index.common_ = payload.subspan(payload.size() - heap - common, common);
   index.heap_ = payload.last(heap);
   TRY(index.validate(meta, place));
+  index.make_guide();
   return index;
+}
+
+void Index::make_guide() {
+  first_head_ = head(0);
+  last_head_ = head(count_ - 1);
+  const auto part_bits = static_cast<unsigned>(std::bit_width(count_ / 4)) + 1;
+  normalise_ = static_cast<std::uint32_t>(std::countl_zero((last_head_ - first_head_) | 1));
+  part_shift_ = 64 - part_bits;
+  guide_.assign((std::size_t{1} << part_bits) + 1, count_);
+  for (std::uint32_t block = count_; block-- > 0;) guide_[part_of(head(block))] = block;
+  for (std::size_t part = guide_.size() - 1; part-- > 0;)
+    guide_[part] = std::min(guide_[part], guide_[part + 1]);
 }
 
 Result<> Index::validate(std::uint64_t meta, ErrorPlace place) const noexcept {
@@ -144,16 +157,20 @@ std::uint32_t Index::find(Bytes key) const noexcept {
     key = key.subspan(common_.size());
   }
   const std::uint64_t wanted = head_of(key);
-  // The first block whose head is not below: halving without branches, so that nothing is mispredicted.
-  const std::byte* from = heads_;
-  for (std::size_t left = count_; left > 1;) {
+  if (wanted < first_head_) return 0;
+  if (wanted > last_head_) return count_;
+  // The first block whose head is not below is in the same part, or begins the next one. Halving without
+  // branches, so that nothing is mispredicted.
+  const std::size_t part = part_of(wanted);
+  const std::byte* from = heads_ + 8 * std::size_t{guide_[part]};
+  for (std::size_t left = guide_[part + 1] - guide_[part]; left > 1;) {
     const std::size_t half = left / 2;
     from += load_le<std::uint64_t>(from + 8 * (half - 1)) < wanted ? 8 * half : 0;
     left -= half;
   }
   auto block = static_cast<std::uint32_t>((from - heads_) / 8);
   if (head(block) < wanted) ++block;
-  return block < count_ && head(block) == wanted ? find_among_equal(block, wanted, key) : block;
+  return head(block) == wanted ? find_among_equal(block, wanted, key) : block;
 }
 
 std::uint32_t Index::find_among_equal(std::uint32_t from, std::uint64_t wanted, Bytes rest) const noexcept {

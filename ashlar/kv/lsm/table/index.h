@@ -36,12 +36,14 @@ class IndexBuilder {
   std::vector<std::uint32_t> pages_;
 };
 
-/// A view of an index's payload. Immutable; readable from any thread.
+/// A view of an index's payload, with a guide of a few bytes per block: for each of some equal parts of the
+/// range of heads, where it begins. Where keys spread evenly, as hashed slots do, a search is over after a
+/// few comparisons; where they do not, halving does the rest. Immutable; readable from any thread.
 class Index {
  public:
   Index() noexcept = default;
   /// `meta`: offset where the data blocks must end.
-  static Result<Index> parse(Bytes payload, std::uint64_t meta, ErrorPlace place) noexcept;
+  static Result<Index> parse(Bytes payload, std::uint64_t meta, ErrorPlace place);
 
   std::uint32_t count() const noexcept { return count_; }
   /// The block that holds `key` if any does: the first whose separator is not below it, or count().
@@ -59,6 +61,11 @@ class Index {
   Bytes separator(std::uint32_t block) const noexcept;
   std::uint32_t find_among_equal(std::uint32_t from, std::uint64_t head, Bytes rest) const noexcept;
   Result<> validate(std::uint64_t meta, ErrorPlace place) const noexcept;
+  void make_guide();
+  /// Which part `head` is in, for a head from the first to the last.
+  std::size_t part_of(std::uint64_t head) const noexcept {
+    return (head - first_head_) << normalise_ >> part_shift_;
+  }
 
   const std::byte* heads_ = nullptr;
   const std::byte* pages_ = nullptr;
@@ -66,6 +73,9 @@ class Index {
   Bytes common_;
   Bytes heap_;
   std::uint32_t count_ = 0;
+  std::uint32_t normalise_ = 0, part_shift_ = 0;
+  std::uint64_t first_head_ = 0, last_head_ = 0;
+  std::vector<std::uint32_t> guide_;
 };
 
 }  // namespace ashlar::lsm

@@ -8,6 +8,7 @@
 #include <random>
 #include <string>
 
+#include "ashlar/kv/lsm/table/cache.h"
 #include "ashlar/kv/lsm/table/table_iterator.h"
 #include "ashlar/kv/lsm/table/table_testing.h"
 
@@ -63,6 +64,34 @@ void get(benchmark::State& state) {
   }
 }
 BENCHMARK(get)->Arg(1000)->Arg(2'000'000);
+
+/// The same, with the block found in the cache, as a thread that does not own it has to.
+void get_cached(benchmark::State& state) {
+  const Fixture& f = fixture(static_cast<std::size_t>(state.range(0)));
+  const SlotClass slots[] = {{16384, f.table.block_count()}};
+  const std::size_t bytes = BlockCache::arena_bytes(slots);
+  const std::unique_ptr<std::byte, decltype(&std::free)> arena(
+      static_cast<std::byte*>(std::aligned_alloc(page_bytes, bytes)), &std::free);
+  EpochDomain epochs;
+  BlockCache cache({arena.get(), bytes}, slots, epochs);
+  CachedBlocks cached(cache, f.table);
+  for (std::uint32_t i = 0; i < f.table.block_count(); ++i) {
+    BlockFill fill(cached, i);
+    std::ranges::copy(f.file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
+    if (!fill.finish()) std::abort();
+  }
+  std::size_t at = 0;
+  for (auto _ : state) {
+    const Bytes key = as_bytes(f.keys[at]);
+    if (++at == f.keys.size()) at = 0;
+    const std::uint64_t hash = key_hash(key);
+    const epoch::Guard guard;
+    if (!f.table.may_contain(hash)) std::abort();
+    const BlockLookup found = cached.find(f.table.find(key))->block().find(key, hash, sequence_max);
+    benchmark::DoNotOptimize(found.entry.value.data());
+  }
+}
+BENCHMARK(get_cached)->Arg(1000)->Arg(2'000'000);
 
 /// The filter alone: what a table costs that does not hold the key.
 void miss(benchmark::State& state) {

@@ -204,6 +204,19 @@ TEST(Table, SpreadsTheVersionsOfOneKeyOverBlocks) {
   EXPECT_EQ(built.table.properties().keys, 3u);
 }
 
+/// Tables are kept for years: a change here needs a new format version.
+TEST(Table, TheFormatDoesNotChange) {
+  Model model;
+  for (int i = 0; i < 300; ++i) {
+    const Kind kind = i % 7 == 3 ? Kind::erase : Kind::put;
+    model[{"key" + std::to_string(1000 + i / 3 * 3), 1'000'000u + static_cast<unsigned>(i)}] = {
+        kind, i % 5 == 2 && kind == Kind::put ? 1'700'000'000'000u : no_expiry,
+        kind == Kind::put ? std::string(static_cast<std::size_t>(i), 'v') : std::string()};
+  }
+  Built built(model, {.block_bytes = block_bytes_min});
+  EXPECT_EQ(crc32c(built.file), 2620199156u);
+}
+
 TEST(Table, CompressesOnlyWhereItSavesPages) {
   Model model;
   std::mt19937_64 random(1);
