@@ -68,12 +68,12 @@ Event& Runtime::stop_event() noexcept {
 }
 
 Result<std::unique_ptr<Backend>> Runtime::make_backend(unsigned shard) const {
-  auto uring = UringBackend::create(options_.uring);
-  if (!uring) {
-    if (shard == 0) log::warn("{}", uring.error().to_string());
-    return std::unexpected(uring.error());
+  if (options_.backend != BackendKind::epoll) {
+    auto uring = UringBackend::create(options_.uring);
+    if (uring || options_.backend == BackendKind::uring) return uring;
+    if (shard == 0) log::warn("{}: using epoll and threads instead", uring.error());
   }
-  return std::move(*uring);
+  return EpollBackend::create(options_.epoll);
 }
 
 Result<> Runtime::run(const std::function<Task<Result<>>(Shard&)>& main) {

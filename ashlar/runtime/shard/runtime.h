@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "ashlar/base/result.h"
+#include "ashlar/runtime/ops/epoll/epoll_backend.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/event.h"
@@ -32,6 +33,7 @@ struct RuntimeOptions {
   BackendKind backend = BackendKind::automatic;
   ShardOptions shard;
   UringOptions uring;
+  EpollOptions epoll = {};
 };
 
 class OptionSet;

@@ -27,6 +27,8 @@ void describe(OptionSet& set, RuntimeOptions& options) {
           {.min = 4096, .max = 65536, .help = "Entries of an io_uring's completion queue"});
   set.add("runtime.registered-files", options.uring.registered_files_max,
           {.max = 32768, .help = "Files and sockets that each ring registers; 0: none"});
+  set.add("runtime.file-threads", options.epoll.file_threads_max,
+          {.min = 1, .max = 256, .help = "Without io_uring: file operations of each shard that run at once"});
 }
 
 }  // namespace ashlar

@@ -17,9 +17,17 @@
 namespace ashlar {
 namespace {
 
-RuntimeOptions options(unsigned shards) {
-  return {.shards = shards, .pin = false, .shard = {}, .uring = {}};
-}
+class RuntimeOn : public ::testing::TestWithParam<BackendKind> {
+ protected:
+  void SetUp() override {
+    if (GetParam() != BackendKind::uring) return;
+    const auto probe = UringBackend::create();
+    if (!probe) GTEST_SKIP() << "io_uring is not available: " << probe.error().to_string();
+  }
+  static RuntimeOptions options(unsigned shards) {
+    return {.shards = shards, .pin = false, .backend = GetParam(), .shard = {}, .uring = {}, .epoll = {}};
+  }
+};
 
 Task<Result<>> write_and_read(std::string path) {
   File file = CO_TRY(co_await File::open(path, O_RDWR | O_CREAT | O_TRUNC));
@@ -42,7 +50,7 @@ Task<Result<>> write_and_read(std::string path) {
   co_return Result<>{};
 }
 
-TEST(Runtime, FileRoundTrip) {
+TEST_P(RuntimeOn, FileRoundTrip) {
   Runtime runtime(options(1));
   const auto result =
       runtime.run([](Shard&) { return write_and_read(testing::TempDir() + "/ashlar_runtime_test"); });
@@ -63,7 +71,7 @@ Task<Result<>> ask_neighbour(Shard& shard, unsigned shards) {
   co_return Result<>{};
 }
 
-TEST(Runtime, ShardsAnswerEachOther) {
+TEST_P(RuntimeOn, ShardsAnswerEachOther) {
   Runtime runtime(options(3));
   EXPECT_TRUE(runtime.run([](Shard& shard) { return ask_neighbour(shard, 3); }));
 }
@@ -108,18 +116,23 @@ Task<Result<>> echo_server_and_client() {
   co_return Result<>{};
 }
 
-TEST(Runtime, EchoesThroughMultishotAndExactReceive) {
+TEST_P(RuntimeOn, EchoesThroughMultishotAndExactReceive) {
   Runtime runtime(options(1));
   const auto result = runtime.run([](Shard&) { return echo_server_and_client(); });
   EXPECT_TRUE(result) << result.error().to_string();
 }
 
-TEST(Runtime, StopsOnRequest) {
+TEST_P(RuntimeOn, StopsOnRequest) {
   Runtime runtime(options(2));
   std::thread stopper([&] { runtime.request_stop(); });
   EXPECT_TRUE(runtime.run([&](Shard&) -> Task<Result<>> { co_return co_await runtime.stop_event().wait(); }));
   stopper.join();
 }
+
+INSTANTIATE_TEST_SUITE_P(Backends, RuntimeOn, ::testing::Values(BackendKind::uring, BackendKind::epoll),
+                         [](const auto& info) {
+                           return info.param == BackendKind::uring ? "uring" : "epoll";
+                         });
 
 }  // namespace
 }  // namespace ashlar
