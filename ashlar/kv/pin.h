@@ -49,6 +49,7 @@ class Pin {
     if (held_ != nullptr) std::exchange(held_, nullptr)->unpin();
   }
   Pin share() const noexcept { return held_ != nullptr ? Pin(*held_) : Pin(); }
+  Pinnable* held() const noexcept { return held_; }
   explicit operator bool() const noexcept { return held_ != nullptr; }
 
  private:

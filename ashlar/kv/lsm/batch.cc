@@ -86,7 +86,7 @@ Result<bool> BatchReader::next() noexcept {
   std::uint64_t bytes = 0;
   const std::byte* after = load_varint(at_ + 1, end_, bytes);
   if (after == nullptr || bytes > kv::stored_key_bytes_max) return corrupt();
-  if (clear ? bytes != 0 : bytes < kv::key_prefix_bytes) return corrupt();
+  if (clear ? bytes != 0 || at_ != begin_ : bytes < kv::key_prefix_bytes) return corrupt();
   at_ = after;
   if (!take(bytes, entry_.key)) return corrupt();
 

@@ -36,7 +36,7 @@ struct Edit {
   std::optional<std::uint64_t> next_number = {};  ///< of tables and manifest blobs
   std::optional<Sequence> flushed = {};           ///< writes up to here are in tables
   std::optional<std::uint64_t> log_index = {};    ///< first log record still needed
-  std::optional<Sequence> cleared = {};           ///< entries up to here are absent
+  std::optional<Sequence> cleared = {};           ///< entries below are absent
   std::optional<Sequence> last_sequence = {};     ///< sequences go on above this
   std::vector<TableMeta> added = {};
   std::vector<std::uint64_t> removed = {};

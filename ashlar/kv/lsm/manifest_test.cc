@@ -96,8 +96,8 @@ TEST(Manifest, DamagedEditsAreErrorsAtMost) {
 
 TEST(Batch, SurvivesEncodingAndDamage) {
   const StoredKey key("key"), other("other");
-  const kv::Write writes[] = {{.key = &key, .value = as_bytes("value"), .expiry_ms = 12345},
-                              {.key = nullptr, .value = {}, .kind = Kind::clear},
+  const kv::Write writes[] = {{.key = nullptr, .value = {}, .kind = Kind::clear},
+                              {.key = &key, .value = as_bytes("value"), .expiry_ms = 12345},
                               {.key = &other, .value = {}, .kind = Kind::erase},
                               {.key = &other, .value = {}}};
   std::vector<std::byte> bytes(batch_bytes(writes));

@@ -120,7 +120,7 @@ void Memtable::insert(const Entry& entry, std::uint64_t hash) {
   if (height > list.height) list.height = height;
   index(*node);
 
-  ++entries_;
+  entries_.store(entries() + 1, std::memory_order_relaxed);
   if (smallest_ > entry.sequence) smallest_ = entry.sequence;
   largest_ = entry.sequence;
 }

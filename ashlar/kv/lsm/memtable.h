@@ -53,7 +53,7 @@ class Memtable final : public kv::Pinnable {
  public:
   /// `bytes_expected` sizes the hash index: about one bucket for each 128 bytes.
   Memtable(ChunkPool& pool, std::size_t bytes_expected);
-  ~Memtable() = default;
+  ~Memtable() = default;  // by itself, with its last pin; by its owner where it was never pinned
 
   /// Adds a version; copies key and value. `entry.sequence` is not below any before it; of two entries with
   /// the same key and sequence the later one counts. Owner only.
@@ -67,8 +67,9 @@ class Memtable final : public kv::Pinnable {
     return node;
   }
 
-  bool empty() const noexcept { return entries_ == 0; }
-  std::size_t entries() const noexcept { return entries_; }
+  /// Any thread, as find().
+  bool empty() const noexcept { return entries() == 0; }
+  std::size_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
   /// Memory in use, by what was inserted: what decides when it is full.
   std::size_t bytes() const noexcept { return arena_.bytes_used() + hash_bytes_; }
   Sequence smallest_sequence() const noexcept { return smallest_; }
@@ -114,7 +115,7 @@ class Memtable final : public kv::Pinnable {
   void index(MemtableNode& node) noexcept;
   const List* next_list(unsigned type, unsigned slot) const noexcept;  // first at or after
   const List* previous_list(int type, int slot) const noexcept;        // last at or before
-  void released() noexcept override {}
+  void released() noexcept override { delete this; }
 
   Arena arena_;
   unsigned hash_shift_;
@@ -123,7 +124,7 @@ class Memtable final : public kv::Pinnable {
   std::array<std::atomic<Slots*>, 256> types_{};
   std::vector<Zeroed<Slots>> owned_slots_;
   std::uint64_t random_ = 0x9e3779b97f4a7c15;
-  std::size_t entries_ = 0;
+  std::atomic<std::size_t> entries_{0};
   Sequence smallest_ = kv::sequence_max;
   Sequence largest_;
 };

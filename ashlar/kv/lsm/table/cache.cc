@@ -63,17 +63,45 @@ CachedBlocks::~CachedBlocks() {
   }
 }
 
+BlockFill* CachedBlocks::filling(std::uint32_t ordinal) noexcept {
+  const auto found = std::ranges::find(fills_, ordinal, [](const BlockFill& fill) { return fill.ordinal(); });
+  return found != fills_.end() ? &*found : nullptr;
+}
+
 BlockFill::BlockFill(CachedBlocks& blocks, std::uint32_t ordinal)
     : blocks_(blocks),
       ordinal_(ordinal),
       handle_(blocks.table_.block(ordinal)),
-      slot_(blocks.cache_.take(handle_.bytes)) {}
+      slot_(blocks.cache_.take(handle_.bytes)) {
+  blocks_.fills_.push_back(*this);
+}
 
 BlockFill::~BlockFill() {
+  settle(LoadedBlock());
   if (slot_ != nullptr) BlockCache::give_back(slot_);
 }
 
-Result<LoadedBlock> BlockFill::finish() {
+Result<LoadedBlock> BlockFill::finish(const Result<>& read) {
+  Result<LoadedBlock> outcome = read ? accept() : std::unexpected(read.error());
+  settle(outcome);
+  return outcome;
+}
+
+void BlockFill::settle(const Result<LoadedBlock>& outcome) noexcept {
+  unlink();
+  while (!followers_.empty()) {
+    auto& follower = static_cast<Follow&>(followers_.front());
+    if (outcome) {
+      follower.outcome_ = outcome->share();
+    } else if (outcome.error().code !=
+               Errc::cancelled) {  // that this task was cancelled does not concern them
+      follower.outcome_ = std::unexpected(outcome.error());
+    }
+    follower.wake();
+  }
+}
+
+Result<LoadedBlock> BlockFill::accept() {
   const ErrorPlace place{blocks_.table_.number(), handle_.offset};
   const Frame frame = TRY(open_frame(memory(), FrameType::data, place));
   Bytes payload = frame.stored;

@@ -18,6 +18,7 @@
 #include "ashlar/kv/lsm/table/table.h"
 #include "ashlar/kv/pin.h"
 #include "ashlar/runtime/memory/epoch.h"
+#include "ashlar/runtime/sync/queued_wait.h"
 
 namespace ashlar::lsm {
 
@@ -81,6 +82,8 @@ class CachedBlocks {
     if (cached != nullptr) cached->touch();
     return cached;
   }
+  /// The fill of block `ordinal` that is under way, or nullptr. Owner.
+  BlockFill* filling(std::uint32_t ordinal) noexcept;
   bool holds(std::uint32_t ordinal) const noexcept {
     return blocks_[ordinal].load(std::memory_order_relaxed) != nullptr;
   }
@@ -93,39 +96,81 @@ class CachedBlocks {
   BlockCache& cache_;
   const Table& table_;
   std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;
+  IntrusiveList<BlockFill> fills_;
 };
 
 /// A block just loaded; valid as long as the pin.
 struct LoadedBlock {
   const Block* block = nullptr;
   kv::Pin pin;
+
+  LoadedBlock share() const noexcept { return {block, pin.share()}; }
 };
 
-/// A miss being served: memory to read the frame into, then the block. Owner shard; may live across the read,
-/// which writes into its memory, so the read must end before it does.
-class BlockFill {
+/// A miss being served: memory to read the frame into, then the block, for this task and those that follow
+/// it. Owner shard; may live across the read, which writes into its memory, so the read must end before it
+/// does.
+///
+///   while (BlockFill* other = blocks.filling(ordinal)) {
+///     LoadedBlock loaded = CO_TRY(co_await other->follow());
+///     if (loaded.block != nullptr) co_return loaded;
+///   }
+///   BlockFill fill(blocks, ordinal);
+///   co_return fill.finish(co_await file.read(fill.handle().offset, fill.memory()));
+class BlockFill : public ListHook<> {
  public:
   /// Takes a slot for block `ordinal`, evicting if it must; where none is to be had, memory from the heap.
   /// Not inside an epoch: it would keep evicted slots from being free.
   BlockFill(CachedBlocks& blocks, std::uint32_t ordinal);
   BlockFill(const BlockFill&) = delete;
   BlockFill& operator=(const BlockFill&) = delete;
+  /// Without finish(): followers try for themselves.
   ~BlockFill();
 
   /// Where the frame belongs: handle().bytes, aligned to pages.
   MutableBytes memory() noexcept { return {slot_->memory_, handle_.bytes}; }
   BlockHandle handle() const noexcept { return handle_; }
+  std::uint32_t ordinal() const noexcept { return ordinal_; }
 
-  /// Checks, decompresses and parses what was read, and publishes it. Where another fill was faster, its
-  /// block counts. Once; fails with `corrupt`, and then nothing is published.
-  Result<LoadedBlock> finish();
+  /// Once, after the read: checks, decompresses and parses what it brought, publishes it, and wakes the
+  /// followers. Fails as the read did, or with `corrupt`, and then nothing is published.
+  Result<LoadedBlock> finish(const Result<>& read);
+
+  class Follow;
+  /// Waits until the fill is finished: its block or its error. The block is null where the other task gave
+  /// up: try again. `cancelled` where the waiting task's own scope ends first.
+  Follow follow() noexcept;
 
  private:
+  Result<LoadedBlock> accept();
+  void settle(const Result<LoadedBlock>& outcome) noexcept;
+
   CachedBlocks& blocks_;
   std::uint32_t ordinal_;
   BlockHandle handle_;
   CachedBlock* slot_;
+  WaitQueue followers_;
 };
+
+class [[nodiscard]] BlockFill::Follow final : private QueuedWait {
+ public:
+  explicit Follow(BlockFill& fill) noexcept : fill_(fill) {}
+  bool await_ready() noexcept { return cancelled_before(); }
+  void await_suspend(std::coroutine_handle<> suspended) noexcept { enqueue(fill_.followers_, suspended); }
+  Result<LoadedBlock> await_resume() noexcept {
+    if (cancelled()) return fail(Errc::cancelled, "block fill");
+    return std::move(outcome_);
+  }
+
+ private:
+  friend class BlockFill;
+  BlockFill& fill_;
+  Result<LoadedBlock> outcome_;
+};
+
+inline BlockFill::Follow BlockFill::follow() noexcept {
+  return Follow(*this);
+}
 
 /// Sizes and number of one kind of slot.
 struct SlotClass {

@@ -10,6 +10,9 @@
 
 #include "ashlar/kv/lsm/table/table_testing.h"
 #include "ashlar/kv/lsm/test_seed.h"
+#include "ashlar/runtime/sync/sleep.h"
+#include "ashlar/runtime/sync/test_shard.h"
+#include "ashlar/runtime/sync/when.h"
 
 namespace ashlar::lsm {
 namespace {
@@ -47,7 +50,7 @@ struct OpenTable {
     if (CachedBlock* held = cached->find(ordinal)) return LoadedBlock{&held->block(), kv::Pin(*held)};
     BlockFill fill(*cached, ordinal);
     std::ranges::copy(file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
-    return fill.finish();
+    return fill.finish({});
   }
   void expect_value(const Block& block, int i) const {
     const std::string key = key_of(i);
@@ -207,9 +210,51 @@ TEST_F(CacheTest, TwoFillsOfOneBlockAgree) {
     std::ranges::copy(table.file.subspan(fill->handle().offset, fill->handle().bytes),
                       fill->memory().begin());
   }
-  const auto first = a.finish(), second = b.finish();
+  const auto first = a.finish({}), second = b.finish({});
   ASSERT_TRUE(first.has_value() && second.has_value());
   EXPECT_EQ(first->block, second->block);
+  EXPECT_EQ(cache->counters().fills, 1u);
+}
+
+/// Serves a miss as an engine does; the read takes a while, and ends as told.
+Task<Result<LoadedBlock>> load_slowly(OpenTable& table, std::uint32_t ordinal, int& reads, Result<> read) {
+  while (BlockFill* other = table.cached->filling(ordinal)) {
+    LoadedBlock loaded = CO_TRY(co_await other->follow());
+    if (loaded.block != nullptr) co_return loaded;
+  }
+  BlockFill fill(*table.cached, ordinal);
+  ++reads;
+  (void)co_await sleep(std::chrono::milliseconds(1));
+  std::ranges::copy(table.file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
+  co_return fill.finish(read);
+}
+
+TEST_F(CacheTest, ManyMissesOfOneBlockAreOneRead) {
+  ashlar::testing::TestShard shard;
+  make({{4096, 8}});
+  OpenTable table(*cache, 1, 1000);
+  int reads = 0;
+  const auto load_all = [&](Result<> first_read) -> Task<std::vector<Result<LoadedBlock>>> {
+    std::vector<Task<Result<LoadedBlock>>> loads;
+    for (int i = 0; i < 10; ++i)
+      loads.push_back(load_slowly(table, 3, reads, i == 0 ? first_read : Result<>{}));
+    co_return co_await when_all(std::move(loads));
+  };
+  for (const auto& loaded : shard.run(load_all(fail(Errc::io, "read")))) {
+    ASSERT_FALSE(loaded.has_value());
+    EXPECT_EQ(loaded.error().code, Errc::io);
+  }
+  EXPECT_EQ(reads, 1);
+
+  // A task that was cancelled fails alone; the next one reads for the rest.
+  reads = 0;
+  int failed = 0;
+  for (const auto& loaded : shard.run(load_all(fail(Errc::cancelled, "read")))) {
+    failed += !loaded;
+    if (loaded) EXPECT_TRUE(loaded->block->verify({}).has_value());
+  }
+  EXPECT_EQ(failed, 1);
+  EXPECT_EQ(reads, 2);
   EXPECT_EQ(cache->counters().fills, 1u);
 }
 

@@ -78,7 +78,7 @@ void get_cached(benchmark::State& state) {
   for (std::uint32_t i = 0; i < f.table.block_count(); ++i) {
     BlockFill fill(cached, i);
     std::ranges::copy(f.file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
-    if (!fill.finish()) std::abort();
+    if (!fill.finish({})) std::abort();
   }
   std::size_t at = 0;
   for (auto _ : state) {

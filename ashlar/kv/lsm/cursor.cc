@@ -1,0 +1,142 @@
+#include "ashlar/kv/lsm/cursor.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+void assign(std::vector<std::byte>& to, Bytes from) {
+  to.assign(from.begin(), from.end());
+}
+
+}  // namespace
+
+LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options,
+                     Sequence at, std::uint64_t now_ms)
+    : partition_(partition),
+      version_(std::move(version)),
+      direction_(options.direction),
+      durability_(options.read.durability),
+      at_(at),
+      now_ms_(now_ms),
+      merge_(options.direction) {
+  assign(first_, options.first);
+  assign(last_, options.last);
+  for (Memtable* memtable : version_->memtables) merge_.add(*memtable);
+  for (TableFile* table : version_->levels[0]) merge_.add(std::vector<TableFile*>{table});
+  for (unsigned level = 1; level < level_count; ++level) {
+    if (!version_->levels[level].empty()) merge_.add(version_->levels[level]);
+  }
+}
+
+bool LsmCursor::advance(Result<bool>& result) noexcept {
+  const Step step = walk();
+  if (step == Step::need_blocks || (step == Step::item && must_wait())) return false;
+  result = step == Step::item;
+  return true;
+}
+
+Task<Result<bool>> LsmCursor::fetch() {
+  // advance() stopped in the middle of a step: at blocks to be read, or at an item that is not durable yet.
+  if (merge_.state() == SourceState::need_block) {
+    Step step = Step::need_blocks;
+    while (step == Step::need_blocks) {
+      CO_TRY(co_await merge_.load());
+      step = walk();
+    }
+    if (step == Step::end) co_return false;
+  }
+  if (must_wait()) {
+    CO_TRY(co_await kv::Ticket(partition_, item_.sequence, kv::Durability::durable, false));
+  }
+  co_return true;
+}
+
+bool LsmCursor::must_wait() const noexcept {
+  return durability_ == kv::Durability::durable && item_.sequence > partition_.durable_sequence();
+}
+
+LsmCursor::Step LsmCursor::walk() {
+  if (!started_) {
+    started_ = true;
+    merge_.start(direction_ == Direction::forward ? Bytes(first_) : Bytes(last_));
+  }
+  return direction_ == Direction::forward ? walk_forward() : walk_backward();
+}
+
+LsmCursor::Step LsmCursor::walk_forward() {
+  while (true) {
+    if (merge_.state() == SourceState::need_block) {
+      if (merge_.provide_cached() == SourceState::need_block) return Step::need_blocks;
+      continue;
+    }
+    if (merge_.state() == SourceState::end) return Step::end;
+    const Entry& entry = merge_.entry();
+    if (!stepped_) {  // leaves the item shown last
+      stepped_ = true;
+      merge_.next();
+      continue;
+    }
+    if (!within(entry.key)) return Step::end;
+    if (entry.sequence > at_ || (!passed_.empty() && equal(entry.key, passed_))) {
+      merge_.next();
+      continue;
+    }
+    assign(passed_, entry.key);
+    if (visible(entry)) {
+      show(entry);
+      stepped_ = false;
+      return Step::item;
+    }
+    merge_.next();
+  }
+}
+
+LsmCursor::Step LsmCursor::walk_backward() {
+  while (true) {
+    if (merge_.state() == SourceState::need_block) {
+      if (merge_.provide_cached() == SourceState::need_block) return Step::need_blocks;
+      continue;
+    }
+    const bool end = merge_.state() == SourceState::end || !within(merge_.entry().key);
+    if (keeping_ && (end || !equal(merge_.entry().key, kept_key_))) {
+      keeping_ = false;
+      if (show_kept()) return Step::item;
+      continue;
+    }
+    if (end) return Step::end;
+    if (merge_.entry().sequence <= at_) keep(merge_.entry());
+    merge_.next();
+  }
+}
+
+/// Whether the walk has not left the range.
+bool LsmCursor::within(Bytes key) const noexcept {
+  if (direction_ == Direction::forward) return last_.empty() || compare(key, last_) < 0;
+  return first_.empty() || compare(key, first_) >= 0;
+}
+
+bool LsmCursor::visible(const Entry& entry) const noexcept {
+  const bool cleared = entry.sequence < version_->cleared && version_->cleared <= at_;
+  return !cleared && !is_absent(entry, now_ms_);
+}
+
+void LsmCursor::show(const Entry& entry) noexcept {
+  item_ = {.key = entry.key, .value = entry.value, .expiry_ms = entry.expiry_ms, .sequence = entry.sequence};
+}
+
+void LsmCursor::keep(const Entry& entry) {
+  keeping_ = true;
+  assign(kept_key_, entry.key);
+  assign(kept_value_, entry.value);
+  kept_ = entry;
+}
+
+bool LsmCursor::show_kept() noexcept {
+  kept_.key = kept_key_;
+  kept_.value = kept_value_;
+  if (!visible(kept_)) return false;
+  show(kept_);
+  return true;
+}
+
+}  // namespace ashlar::lsm

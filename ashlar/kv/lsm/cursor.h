@@ -1,0 +1,56 @@
+#pragma once
+
+/// A scan of one partition at one point in time.
+
+#include "ashlar/kv/lsm/source.h"
+#include "ashlar/kv/lsm/version.h"
+#include "ashlar/kv/partition.h"
+
+namespace ashlar::lsm {
+
+/// What of the merged versions a reader sees: the newest version of each key at or below `at`, unless it is
+/// absent.
+///
+/// Forward, the first version at or below `at` decides, and further ones of that key are passed over.
+/// Backward, versions come oldest first: the last one at or below `at` before the key changes decides, so it
+/// is copied until then.
+class LsmCursor final : public kv::Cursor {
+ public:
+  /// `at`, `now_ms`: what the reader sees. Holds the version.
+  LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options, Sequence at,
+            std::uint64_t now_ms);
+
+ protected:
+  bool advance(Result<bool>& result) noexcept override;
+  Task<Result<bool>> fetch() override;
+
+ private:
+  enum class Step : std::uint8_t { item, end, need_blocks };
+
+  Step walk();
+  Step walk_forward();
+  Step walk_backward();
+  bool within(Bytes key) const noexcept;
+  bool visible(const Entry& entry) const noexcept;
+  void show(const Entry& entry) noexcept;
+  void keep(const Entry& entry);
+  bool show_kept() noexcept;
+  bool must_wait() const noexcept;
+
+  kv::Partition& partition_;
+  VersionRef version_;
+  Direction direction_;
+  kv::Durability durability_;
+  Sequence at_;
+  std::uint64_t now_ms_;
+  std::vector<std::byte> first_, last_;
+  Merge merge_;
+  bool started_ = false;
+  bool stepped_ = true;            // forward: the merge has left the entry last shown
+  std::vector<std::byte> passed_;  // forward: key whose further versions are passed over
+  std::vector<std::byte> kept_key_, kept_value_;
+  Entry kept_;  // backward: the newest visible version so far of the key being walked
+  bool keeping_ = false;
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,189 @@
+#include "ashlar/kv/lsm/manifest_log.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "ashlar/base/checksum.h"
+#include "ashlar/base/endian.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+using blob::AlignedBuffer;
+using blob::block_bytes;
+
+constexpr std::uint32_t magic = 0x31464d41;  // "AMF1"
+constexpr std::size_t header_bytes = 32;
+constexpr std::uint64_t retirement = ~std::uint64_t{0};
+
+struct Record {
+  std::uint64_t generation;
+  std::uint64_t index;
+  Bytes edit;
+};
+
+/// The record that begins at `at` of a segment's content, if one does.
+std::optional<Record> parse(Bytes content, std::uint64_t at) {
+  const Bytes rest = content.subspan(at);
+  if (load_le<std::uint32_t>(rest.data() + 4) != magic) return std::nullopt;
+  const auto bytes = load_le<std::uint32_t>(rest.data() + 24);
+  if (bytes > rest.size() - header_bytes) return std::nullopt;
+  if (load_le<std::uint32_t>(rest.data()) != crc32c(rest.subspan(4, header_bytes - 4 + bytes)))
+    return std::nullopt;
+  return Record{load_le<std::uint64_t>(rest.data() + 8), load_le<std::uint64_t>(rest.data() + 16),
+                rest.subspan(header_bytes, bytes)};
+}
+
+std::uint64_t record_bytes(const Record& record) {
+  return blob::align_up(header_bytes + record.edit.size());
+}
+
+void build(MutableBytes out, std::uint64_t generation, std::uint64_t index, Bytes edit) {
+  std::ranges::fill(out, std::byte{0});
+  store_le(out.data() + 4, magic);
+  store_le(out.data() + 8, generation);
+  store_le(out.data() + 16, index);
+  store_le(out.data() + 24, static_cast<std::uint32_t>(edit.size()));
+  if (!edit.empty()) std::memcpy(out.data() + header_bytes, edit.data(), edit.size());
+  store_le(out.data(), crc32c(Bytes(out).subspan(4, header_bytes - 4 + edit.size())));
+}
+
+}  // namespace
+
+Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::create(blob::Store& blobs, std::uint64_t partition) {
+  std::unique_ptr<ManifestLog> log(new ManifestLog(blobs));
+  CO_TRY(co_await log->open_segments());
+  log->state_.partition = partition;
+  // Above any generation that an interrupted creation may have left.
+  for (const auto& segment : log->segments_) {
+    AlignedBuffer block(block_bytes);
+    CO_TRY(co_await segment->read(0, block.span()));
+    if (const auto record = parse(block.span(), 0))
+      log->generation_ = std::max(log->generation_, record->generation);
+  }
+  while (log->segments_.size() < 2) {
+    const blob::SegmentName name{manifest_log_number, log->segments_.size() + 1};
+    log->segments_.push_back(CO_TRY(co_await blobs.create_segment(name, segment_bytes)));
+  }
+  CO_TRY(co_await log->begin_generation());
+  co_return std::move(log);
+}
+
+Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::open(blob::Store& blobs) {
+  std::unique_ptr<ManifestLog> log(new ManifestLog(blobs));
+  CO_TRY(co_await log->open_segments());
+  CO_TRY(co_await log->read_current());
+  CO_TRY(co_await log->begin_generation());
+  co_return std::move(log);
+}
+
+Task<Result<>> ManifestLog::open_segments() {
+  const blob::Listing listing = CO_TRY(blobs_.list());
+  for (const blob::SegmentInfo& info : listing.segments) {
+    if (info.name.log != manifest_log_number) continue;
+    segments_.push_back(CO_TRY(co_await blobs_.open_segment(info.name)));
+    CO_TRY(co_await segments_.back()->settle());
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> ManifestLog::read_current() {
+  std::uint64_t superseded_by = 0;
+  std::optional<std::size_t> newest;
+  AlignedBuffer content;
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    AlignedBuffer bytes(segments_[i]->bytes());
+    if (!bytes) co_return fail(Errc::no_memory, "manifest");
+    CO_TRY(co_await segments_[i]->read(0, bytes.span()));
+    const auto first = parse(bytes.span(), 0);
+    if (!first) continue;
+    if (first->index == retirement) {
+      superseded_by = std::max(superseded_by, first->generation);
+    } else if (first->index == 0 && first->generation > generation_) {
+      generation_ = first->generation;
+      newest = i;
+      content = std::move(bytes);
+    }
+  }
+  if (!newest || superseded_by > generation_) co_return fail(Errc::corrupt, "manifest");
+  current_ = *newest;
+  started_ = true;
+
+  const std::uint64_t object = segments_[current_]->name().number;
+  std::uint64_t at = 0;
+  for (std::uint64_t index = 0; at < content.size(); ++index) {
+    const auto record = parse(content.span(), at);
+    if (!record || record->generation != generation_ || record->index != index) break;
+    const ErrorPlace place{.object = object, .offset = at + header_bytes};
+    CO_TRY(state_.apply(CO_TRY(Edit::decode(record->edit, place)), place));
+    at += record_bytes(*record);
+  }
+  for (std::uint64_t later = at; later < content.size(); later += block_bytes) {
+    const auto record = parse(content.span(), later);
+    if (record && record->generation == generation_) {
+      co_return fail(Errc::corrupt, "manifest", {.object = object, .offset = at});
+    }
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> ManifestLog::write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index,
+                                         Bytes edit) {
+  AlignedBuffer block(header_bytes + edit.size());
+  if (!block) co_return fail(Errc::no_memory, "manifest");
+  build(block.span(), generation_, index, edit);
+  const Bytes whole[] = {block.span()};
+  co_return co_await segment.write(offset, whole);
+}
+
+Task<Result<std::size_t>> ManifestLog::choose_segment(std::size_t snapshot_bytes) {
+  std::uint64_t last_number = 0;
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    last_number = std::max(last_number, segments_[i]->name().number);
+    if ((!started_ || i != current_) && snapshot_bytes <= segments_[i]->bytes() / 2) co_return i;
+  }
+  std::uint64_t bytes = segment_bytes;
+  while (bytes / 2 < snapshot_bytes) bytes *= 2;
+  const blob::SegmentName name{manifest_log_number, last_number + 1};
+  segments_.push_back(CO_TRY(co_await blobs_.create_segment(name, bytes)));
+  co_return segments_.size() - 1;
+}
+
+/// Writes the state as the snapshot of the next generation, and retires the segment used so far.
+Task<Result<>> ManifestLog::begin_generation() {
+  const std::vector<std::byte> snapshot = state_.snapshot().encode();
+  const std::size_t next = CO_TRY(co_await choose_segment(header_bytes + snapshot.size()));
+  ++generation_;
+  CO_TRY(co_await write_record(*segments_[next], 0, 0, snapshot));
+  if (started_) CO_TRY(co_await write_record(*segments_[current_], 0, retirement, {}));
+  current_ = next;
+  started_ = true;
+  next_index_ = 1;
+  end_ = blob::align_up(header_bytes + snapshot.size());
+  co_return Result<>{};
+}
+
+Task<Result<>> ManifestLog::append(Edit edit) {
+  if (failed_) co_return fail(Errc::stopped, "manifest");
+  ManifestState next = state_;
+  CO_TRY(next.apply(edit, {.object = segments_[current_]->name().number, .offset = end_}));
+  const std::vector<std::byte> bytes = edit.encode();
+  failed_ = true;  // until it is known to be durable
+  if (end_ + blob::align_up(header_bytes + bytes.size()) <= segments_[current_]->bytes()) {
+    CO_TRY(co_await write_record(*segments_[current_], end_, next_index_, bytes));
+    state_ = std::move(next);
+    ++next_index_;
+    end_ += blob::align_up(header_bytes + bytes.size());
+  } else {
+    std::swap(state_, next);
+    if (auto begun = co_await begin_generation(); !begun) {
+      std::swap(state_, next);
+      co_return std::unexpected(begun.error());
+    }
+  }
+  failed_ = false;
+  co_return Result<>{};
+}
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,255 @@
+/// Foreground: reads and writes. A write, step by step:
+///
+///  1. admit: limits, and whether the partition is stopped or its disk full.
+///  2. The clock gives the batch its sequence; the log orders the encoded batch.
+///  3. Its entries go into the memtable: from here on readers that waived durability see them, and readers
+///  that did not
+///     wait for them.
+///  4. The ticket settles when the log reports a sequence at or beyond it as durable.
+///
+/// Nothing suspends between 2 and 3, so the order of the log, of sequences and of the memtable is one.
+
+#include "ashlar/kv/lsm/partition.h"
+
+#include <algorithm>
+#include <cassert>
+
+#include "ashlar/kv/lsm/batch.h"
+#include "ashlar/kv/lsm/cursor.h"
+#include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/sync/when.h"
+
+namespace ashlar::lsm {
+
+LsmPartition::LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard)
+    : options_(options), shard_(shard), blobs_(std::move(blobs)), versions_(shard.epochs()) {}
+
+LsmPartition::~LsmPartition() {
+  assert(versions_.empty() && "close() it first");
+}
+
+std::uint64_t LsmPartition::now_ms() const noexcept {
+  return Shard::current().backend().wall_ms();
+}
+
+/// What a reader may see at most: after a failed log write, nothing that was not durable by then.
+Sequence LsmPartition::read_limit(const kv::ReadOptions& options) const noexcept {
+  const Sequence limit = options.snapshot != nullptr ? options.snapshot->sequence() : sequence_max;
+  return stop_reason() ? std::min(limit, durable_sequence()) : limit;
+}
+
+bool LsmPartition::look_up(kv::Read& read) noexcept {
+  ++counters_.reads;
+  const Version& version = versions_.load();
+  const Sequence limit = read_limit(read.options);
+  PointSearch search(version, read.key->bytes(), read.key->hash(), limit);
+  return search.run() == PointSearch::State::done && answer(read, search, version.cleared, limit);
+}
+
+/// Turns what a search up to `limit` found into the result. False where the reader must wait until read.seen
+/// is durable.
+bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cleared,
+                          Sequence limit) noexcept {
+  read.settled = true;
+  read.seen = {};
+  read.result = std::optional<kv::Value>();
+  if (!search.found()) return true;
+  const Entry& entry = search.entry();
+  const bool covered = entry.sequence < cleared && cleared <= limit;
+  read.seen = covered ? cleared : entry.sequence;
+  if (read.options.durability == kv::Durability::durable && read.seen > durable_sequence()) {
+    read.settled = false;
+    return false;
+  }
+  if (covered || entry.kind == Kind::erase) return true;
+  if (entry.expiry_ms != no_expiry) {
+    const std::uint64_t now = read.options.snapshot != nullptr ? read.options.snapshot->now_ms() : now_ms();
+    if (entry.expiry_ms <= now) return true;
+  }
+  read.result->emplace(kv::Value{.bytes = entry.value,
+                                 .expiry_ms = entry.expiry_ms,
+                                 .sequence = entry.sequence,
+                                 .pin = kv::Pin(*search.holder())});
+  return true;
+}
+
+/// The version is held all along, and what was seen once stays the limit: a key that is written all the time
+/// does not keep its readers waiting, and no flush takes the version away that they wait for.
+Task<> LsmPartition::look_up_on_device(kv::Read& read) {
+  const VersionRef version = versions_.acquire();
+  Sequence limit = read_limit(read.options);
+  while (!read.settled) {
+    PointSearch search(*version, read.key->bytes(), read.key->hash(), limit);
+    kv::Pin block_pin;
+    while (search.run() == PointSearch::State::need_block) {
+      ++counters_.reads_from_device;
+      auto loaded = co_await search.wanted_table().load(search.wanted_block());
+      if (!loaded) {
+        read.result = std::unexpected(loaded.error());
+        read.settled = true;
+        co_return;
+      }
+      search.provide(*loaded->block, loaded->pin.held());
+      block_pin = std::move(loaded->pin);
+    }
+    if (answer(read, search, version->cleared, limit)) co_return;
+    const bool durable = (co_await kv::Ticket(*this, read.seen, kv::Durability::durable, false)).has_value();
+    limit = durable ? read.seen : read_limit(read.options);
+  }
+}
+
+Task<> LsmPartition::look_up_on_device(std::span<kv::Read> reads) {
+  std::vector<Task<>> misses;
+  for (kv::Read& read : reads) {
+    if (!read.settled) misses.push_back(look_up_on_device(read));
+  }
+  (void)co_await when_all(std::move(misses));
+}
+
+bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept {
+  assert(epoch::Guard::held());
+  if (stopped_.load(std::memory_order_acquire)) return false;
+  const Version& version = versions_.load();
+  PointSearch search(version, key.bytes(), key.hash(), sequence_max);
+  if (search.run() != PointSearch::State::done) return false;
+  found = {};
+  if (!search.found()) return true;
+  const Entry& entry = search.entry();
+  const bool covered = entry.sequence < version.cleared;
+  const Sequence seen = covered ? version.cleared : entry.sequence;
+  if (durability == kv::Durability::durable && seen > durable_sequence()) return false;
+  if (covered || entry.kind == Kind::erase) return true;
+  if (entry.expiry_ms != no_expiry) {  // only a shard has a clock
+    if (Shard::current_or_null() == nullptr) return false;
+    if (entry.expiry_ms <= now_ms()) return true;
+  }
+  found = {.present = true, .value = entry.value, .expiry_ms = entry.expiry_ms, .sequence = entry.sequence};
+  return true;
+}
+
+std::unique_ptr<kv::Cursor> LsmPartition::scan(const kv::ScanOptions& options) {
+  const kv::Snapshot* snapshot = options.read.snapshot;
+  const Sequence at = snapshot != nullptr ? snapshot->sequence() : last_sequence();
+  return std::make_unique<LsmCursor>(*this, versions_.acquire(), options,
+                                     std::min(at, read_limit(options.read)),
+                                     snapshot != nullptr ? snapshot->now_ms() : now_ms());
+}
+
+void LsmPartition::hurry(Sequence) noexcept {
+  if (log_ != nullptr) log_->hurry(log_->last());
+}
+
+Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
+  if (stop_reason()) return fail(Errc::stopped, "write");
+  if (closing_) return fail(Errc::closed, "write");
+  if (frozen_.size() >= std::size_t{4} * options_.memtables_max) return fail(Errc::no_memory, "write");
+  bool grows = false;
+  for (const kv::Write& write : writes) {
+    grows |= write.kind == Kind::put;
+    if (write.kind == Kind::clear) continue;
+    const std::size_t bytes = write.key->bytes().size();
+    if (bytes < kv::key_prefix_bytes || bytes > kv::stored_key_bytes_max) return fail(Errc::too_large, "key");
+  }
+  if (batch_payload_bytes(writes) > kv::value_bytes_max + kv::stored_key_bytes_max)
+    return fail(Errc::too_large, "value");
+  if (grows && blobs_->full()) return fail(Errc::no_space, "write");
+  return {};
+}
+
+Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::Durability durability) {
+  if (writes.empty()) return kv::Ticket();
+  for (std::size_t i = writes.size(); i-- > 1;) {  // what stands before a clear is nothing
+    if (writes[i].kind != Kind::clear) continue;
+    writes = writes.subspan(i);
+    break;
+  }
+  TRY(admit(writes));
+  const Sequence sequence = clock_.next(now_ms());
+  scratch_.resize(batch_bytes(writes));
+  encode_batch(writes, scratch_.data());
+  TRY(log_->append({.sequence = sequence.value}, scratch_));
+  apply(writes, sequence);
+  counters_.writes += writes.size();
+  counters_.write_bytes += scratch_.size();
+  if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
+  if (memtable_->bytes() >= options_.memtable_bytes) rotate(log_->next_index());
+  update_stall();
+  return kv::Ticket(*this, sequence, durability);
+}
+
+void LsmPartition::apply(std::span<const kv::Write> writes, Sequence sequence) {
+  appended(sequence, writes);
+  for (const kv::Write& write : writes) {
+    if (write.kind == Kind::clear) {
+      clear(sequence);
+      continue;
+    }
+    memtable_->insert({.key = write.key->bytes(),
+                       .sequence = sequence,
+                       .kind = write.kind,
+                       .expiry_ms = write.kind == Kind::put ? write.expiry_ms : no_expiry,
+                       .value = write.value},
+                      write.key->hash());
+  }
+}
+
+/// Every entry with a smaller sequence is absent from here on; what tables hold of them goes with compaction.
+void LsmPartition::clear(Sequence sequence) {
+  auto next = versions_.load().successor();
+  next->cleared = sequence;
+  versions_.publish(std::move(next));
+  work_.notify_all();
+}
+
+/// Freezes the memtable; `log_end` is the index of the first log record behind its entries.
+void LsmPartition::rotate(std::uint64_t log_end) {
+  const Version& current = versions_.load();
+  frozen_.push_back(
+      {.memtable = memtable_, .log_end = log_end, .last = clock_.last(), .cleared = current.cleared});
+  auto next = current.successor();
+  memtable_ = new Memtable(shard_.chunks(), options_.memtable_bytes);
+  next->memtables.insert(next->memtables.begin(), memtable_);
+  versions_.publish(std::move(next));
+  work_.notify_all();
+}
+
+/// Tickets wait while flush, compaction or the log lag behind.
+void LsmPartition::update_stall() noexcept {
+  const bool lags = !log_->has_room();
+  const bool stall = lags || frozen_.size() + 1 >= options_.memtables_max ||
+                     versions_.load().levels[0].size() >= options_.level0_tables_max;
+  if (stall && !stalled()) ++counters_.stalls;
+  set_stalled(stall && !stop_reason());
+  if (lags && !waits_for_log_) {
+    waits_for_log_ = true;
+    background_.spawn(unstall_when_log_has_room(), Share::foreground);
+  }
+}
+
+Task<> LsmPartition::unstall_when_log_has_room() {
+  while (!log_->has_room() && !log_->stop_reason()) {
+    if (!co_await log_->room()) break;
+  }
+  waits_for_log_ = false;
+  if (!closing_) update_stall();
+}
+
+kv::PartitionStats LsmPartition::stats() const noexcept {
+  kv::PartitionStats stats = counters_;
+  const Version& version = versions_.load();
+  for (const Memtable* memtable : version.memtables) {
+    stats.memtable_bytes += memtable->bytes();
+    stats.memtable_entries += memtable->entries();
+  }
+  for (const auto& level : version.levels) {
+    stats.table_count += level.size();
+    for (const TableFile* table : level) {
+      stats.table_bytes += table->meta().file_bytes;
+      stats.table_entries += table->meta().entries;
+    }
+  }
+  stats.log_bytes = log_->stats().segment_bytes;
+  return stats;
+}
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,133 @@
+#pragma once
+
+/// The log-structured engine of one partition.
+///
+/// Write: sequence → log → memtable; acknowledged when the log says it is durable. Full memtables are frozen
+/// and flushed to tables of level 0, which compaction merges into deeper levels. Read: memtables, then
+/// tables, newest first.
+///
+/// Background tasks, one each: flush (share flush), compaction (share background), housekeeping (memory that
+/// epochs held back, files that nothing references).
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ashlar/blob/store.h"
+#include "ashlar/kv/lsm/compaction.h"
+#include "ashlar/kv/lsm/manifest_log.h"
+#include "ashlar/kv/lsm/options.h"
+#include "ashlar/kv/lsm/point_search.h"
+#include "ashlar/kv/lsm/retention.h"
+#include "ashlar/kv/lsm/shard_context.h"
+#include "ashlar/kv/lsm/version.h"
+#include "ashlar/kv/partition.h"
+#include "ashlar/log/log.h"
+#include "ashlar/runtime/sync/condition.h"
+#include "ashlar/runtime/sync/mutex.h"
+#include "ashlar/runtime/sync/scope.h"
+
+namespace ashlar::lsm {
+
+/// Thread safety and lifecycle as kv::Partition says; close() before it is destroyed. Invariants: what is in
+/// a table is durable in the log or in the manifest; the manifest names exactly the tables of the current
+/// version, but for the moment between a commit and the publication that follows it.
+class LsmPartition final : public kv::Partition, private wal::LogOwner, private TableRemover {
+ public:
+  /// Makes a new, empty partition in an existing directory. May be repeated where it was interrupted.
+  static Task<Result<>> create(std::string path, const LsmOptions& options, std::uint64_t id);
+  /// Recovers: manifest, tables, log. `shard` and `options` outlive the partition. `corrupt` with object and
+  /// offset.
+  static Task<Result<std::unique_ptr<LsmPartition>>> open(std::string path, const LsmOptions& options,
+                                                          ShardContext& shard, std::uint64_t id);
+  ~LsmPartition() override;
+  /// Ends background work and makes everything appended durable. No cursor, pin, snapshot or task may be
+  /// left.
+  Task<Result<>> close();
+
+  std::unique_ptr<kv::Cursor> scan(const kv::ScanOptions& options) override;
+  using kv::Partition::append;
+  Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override;
+  bool peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept override;
+  std::uint64_t now_ms() const noexcept override;
+  kv::PartitionStats stats() const noexcept override;
+
+  /// Freezes the memtable and returns when everything written so far is in tables.
+  Task<Result<>> flush();
+  /// Returns when no compaction is due.
+  Task<Result<>> settle_compaction();
+
+ private:
+  /// A memtable that is full, with what its flush makes superfluous.
+  struct Frozen {
+    Memtable* memtable;
+    std::uint64_t log_end;  // index of the first record behind it
+    Sequence last;          // newest sequence when it was frozen
+    Sequence cleared;       // newest clear until then
+  };
+
+  LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard);
+
+  // partition_open.cc
+  Task<Result<>> recover(std::uint64_t id);
+  Task<Result<>> open_tables(Version& version);
+  Result<> on_record(const wal::Record& record) override;
+  void on_durable(const wal::Progress& progress) noexcept override;
+  void on_stopped(const Error& why) noexcept override;
+
+  // partition.cc
+  bool look_up(kv::Read& read) noexcept override;
+  Task<> look_up_on_device(kv::Read& read) override;
+  Task<> look_up_on_device(std::span<kv::Read> reads) override;
+  void hurry(Sequence sequence) noexcept override;
+  Result<> admit(std::span<const kv::Write> writes) const noexcept;
+  void apply(std::span<const kv::Write> writes, Sequence sequence);
+  void clear(Sequence sequence);
+  Sequence read_limit(const kv::ReadOptions& options) const noexcept;
+  bool answer(kv::Read& read, const PointSearch& search, Sequence cleared, Sequence limit) noexcept;
+  void rotate(std::uint64_t log_end);
+  void update_stall() noexcept;
+  Task<> unstall_when_log_has_room();
+
+  // partition_background.cc
+  void start_background();
+  Task<> flush_loop();
+  Task<Result<>> flush_oldest();
+  Task<> compaction_loop();
+  Task<Result<>> compact(Compaction job);
+  Task<Result<>> commit(Edit edit, std::vector<TableMeta> added, const std::vector<TableFile*>& removed,
+                        Memtable* flushed);
+  Task<Result<>> back_off(const Error& why, const char* what);
+  Task<> housekeeping_loop();
+  void remove_later(std::uint64_t number) noexcept override;
+  Horizon horizon();
+
+  const LsmOptions& options_;
+  ShardContext& shard_;
+  std::unique_ptr<blob::Store> blobs_;
+  std::unique_ptr<ManifestLog> manifest_;
+  std::unique_ptr<wal::Log> log_;
+  std::optional<wal::Log::Hold> log_hold_;
+  VersionSet versions_;
+  Memtable* memtable_ = nullptr;  // the one being written; the current version pins it
+  std::deque<Frozen> frozen_;     // oldest first
+  kv::SequenceClock clock_;
+  std::vector<std::byte> scratch_;  // a batch being encoded
+  std::uint64_t next_number_ = 1;   // of tables, in memory; the manifest's is behind
+
+  bool closing_ = false;
+  bool waits_for_log_ = false;
+  bool compacting_ = false;
+  std::atomic<bool> stopped_{false};  // for peek()
+  std::vector<std::uint64_t> removals_;
+  Mutex commit_mutex_;
+  Condition work_;                         // flush, compaction and housekeeping look again
+  Condition progressed_;                   // flush() and settle_compaction() look again
+  std::optional<Error> background_error_;  // of the last attempt, while it is being retried
+  TaskScope background_{nullptr};
+  kv::PartitionStats counters_;
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,148 @@
+/// Opening a partition and closing it. Recovery, step by step:
+///
+///  1. The manifest says which tables there are, and from which index on the log is needed.
+///  2. Tables that it does not name are what crashes left: removed. The others are opened: footer, filter,
+///  index.
+///  3. The log is replayed from that index into memtables; entries that tables hold already are passed over.
+///  4. The clock goes on above every sequence seen. Everything found is durable: readers may see it.
+///  5. Full memtables are flushed in the background, as ever.
+
+#include <algorithm>
+
+#include "ashlar/kv/lsm/batch.h"
+#include "ashlar/kv/lsm/partition.h"
+#include "ashlar/runtime/sync/when.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+constexpr std::uint32_t log_number = 0;
+constexpr std::size_t tables_opened_at_once = 32;
+
+}  // namespace
+
+Task<Result<>> LsmPartition::create(std::string path, const LsmOptions& options, std::uint64_t id) {
+  auto blobs = CO_TRY(co_await blob::open_directory(std::move(path), options.directory));
+  const auto made = co_await ManifestLog::create(*blobs, id);
+  const Result<> result = made ? Result<>{} : std::unexpected(made.error());
+  const Result<> closed = co_await blobs->close();
+  co_return result ? closed : result;
+}
+
+Task<Result<std::unique_ptr<LsmPartition>>> LsmPartition::open(std::string path, const LsmOptions& options,
+                                                               ShardContext& shard, std::uint64_t id) {
+  auto blobs = CO_TRY(co_await blob::open_directory(std::move(path), options.directory));
+  std::unique_ptr<LsmPartition> partition(new LsmPartition(std::move(blobs), options, shard));
+  const Result<> recovered = co_await partition->recover(id);
+  if (!recovered) {
+    (void)co_await partition->close();
+    co_return std::unexpected(recovered.error());
+  }
+  co_return std::move(partition);
+}
+
+Task<Result<>> LsmPartition::recover(std::uint64_t id) {
+  manifest_ = CO_TRY(co_await ManifestLog::open(*blobs_));
+  const ManifestState& state = manifest_->state();
+  if (state.partition != id) co_return fail(Errc::corrupt, "partition number", {.object = state.partition});
+  next_number_ = state.next_number;
+
+  std::vector<std::uint64_t> keep;
+  for (const auto& [number, table] : state.tables) keep.push_back(number);
+  CO_TRY(co_await blobs_->remove_tables_except(std::move(keep)));
+
+  auto version = std::make_unique<Version>();
+  version->cleared = state.cleared;
+  memtable_ = new Memtable(shard_.chunks(), options_.memtable_bytes);
+  version->memtables.push_back(memtable_);
+  const Result<> opened = co_await open_tables(*version);
+  versions_.publish(std::move(version));  // also where opening failed: it owns the tables that were opened
+  CO_TRY(opened);
+
+  clock_.observe(std::max(state.flushed, state.last_sequence));
+  const std::uint64_t first_needed = std::max<std::uint64_t>(state.log_index, 1);
+  log_ = CO_TRY(co_await wal::Log::open(*blobs_, log_number, options_.log, first_needed, *this));
+  log_hold_.emplace(*log_, first_needed);
+  restore(clock_.last());
+  start_background();
+  co_return Result<>{};
+}
+
+Task<Result<>> LsmPartition::open_tables(Version& version) {
+  std::vector<TableMeta> wanted;
+  for (unsigned level = 0; level < level_count; ++level) {
+    for (const TableMeta* table : manifest_->state().level(level)) wanted.push_back(*table);
+  }
+  Result<> result;
+  for (std::size_t done = 0; done < wanted.size() && result; done += tables_opened_at_once) {
+    std::vector<Task<Result<TableFile*>>> opening;
+    for (std::size_t i = done; i < std::min(wanted.size(), done + tables_opened_at_once); ++i) {
+      opening.push_back(TableFile::open(*blobs_, wanted[i], shard_.cache(), *this));
+    }
+    for (const auto& table : co_await when_all(std::move(opening))) {
+      if (table) {
+        version.levels[(*table)->meta().level].push_back(*table);
+      } else if (result) {
+        result = std::unexpected(table.error());
+      }
+    }
+  }
+  co_return result;
+}
+
+Result<> LsmPartition::on_record(const wal::Record& record) {
+  const Sequence sequence{record.header.sequence};
+  if (record.header.type != wal::RecordType::write) {
+    return fail(Errc::unsupported, "log record type", {.object = record.segment, .offset = record.offset});
+  }
+  clock_.observe(sequence);
+  BatchReader batch(record.payload, sequence, {.object = record.segment, .offset = record.offset});
+  const bool flushed = sequence <= manifest_->state().flushed;
+  while (TRY(batch.next())) {
+    const Entry& entry = batch.entry();
+    if (flushed) continue;
+    if (entry.kind == Kind::clear) {
+      clear(sequence);
+    } else {
+      memtable_->insert(entry, key_hash(entry.key));
+    }
+  }
+  if (memtable_->bytes() >= options_.memtable_bytes) rotate(record.index + 1);
+  return {};
+}
+
+void LsmPartition::on_durable(const wal::Progress& progress) noexcept {
+  settle(Sequence{progress.sequence});
+}
+
+void LsmPartition::on_stopped(const Error& why) noexcept {
+  stopped_.store(true, std::memory_order_release);
+  stop(why);
+  work_.notify_all();
+  progressed_.notify_all();
+}
+
+Task<Result<>> LsmPartition::close() {
+  closing_ = true;
+  work_.notify_all();
+  progressed_.notify_all();
+  background_.cancel();
+  co_await background_.join();
+  Result<> result;
+  if (log_ != nullptr) result = co_await log_->close();
+  log_hold_.reset();
+  log_.reset();
+  if (!versions_.empty()) versions_.reset();
+  frozen_.clear();
+  memtable_ = nullptr;
+  shard_.epochs().drain();
+  for (const std::uint64_t number : std::exchange(removals_, {})) {
+    (void)co_await blobs_->remove_table(number);  // what stays is removed at the next open
+  }
+  manifest_.reset();
+  const Result<> closed = co_await blobs_->close();
+  co_return result ? closed : result;
+}
+
+}  // namespace ashlar::lsm

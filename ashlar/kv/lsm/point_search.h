@@ -1,0 +1,121 @@
+#pragma once
+
+/// A look-up of one key in a version: memtables, then level 0 newest first, then one table of each further
+/// level. Stops at the newest version of the key that the reader may see.
+
+#include "ashlar/kv/lsm/version.h"
+
+namespace ashlar::lsm {
+
+/// Runs without waiting as far as memory goes; where a block is missing it says so and goes on when it is
+/// given it. Owner shard, or any thread inside an epoch (which then stops at the first missing block).
+class PointSearch {
+ public:
+  enum class State : std::uint8_t { done, need_block };
+
+  /// Looks for the newest version at or below `at`. Version and key outlive the search.
+  PointSearch(const Version& version, Bytes key, std::uint64_t hash, Sequence at) noexcept
+      : version_(version), key_(key), hash_(hash), at_(at) {}
+
+  State run() noexcept;
+  /// Where to read, in state need_block.
+  TableFile& wanted_table() const noexcept { return *const_cast<TableFile*>(table_); }
+  std::uint32_t wanted_block() const noexcept { return block_; }
+  /// The block just wanted; run() goes on. `holder` keeps it in place.
+  void provide(const Block& block, kv::Pinnable* holder) noexcept;
+
+  bool found() const noexcept { return holder_ != nullptr; }
+  /// The version found, tombstones too. Points into what `holder()` holds.
+  const Entry& entry() const noexcept { return entry_; }
+  kv::Pinnable* holder() const noexcept { return holder_; }
+
+ private:
+  bool search_memtables() noexcept;
+  bool next_table() noexcept;
+  bool look_in(const Block& block, kv::Pinnable* holder) noexcept;
+
+  const Version& version_;
+  Bytes key_;
+  std::uint64_t hash_;
+  Sequence at_;
+  bool memtables_done_ = false;
+  unsigned level_ = 0;
+  std::size_t position_ = 0;          // in level 0
+  const TableFile* table_ = nullptr;  // being searched
+  std::uint32_t block_ = 0;
+  Entry entry_;
+  kv::Pinnable* holder_ = nullptr;
+};
+
+inline bool PointSearch::search_memtables() noexcept {
+  memtables_done_ = true;
+  for (Memtable* memtable : version_.memtables) {
+    if (memtable->empty()) continue;
+    const MemtableNode* node = memtable->find(key_, hash_, at_);
+    if (node == nullptr) continue;
+    entry_ = node->entry();
+    holder_ = memtable;
+    return true;
+  }
+  return false;
+}
+
+/// The next table whose filter lets the key through, and the block of it.
+inline bool PointSearch::next_table() noexcept {
+  while (level_ < level_count) {
+    const TableFile* table = nullptr;
+    if (level_ == 0) {
+      if (position_ == version_.levels[0].size()) {
+        ++level_;
+        continue;
+      }
+      table = version_.levels[0][position_++];
+    } else {
+      const unsigned level = level_++;
+      if (version_.levels[level].empty()) continue;
+      table = version_.covering(level, key_);
+      if (table == nullptr) continue;
+    }
+    if (table->meta().smallest_sequence > at_ || !table->table().may_contain(hash_)) continue;
+    block_ = table->table().find(key_);
+    if (block_ == table->table().block_count()) continue;
+    table_ = table;
+    return true;
+  }
+  table_ = nullptr;
+  return false;
+}
+
+/// True where the search is over.
+inline bool PointSearch::look_in(const Block& block, kv::Pinnable* holder) noexcept {
+  const BlockLookup result = block.find(key_, hash_, at_);
+  switch (result.state) {
+    case BlockLookup::State::found:
+      entry_ = result.entry;
+      holder_ = holder;
+      return true;
+    case BlockLookup::State::next_block: ++block_; break;
+    case BlockLookup::State::absent: table_ = nullptr; break;
+  }
+  return false;
+}
+
+inline PointSearch::State PointSearch::run() noexcept {
+  if (holder_ != nullptr || (!memtables_done_ && search_memtables())) return State::done;
+  while (table_ != nullptr || next_table()) {
+    if (block_ == table_->table().block_count()) {  // the last block continues nowhere
+      table_ = nullptr;
+      continue;
+    }
+    CachedBlock* cached = table_->cached().find(block_);
+    if (cached == nullptr) return State::need_block;
+    if (look_in(cached->block(), cached)) return State::done;
+  }
+  return State::done;
+}
+
+inline void PointSearch::provide(const Block& block, kv::Pinnable* holder) noexcept {
+  look_in(block, holder);
+}
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,33 @@
+#pragma once
+
+/// What the partitions of one shard share: epochs, block cache, memtable memory.
+
+#include "ashlar/blob/aligned_buffer.h"
+#include "ashlar/kv/lsm/arena.h"
+#include "ashlar/kv/lsm/options.h"
+#include "ashlar/kv/lsm/table/cache.h"
+#include "ashlar/runtime/memory/epoch.h"
+
+namespace ashlar::lsm {
+
+/// Owner: one shard, on which it is created and destroyed, after its partitions.
+class ShardContext {
+ public:
+  /// `cache_bytes` for this shard. Slots are sized for the options' blocks; larger blocks are not kept.
+  ShardContext(const LsmOptions& options, std::uint64_t cache_bytes);
+  ShardContext(const ShardContext&) = delete;
+  ShardContext& operator=(const ShardContext&) = delete;
+
+  EpochDomain& epochs() noexcept { return epochs_; }
+  BlockCache& cache() noexcept { return cache_; }
+  ChunkPool& chunks() noexcept { return chunks_; }
+
+ private:
+  EpochDomain epochs_;
+  ChunkPool chunks_;
+  std::vector<SlotClass> classes_;
+  blob::AlignedBuffer arena_;
+  BlockCache cache_;
+};
+
+}  // namespace ashlar::lsm

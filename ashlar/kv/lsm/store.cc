@@ -1,0 +1,140 @@
+#include "ashlar/kv/lsm/store.h"
+
+#include <fmt/format.h>
+
+#include <cassert>
+
+#include "ashlar/base/log.h"
+#include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/sync/when.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+constexpr std::uint32_t root_number = 0;
+
+/// Makes a directory where there is none, and its name durable.
+Task<Result<>> ensure_directory(std::string path) {
+  const auto made = Shard::current().backend().make_directory(path);
+  if (!made && made.error().code == Errc::exists) co_return Result<>{};
+  CO_TRY(made);
+  const std::size_t slash = path.find_last_of('/');
+  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+  co_return co_await sync_directory(parent);
+}
+
+Result<> first_error(const std::vector<Result<>>& results) {
+  for (const Result<>& result : results) {
+    if (!result) return result;
+  }
+  return {};
+}
+
+}  // namespace
+
+LsmStore::~LsmStore() {
+  assert(blobs_ == nullptr && "close() it first");
+}
+
+kv::StoreDescription LsmStore::describe() const noexcept {
+  return {.engine = "lsm",
+          .sorted = true,
+          .scheme = partitioner().scheme(),
+          .partitions = partitioner().partitions()};
+}
+
+std::string LsmStore::partition_path(std::uint32_t id) const {
+  return fmt::format("{}/partition-{:04}", path_, id);
+}
+
+Task<Result<std::unique_ptr<LsmStore>>> LsmStore::open(std::string path, LsmOptions options, unsigned shards,
+                                                       const kv::Partitioner* partitioner) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  std::unique_ptr<LsmStore> store(new LsmStore(std::move(path), options, shards));
+  Result<> opened = co_await store->open_root(partitioner);
+  if (opened) opened = co_await store->open_partitions();
+  if (!opened) {
+    (void)co_await store->close();
+    co_return std::unexpected(opened.error());
+  }
+  co_return std::move(store);
+}
+
+Task<Result<>> LsmStore::open_root(const kv::Partitioner* partitioner) {
+  CO_TRY(co_await ensure_directory(path_));
+  blobs_ =
+      CO_TRY(co_await blob::open_directory(path_, {.reserve_bytes = 0, .direct = options_.directory.direct}));
+  const auto stored = CO_TRY(co_await blobs_->read_root(root_number));
+  if (!stored) co_return co_await create(partitioner);
+  root_ = CO_TRY(kv::RootRecord::decode(*stored));
+  if (root_.engine != "lsm") co_return fail(Errc::unsupported, "engine of the data directory");
+  co_return Result<>{};
+}
+
+/// The root record comes last: a directory without one was never used, whatever is in it.
+Task<Result<>> LsmStore::create(const kv::Partitioner* partitioner) {
+  Backend& backend = Shard::current().backend();
+  root_.directory_id = backend.random();
+  root_.created_ms = backend.wall_ms();
+  root_.partitioner = partitioner != nullptr
+                          ? *partitioner
+                          : kv::Partitioner::hashed(options_.partitions != 0 ? options_.partitions : shards_);
+  for (std::uint32_t id = 0; id < root_.partitioner.partitions(); ++id) {
+    CO_TRY(co_await ensure_directory(partition_path(id)));
+    CO_TRY(co_await LsmPartition::create(partition_path(id), options_, id));
+  }
+  co_return co_await blobs_->write_root(root_number, root_.encode());
+}
+
+Task<Result<>> LsmStore::open_partitions() {
+  contexts_.resize(shards_);
+  partitions_.resize(root_.partitioner.partitions());
+  for (unsigned shard = 0; shard < shards_; ++shard) {
+    co_await invoke(ShardId{shard}, [&] {
+      contexts_[shard] = std::make_unique<ShardContext>(options_, options_.cache_bytes / shards_);
+    });
+  }
+  std::vector<Task<Result<>>> opening;
+  for (std::uint32_t id = 0; id < partitions_.size(); ++id) opening.push_back(open_partition(id));
+  co_return first_error(co_await when_all(std::move(opening)));
+}
+
+Task<Result<>> LsmStore::open_partition(std::uint32_t id) {
+  const ShardId home = home_of(kv::PartitionId{static_cast<std::uint16_t>(id)});
+  auto opened = co_await invoke(
+      home, [&] { return LsmPartition::open(partition_path(id), options_, *contexts_[home.value], id); });
+  if (!opened) {
+    log::error("partition {}: {}", partition_path(id), opened.error());
+    co_return std::unexpected(opened.error());
+  }
+  partitions_[id] = std::move(*opened);
+  co_return Result<>{};
+}
+
+Task<Result<>> LsmStore::close_partition(std::uint32_t id) {
+  const ShardId home = home_of(kv::PartitionId{static_cast<std::uint16_t>(id)});
+  const Result<> closed = co_await invoke(home, [&] { return partitions_[id]->close(); });
+  co_await invoke(home, [&] { partitions_[id].reset(); });
+  co_return closed;
+}
+
+Task<Result<>> LsmStore::close() {
+  std::vector<Task<Result<>>> closing;
+  for (std::uint32_t id = 0; id < partitions_.size(); ++id) {
+    if (partitions_[id] != nullptr) closing.push_back(close_partition(id));
+  }
+  Result<> result = first_error(co_await when_all(std::move(closing)));
+  for (unsigned shard = 0; shard < contexts_.size(); ++shard) {
+    co_await invoke(ShardId{shard}, [&] { contexts_[shard].reset(); });
+  }
+  if (blobs_ != nullptr) {
+    const Result<> closed = co_await blobs_->close();
+    if (result) result = closed;
+    blobs_.reset();
+  }
+  co_return result;
+}
+
+}  // namespace ashlar::lsm

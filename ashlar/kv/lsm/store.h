@@ -1,0 +1,59 @@
+#pragma once
+
+/// The log-structured store of a data directory: its root record, and its partitions on their shards.
+/// Layout: docs/formats/directory.md.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ashlar/blob/store.h"
+#include "ashlar/kv/lsm/partition.h"
+#include "ashlar/kv/lsm/shard_context.h"
+#include "ashlar/kv/root_record.h"
+#include "ashlar/kv/store.h"
+
+namespace ashlar::lsm {
+
+/// Thread safety and lifecycle as kv::Store says; close() on the shard that opened it, before it is
+/// destroyed.
+class LsmStore final : public kv::Store {
+ public:
+  /// Opens the directory `path` on shards 0 to shards − 1; runs on one of them. Creates it where it is
+  /// missing or was never finished, with options.partitions and `partitioner` (by slots, where that is null).
+  /// `busy` where another process has it open; `corrupt`, `unsupported`, `not_found` (the parent of a new
+  /// directory) as they are found.
+  static Task<Result<std::unique_ptr<LsmStore>>> open(std::string path, LsmOptions options, unsigned shards,
+                                                      const kv::Partitioner* partitioner = nullptr);
+  ~LsmStore() override;
+
+  kv::StoreDescription describe() const noexcept override;
+  const kv::Partitioner& partitioner() const noexcept override { return root_.partitioner; }
+  ShardId home_of(kv::PartitionId id) const noexcept override { return ShardId{id.value % shards_}; }
+  LsmPartition& partition(kv::PartitionId id) noexcept override { return *partitions_[id.value]; }
+  Task<Result<>> close() override;
+
+  const kv::RootRecord& root() const noexcept { return root_; }
+  const LsmOptions& options() const noexcept { return options_; }
+
+ private:
+  LsmStore(std::string path, LsmOptions options, unsigned shards)
+      : path_(std::move(path)), options_(options), shards_(shards) {}
+
+  Task<Result<>> open_root(const kv::Partitioner* partitioner);
+  Task<Result<>> create(const kv::Partitioner* partitioner);
+  Task<Result<>> open_partitions();
+  Task<Result<>> open_partition(std::uint32_t id);
+  Task<Result<>> close_partition(std::uint32_t id);
+  std::string partition_path(std::uint32_t id) const;
+
+  std::string path_;
+  LsmOptions options_;
+  unsigned shards_;
+  kv::RootRecord root_;
+  std::unique_ptr<blob::Store> blobs_;                     // of the directory itself: lock and root
+  std::vector<std::unique_ptr<ShardContext>> contexts_;    // by shard, each made and destroyed there
+  std::vector<std::unique_ptr<LsmPartition>> partitions_;  // by number
+};
+
+}  // namespace ashlar::lsm

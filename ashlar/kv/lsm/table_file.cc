@@ -1,0 +1,49 @@
+#include "ashlar/kv/lsm/table_file.h"
+
+#include "ashlar/kv/lsm/table/footer.h"
+
+namespace ashlar::lsm {
+
+Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, TableMeta meta, BlockCache& cache,
+                                         TableRemover& remover) {
+  struct Deleter {
+    void operator()(TableFile* file) const noexcept { delete file; }
+  };
+  std::unique_ptr<TableFile, Deleter> file(new TableFile(std::move(meta), remover));
+  const std::uint64_t number = file->meta_.number, file_bytes = file->meta_.file_bytes;
+  file->blob_ = CO_TRY(co_await blobs.open_table(number));
+  if (file->blob_->bytes() != file_bytes || file_bytes < page_bytes) {
+    co_return fail(Errc::corrupt, "table size", {.object = number, .offset = file->blob_->bytes()});
+  }
+  blob::AlignedBuffer page(page_bytes);
+  if (!page) co_return fail(Errc::no_memory, "open table", {.object = number});
+  CO_TRY(co_await file->blob_->read(file_bytes - page_bytes, page.span()));
+  const Footer footer = CO_TRY(Footer::decode(page.span(), number, file_bytes));
+
+  const std::uint64_t bytes = footer.offset - footer.meta;
+  file->memory_ = blob::AlignedBuffer(bytes);
+  if (bytes != 0 && !file->memory_) co_return fail(Errc::no_memory, "open table", {.object = number});
+  CO_TRY(co_await file->blob_->read(footer.meta, file->memory_.span()));
+  file->table_ = CO_TRY(Table::open(footer, Bytes(file->memory_.span()).first(bytes)));
+  file->cached_ = std::make_unique<CachedBlocks>(cache, file->table_);
+  co_return file.release();
+}
+
+Task<Result<LoadedBlock>> TableFile::load(std::uint32_t ordinal) {
+  while (BlockFill* other = cached_->filling(ordinal)) {  // one read, however many miss the block
+    LoadedBlock loaded = CO_TRY(co_await other->follow());
+    if (loaded.block != nullptr) co_return loaded;
+  }
+  BlockFill fill(*cached_, ordinal);
+  co_return fill.finish(co_await blob_->read(fill.handle().offset, fill.memory()));
+}
+
+void TableFile::released() noexcept {
+  const std::uint64_t number = meta_.number;
+  TableRemover& remover = remover_;
+  const bool remove = obsolete_;
+  delete this;  // closes the file first
+  if (remove) remover.remove_later(number);
+}
+
+}  // namespace ashlar::lsm

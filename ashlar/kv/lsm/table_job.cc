@@ -1,0 +1,90 @@
+#include "ashlar/kv/lsm/table_job.h"
+
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+constexpr std::uint64_t entries_between_looks = 64;  // at the clock: some 20 µs of work
+
+/// The tables of one job, one after the other.
+class Outputs {
+ public:
+  Outputs(const TableJob& job, std::vector<TableMeta>& finished) noexcept : job_(job), finished_(finished) {}
+
+  /// Before each entry: begins the first table, and the next one where this one is full.
+  Task<Result<>> prepare(bool new_key) {
+    if (current_ && new_key && current_->file_bytes() >= job_.table_bytes_max) CO_TRY(co_await finish());
+    if (!current_) {
+      current_ =
+          CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.level, job_.next_number()));
+    }
+    co_return Result<>{};
+  }
+  bool ready(bool new_key) const noexcept {
+    return current_ && !(new_key && current_->file_bytes() >= job_.table_bytes_max);
+  }
+  TableOutput& current() noexcept { return *current_; }
+  Task<Result<>> finish() {
+    if (!current_) co_return Result<>{};
+    finished_.push_back(CO_TRY(co_await current_->finish()));
+    current_.reset();
+    co_return Result<>{};
+  }
+  Task<> discard() {
+    if (current_) co_await current_->discard();
+    current_.reset();
+  }
+
+ private:
+  const TableJob& job_;
+  std::vector<TableMeta>& finished_;
+  std::unique_ptr<TableOutput> current_;
+};
+
+Task<Result<>> copy(Merge& merge, const TableJob& job, Outputs& outputs) {
+  Retention retention(job.horizon);
+  std::vector<std::byte> last_key;
+  std::uint64_t entries = 0;
+  merge.start({});
+  while (merge.state() != SourceState::end) {
+    if (merge.state() == SourceState::need_block) {
+      if (merge.provide_cached() == SourceState::need_block) CO_TRY(co_await merge.load());
+      continue;
+    }
+    Entry entry = merge.entry();
+    const auto verdict = retention.judge(entry, job.nothing_older);
+    if (verdict != Retention::Verdict::drop) {
+      if (verdict == Retention::Verdict::keep_as_erase) {
+        entry.kind = Kind::erase;
+        entry.expiry_ms = no_expiry;
+        entry.value = {};
+      }
+      const bool new_key = !equal(entry.key, last_key);
+      if (new_key) last_key.assign(entry.key.begin(), entry.key.end());
+      if (!outputs.ready(new_key)) CO_TRY(co_await outputs.prepare(new_key));
+      CO_TRY(outputs.current().add(entry));
+      if (outputs.current().has_full()) CO_TRY(co_await outputs.current().drain());
+    }
+    if (++entries % entries_between_looks == 0 && Shard::current().should_yield()) co_await yield();
+    merge.next();
+  }
+  co_return co_await outputs.finish();
+}
+
+}  // namespace
+
+Task<Result<std::vector<TableMeta>>> write_tables(Merge& merge, const TableJob& job) {
+  std::vector<TableMeta> finished;
+  Outputs outputs(job, finished);
+  const Result<> copied = co_await copy(merge, job, outputs);
+  if (!copied) {
+    co_await outputs.discard();
+    for (const TableMeta& table : finished) (void)co_await job.blobs.remove_table(table.number);
+    co_return std::unexpected(copied.error());
+  }
+  co_return std::move(finished);
+}
+
+}  // namespace ashlar::lsm

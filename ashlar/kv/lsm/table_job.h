@@ -1,0 +1,31 @@
+#pragma once
+
+/// The work that flush and compaction share: entries in order go in, tables come out.
+
+#include <functional>
+#include <vector>
+
+#include "ashlar/kv/lsm/retention.h"
+#include "ashlar/kv/lsm/source.h"
+#include "ashlar/kv/lsm/table_output.h"
+
+namespace ashlar::lsm {
+
+/// What a job writes, and how.
+struct TableJob {
+  blob::Store& blobs;
+  const TableOptions& options;
+  unsigned level;  ///< of the tables written
+  std::uint64_t
+      table_bytes_max;  ///< a table is cut at the first key beyond; every version of a key is in one table
+  Horizon horizon;
+  std::function<bool(Bytes key)> nothing_older;  ///< no deeper table may hold the key
+  std::function<std::uint64_t()> next_number;
+};
+
+/// Writes what `merge` yields and the horizon keeps. Gives way to other tasks by time slice. On success every
+/// table survives power loss, though nothing references them yet; on an error what was written is left for
+/// removal. An empty result means that nothing was worth keeping.
+Task<Result<std::vector<TableMeta>>> write_tables(Merge& merge, const TableJob& job);
+
+}  // namespace ashlar::lsm

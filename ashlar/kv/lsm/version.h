@@ -1,0 +1,109 @@
+#pragma once
+
+/// Versions: what a partition consists of at one moment, published for every thread to read (D2).
+
+#include <array>
+#include <vector>
+
+#include "ashlar/kv/lsm/memtable.h"
+#include "ashlar/kv/lsm/table_file.h"
+#include "ashlar/runtime/memory/epoch.h"
+
+namespace ashlar::lsm {
+
+/// Thread safety: immutable once published, but for its count, which is the owner's; any thread may read it
+/// inside an epoch. Lifecycle: built, published as the partition's current one, replaced; retired through the
+/// epoch when the last VersionRef has gone. Invariant: everything in `memtables[i]` is newer than in
+/// `memtables[i + 1]` and than in any table; level 0 is newest first; other levels are disjoint and in order.
+class Version {
+ public:
+  std::vector<Memtable*> memtables;  ///< the first one is written to
+  std::array<std::vector<TableFile*>, level_count> levels;
+  Sequence cleared;  ///< entries below are absent to readers at or after it
+
+  /// A copy to be changed before it is published; holds nothing until pin_all().
+  Version() = default;
+  Version& operator=(const Version&) = delete;
+  std::unique_ptr<Version> successor() const { return std::unique_ptr<Version>(new Version(*this)); }
+
+  /// The one table of a level above 0 that may hold `key`, or null.
+  const TableFile* covering(unsigned level, Bytes key) const noexcept {
+    const auto& tables = levels[level];
+    std::size_t low = 0, high = tables.size();
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (compare(tables[middle]->largest_key(), key) < 0) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low < tables.size() && compare(tables[low]->smallest_key(), key) <= 0 ? tables[low] : nullptr;
+  }
+  /// Pins what it refers to; from then on the version owns its pins.
+  void pin_all() noexcept;
+
+ private:
+  friend class VersionRef;
+  friend class VersionSet;
+  Version(const Version& other) : memtables(other.memtables), levels(other.levels), cleared(other.cleared) {}
+  ~Version();
+  friend struct std::default_delete<Version>;
+
+  std::uint32_t references_ = 0;
+  bool pinned_ = false;
+};
+
+/// Keeps a version while a task on the owner shard suspends. Move-only.
+class VersionRef {
+ public:
+  VersionRef() = default;
+  VersionRef(Version& version, EpochDomain& epochs) noexcept : version_(&version), epochs_(&epochs) {
+    ++version.references_;
+  }
+  VersionRef(VersionRef&& other) noexcept
+      : version_(std::exchange(other.version_, nullptr)), epochs_(other.epochs_) {}
+  VersionRef& operator=(VersionRef&& other) noexcept {
+    std::swap(version_, other.version_);
+    std::swap(epochs_, other.epochs_);
+    return *this;
+  }
+  ~VersionRef() {
+    if (version_ != nullptr && --version_->references_ == 0)
+      epochs_->retire(version_, [](void* version) noexcept {
+        std::default_delete<Version>()(static_cast<Version*>(version));
+      });
+  }
+  const Version& operator*() const noexcept { return *version_; }
+  const Version* operator->() const noexcept { return version_; }
+
+ private:
+  Version* version_ = nullptr;
+  EpochDomain* epochs_ = nullptr;
+};
+
+/// The current version of one partition. Owner shard, but for load().
+class VersionSet {
+ public:
+  explicit VersionSet(EpochDomain& epochs) noexcept : epochs_(epochs) {}
+  VersionSet(const VersionSet&) = delete;
+  VersionSet& operator=(const VersionSet&) = delete;
+
+  /// Any thread, inside an epoch; the owner anywhere, up to its next suspension.
+  const Version& load() const noexcept { return *current_.load(std::memory_order_acquire); }
+  VersionRef acquire() const noexcept {
+    return VersionRef(*current_.load(std::memory_order_relaxed), epochs_);
+  }
+  /// Replaces the current version.
+  void publish(std::unique_ptr<Version> next);
+  bool empty() const noexcept { return current_.load(std::memory_order_relaxed) == nullptr; }
+  /// Ends: nothing is published any more.
+  void reset() noexcept;
+
+ private:
+  EpochDomain& epochs_;
+  std::atomic<Version*> current_{nullptr};
+  VersionRef held_;
+};
+
+}  // namespace ashlar::lsm
