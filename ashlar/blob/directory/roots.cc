@@ -59,8 +59,7 @@ Task<Result<std::optional<std::vector<std::byte>>>> Roots::read(std::uint32_t nu
 }
 
 Task<Result<std::optional<RootImage>>> Roots::load(std::uint32_t number) {
-  Result<File> opened =
-      co_await File::open(directory_ + '/' + root_file_name(number), O_RDONLY, 0, number);
+  Result<File> opened = co_await File::open(directory_ + '/' + root_file_name(number), O_RDONLY, 0, number);
   if (!opened && opened.error().code == Errc::not_found) co_return std::nullopt;
   const File file = CO_TRY(std::move(opened));
   const std::uint64_t bytes = CO_TRY(file.bytes());
