@@ -8,6 +8,8 @@
 
 namespace ashlar {
 
+class CancelScope;
+
 /// A wait that can be cut short. Lives in the awaiter; registered with a scope while it waits.
 class Cancellable {
  public:
