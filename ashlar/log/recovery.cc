@@ -186,7 +186,9 @@ Result<> Recovery::deliver(const Group& group, ErrorPlace place) {
   RecordCursor records(group.bytes, place.object, place.offset);
   while (const auto record = records.next()) {
     found_.sequence = record->header.sequence;
-    if (record->index >= first_needed_) TRY(visitor_.on_record(*record));
+    // A truncation below the first index needed may void records that were delivered.
+    const bool truncates = record->header.type == RecordType::truncate_suffix;
+    if (truncates || record->index >= first_needed_) TRY(visitor_.on_record(*record));
   }
   return {};
 }
