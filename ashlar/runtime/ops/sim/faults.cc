@@ -45,8 +45,9 @@ FileVerdict Faults::judge(const FileEvent& event) {
     if (++rule.matches == rule.nth || rule.nth == 0) verdict = rule.verdict;
   }
   if (event.changes) {
-    ++operations_[label(event)];
-    if (++changing_ == cut_at_) verdict.cut = cut_;
+    const std::string name = label(event);
+    const std::uint64_t count = ++operations_[name];
+    if (++changing_ == cut_at_ || (count == cut_label_at_ && name == cut_label_)) verdict.cut = cut_;
     if (chances_.fail_one_in != 0 && random_.one_in(chances_.fail_one_in)) {
       verdict.error = random_.one_in(2) ? EIO : ENOSPC;
       verdict.drop_unsynced = random_.one_in(2);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ashlar/base/random.h"
@@ -67,6 +68,13 @@ class Faults {
     cut_ = when;
   }
 
+  /// Cuts power at the n-th operation with this label, counting from 1 at the world's start.
+  void cut_at(std::string label, std::uint64_t nth, FileVerdict::Cut when) {
+    cut_label_ = std::move(label);
+    cut_at(0, when);
+    cut_label_at_ = nth;
+  }
+
   FileVerdict judge(const FileEvent& event);
   /// The power was cut while this operation was the one in progress.
   void count_cut(const std::string& label) { ++cuts_[label]; }
@@ -84,6 +92,8 @@ class Faults {
   std::vector<FaultRule> rules_;
   std::uint64_t changing_ = 0;
   std::uint64_t cut_at_ = 0;
+  std::string cut_label_;
+  std::uint64_t cut_label_at_ = 0;
   FileVerdict::Cut cut_ = FileVerdict::Cut::no;
   std::map<std::string, std::uint64_t> operations_;
   std::map<std::string, std::uint64_t> cuts_;
