@@ -1,6 +1,9 @@
 #include "ashlar/kv/partition.h"
 
+#include <algorithm>
 #include <cassert>
+
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::kv {
 
