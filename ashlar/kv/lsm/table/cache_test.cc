@@ -224,7 +224,7 @@ Task<Result<LoadedBlock>> load_slowly(OpenTable& table, std::uint32_t ordinal, i
   }
   BlockFill fill(*table.cached, ordinal);
   ++reads;
-  (void)co_await sleep(std::chrono::milliseconds(1));
+  (void)co_await sleep_for(std::chrono::milliseconds(1));
   std::ranges::copy(table.file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
   co_return fill.finish(read);
 }
