@@ -6,6 +6,8 @@
 #include <span>
 #include <string_view>
 
+#include "ashlar/runtime/task/task.h"
+
 namespace ashlar::resp {
 
 class KeyCall;
@@ -25,7 +27,8 @@ enum CommandFlag : std::uint32_t {
   no_auth = 1 << 8,
   allow_busy = 1 << 9,
   no_multi = 1 << 10,
-  dangerous = 1 << 11,  // a category, not shown as a flag
+  dangerous = 1 << 11,     // a category, not shown as a flag
+  never_queued = 1 << 12,  // by MULTI; not shown
 };
 
 enum class CommandGroup : std::uint8_t { generic, string, connection, server, transactions };
@@ -45,6 +48,8 @@ enum class Merge : std::uint8_t {
   elements,  ///< each key's element at its place
 };
 
+constexpr std::int8_t any_count = -1;
+
 struct CommandSpec {
   std::string_view name;  // lower-case
   std::int8_t arity;      // with the name; negative: at least so many
@@ -52,13 +57,30 @@ struct CommandSpec {
   std::int8_t first_key, last_key, key_step;
   CommandGroup group;
   std::string_view since, summary, complexity;
+  std::int8_t blind_at;  // with so many arguments it does not look at stored values; 0: it always does
+  Merge merge;
   Route route;
   union {
     void (*run_session)(SessionCall&);
     void (*run_keys)(KeyCall&);
-    void (*run_server)(ServerCall&);
+    Task<> (*run_server)(ServerCall&);
   };
 };
+
+inline bool arity_fits(const CommandSpec& spec, std::size_t argument_count) noexcept {
+  const auto count = static_cast<std::ptrdiff_t>(argument_count);
+  return spec.arity >= 0 ? count == spec.arity : count >= -spec.arity;
+}
+/// How many keys a command of so many arguments has, and where its i-th key stands.
+inline std::size_t key_count(const CommandSpec& spec, std::size_t argument_count) noexcept {
+  if (spec.first_key == 0) return 0;
+  const auto count = static_cast<std::ptrdiff_t>(argument_count);
+  const std::ptrdiff_t last = spec.last_key < 0 ? count + spec.last_key : spec.last_key;
+  return last < spec.first_key ? 0 : static_cast<std::size_t>((last - spec.first_key) / spec.key_step + 1);
+}
+inline std::size_t key_index(const CommandSpec& spec, std::size_t i) noexcept {
+  return static_cast<std::size_t>(spec.first_key) + i * static_cast<std::size_t>(spec.key_step);
+}
 
 /// The command of that name in any case, or nullptr. A few nanoseconds, no allocation.
 const CommandSpec* find_command(std::string_view name) noexcept;

@@ -144,6 +144,15 @@ void OutputBuffer::consume(std::size_t bytes) noexcept {
   begin_ = cursor_ = limit_ = nullptr;
 }
 
+std::string OutputBuffer::take_text() {
+  seal();
+  std::string text;
+  text.reserve(size());
+  for (std::size_t i = head_; i < pieces_.size(); ++i) text.append(pieces_[i].data, pieces_[i].size);
+  clear();
+  return text;
+}
+
 void OutputBuffer::clear() noexcept {
   while (head_ < pieces_.size()) pop_front();
   pieces_.clear();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -107,6 +108,10 @@ class OutputBuffer {
   /// much. `other` may have been written on another shard.
   void append_from(OutputBuffer& other, std::size_t bytes);
 
+  /// From here on chunks go back to `pool`: for a buffer that was written on another shard. Pins stay what
+  /// they are, so such a buffer has none that is bound to its shard.
+  void rehome(ChunkPool& pool) noexcept { pool_ = &pool; }
+
   std::size_t size() const noexcept { return sealed_bytes_ + static_cast<std::size_t>(cursor_ - begin_); }
   bool empty() const noexcept { return size() == 0; }
 
@@ -116,6 +121,8 @@ class OutputBuffer {
   /// The first `bytes` were sent: releases their chunks and pins.
   void consume(std::size_t bytes) noexcept;
   void clear() noexcept;
+  /// Everything as one string, and empties the buffer. For the rare paths and for tests.
+  std::string take_text();
 
  private:
   /// A run of bytes in a chunk, or borrowed. A chunk belongs to the last piece in it.

@@ -8,6 +8,7 @@
 namespace ashlar::resp {
 namespace {
 
+/// As a sender would take it.
 std::string text_of(OutputBuffer& out) {
   std::string text;
   Bytes views[4];

@@ -2,12 +2,11 @@
 
 #include <limits>
 
+#include "ashlar/server/resp/errors.h"
 #include "ashlar/server/resp/number.h"
 
 namespace ashlar::resp {
 namespace {
-
-constexpr std::string_view syntax_error = "ERR syntax error";
 
 struct ExpiryKeyword {
   std::string_view name;
@@ -83,7 +82,7 @@ std::string_view parse_set_options(std::span<const std::string_view> arguments, 
   }
   if (expiry == nullptr) return {};
   const auto value = parse_integer(expiry_text);
-  if (!value) return "ERR value is not an integer or out of range";
+  if (!value) return not_an_integer;
   options.has_expiry = true;
   if (*value <= 0 || !to_absolute_ms(*value, expiry->unit, expiry->base, now_ms, options.expiry_ms)) {
     return set ? "ERR invalid expire time in 'set' command" : "ERR invalid expire time in 'getex' command";

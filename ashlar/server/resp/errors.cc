@@ -1,0 +1,34 @@
+#include "ashlar/server/resp/errors.h"
+
+namespace ashlar::resp {
+
+std::string error_text(const Error& error) {
+  switch (error.code) {
+    case Errc::no_space:
+    case Errc::stopped: return "MISCONF " + error.to_string();  // Redis' code for: it cannot write now
+    case Errc::no_memory: return "OOM " + error.to_string();
+    default: return "ERR " + error.to_string();
+  }
+}
+
+std::string wrong_arity(std::string_view command) {
+  return "ERR wrong number of arguments for '" + std::string(command) + "' command";
+}
+
+std::string unknown_command(std::span<const std::string_view> arguments) {
+  constexpr std::size_t shown_bytes_max = 128;
+  std::string shown;
+  for (const std::string_view argument : arguments.subspan(1)) {
+    if (shown.size() >= shown_bytes_max) break;
+    shown.append("'").append(argument.substr(0, shown_bytes_max - shown.size())).append("' ");
+  }
+  return "ERR unknown command '" + std::string(arguments[0].substr(0, shown_bytes_max)) +
+         "', with args beginning with: " + shown;
+}
+
+std::string unknown_subcommand(std::string_view word, std::string_view container) {
+  return "ERR unknown subcommand '" + std::string(word.substr(0, 128)) + "'. Try " + std::string(container) +
+         " HELP.";
+}
+
+}  // namespace ashlar::resp

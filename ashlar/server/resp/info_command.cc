@@ -1,0 +1,188 @@
+/// INFO: figures of all shards together, in the sections and under the names that Redis' tools read.
+
+#include <fmt/format.h>
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+#include <string>
+
+#include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/server/resp/handlers.h"
+#include "ashlar/server/resp/keyspace.h"
+#include "ashlar/server/resp/service.h"
+#include "ashlar/server/resp/set_options.h"
+#include "ashlar/server/resp/version.h"
+
+namespace ashlar::resp {
+namespace {
+
+/// Sums over all shards.
+struct Totals {
+  ServiceStats service;
+  std::size_t buffered_bytes = 0;
+  std::uint64_t entries = 0;  // of all partitions: versions, an upper bound of the keys
+  kv::PartitionStats store;
+  bool stopped = false;
+};
+
+void add_stats(ServiceStats& sum, const ServiceStats& more) {
+  sum.connections += more.connections;
+  sum.rejected_connections += more.rejected_connections;
+  sum.commands += more.commands;
+  sum.error_replies += more.error_replies;
+  sum.input_bytes += more.input_bytes;
+  sum.output_bytes += more.output_bytes;
+  sum.keys.hits += more.keys.hits;
+  sum.keys.misses += more.keys.misses;
+}
+
+/// What a shard adds to the sums. Runs on it.
+void add_shard(Totals& totals, Service& service) {
+  add_stats(totals.service, service.stats());
+  totals.buffered_bytes += service.buffered_bytes;
+  for (const Place& place : service.places()) {
+    if (place.home != service.shard()) continue;
+    const kv::PartitionStats stats = place.partition->stats();
+    totals.store.memtable_bytes += stats.memtable_bytes;
+    totals.store.table_count += stats.table_count;
+    totals.store.table_bytes += stats.table_bytes;
+    totals.store.log_bytes += stats.log_bytes;
+    totals.store.writes += stats.writes;
+    totals.store.write_bytes += stats.write_bytes;
+    totals.store.reads += stats.reads;
+    totals.store.reads_from_device += stats.reads_from_device;
+    totals.store.flushes += stats.flushes;
+    totals.store.compactions += stats.compactions;
+    totals.store.compaction_bytes += stats.compaction_bytes;
+    totals.store.stalls += stats.stalls;
+    totals.entries += stats.memtable_entries + stats.table_entries;
+    totals.stopped |= place.partition->stop_reason().has_value();
+  }
+}
+
+using Lines = std::back_insert_iterator<std::string>;
+
+void server_section(Lines to, Service& service) {
+  const Cluster& cluster = service.cluster();
+  const std::uint64_t now_ms = Shard::current().backend().wall_ms();
+  const std::uint64_t uptime_s = (now_ms - std::min(now_ms, cluster.started_wall_ms)) / 1000;
+  fmt::format_to(to,
+                 "redis_version:{}\r\nredis_mode:standalone\r\nserver_name:ashlar\r\narch_bits:64\r\n"
+                 "multiplexing_api:{}\r\nprocess_id:{}\r\nrun_id:{}\r\ntcp_port:{}\r\n"
+                 "server_time_usec:{}\r\nuptime_in_seconds:{}\r\nuptime_in_days:{}\r\nshards:{}\r\n"
+                 "storage_engine:{}\r\npartitions:{}\r\n",
+                 redis_version, Shard::current().backend().name(), ::getpid(), cluster.run_id, cluster.port,
+                 now_ms * 1000, uptime_s, uptime_s / 86'400, service.shards(),
+                 service.store().describe().engine, service.places().size());
+}
+
+void clients_section(Lines to, Service& service, const Totals& totals) {
+  fmt::format_to(to,
+                 "connected_clients:{}\r\nmaxclients:{}\r\nclient_buffered_bytes:{}\r\nblocked_clients:0\r\n",
+                 service.cluster().clients.load(std::memory_order_relaxed), service.options().clients_max,
+                 totals.buffered_bytes);
+}
+
+void memory_section(Lines to, const Totals& totals) {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const std::uint64_t used_bytes = ::mallinfo2().uordblks;
+  fmt::format_to(to,
+                 "used_memory:{}\r\nused_memory_human:{:.2f}M\r\nused_memory_rss_peak:{}\r\n"
+                 "memtable_bytes:{}\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n",
+                 used_bytes, static_cast<double>(used_bytes) / (1 << 20),
+                 static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, totals.store.memtable_bytes);
+}
+
+void persistence_section(Lines to, Service& service, const Totals& totals) {
+  const bool durable = service.settings().durability == kv::Durability::durable;
+  fmt::format_to(to,
+                 "loading:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\nacknowledged_means_durable:{}\r\n"
+                 "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
+                 "compaction_bytes:{}\r\nwrite_stalls:{}\r\n",
+                 totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes,
+                 totals.store.table_count, totals.store.table_bytes, totals.store.flushes,
+                 totals.store.compactions, totals.store.compaction_bytes, totals.store.stalls);
+}
+
+void stats_section(Lines to, const Totals& totals) {
+  const ServiceStats& stats = totals.service;
+  fmt::format_to(
+      to,
+      "total_connections_received:{}\r\ntotal_commands_processed:{}\r\ntotal_net_input_bytes:{}\r\n"
+      "total_net_output_bytes:{}\r\nrejected_connections:{}\r\nkeyspace_hits:{}\r\n"
+      "keyspace_misses:{}\r\ntotal_error_replies:{}\r\nevicted_keys:0\r\nstore_writes:{}\r\n"
+      "store_write_bytes:{}\r\nstore_reads:{}\r\nstore_reads_from_device:{}\r\n",
+      stats.connections, stats.commands, stats.input_bytes, stats.output_bytes, stats.rejected_connections,
+      stats.keys.hits, stats.keys.misses, stats.error_replies, totals.store.writes, totals.store.write_bytes,
+      totals.store.reads, totals.store.reads_from_device);
+}
+
+void cpu_section(Lines to) {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  fmt::format_to(to, "used_cpu_sys:{}.{:06}\r\nused_cpu_user:{}.{:06}\r\n", usage.ru_stime.tv_sec,
+                 usage.ru_stime.tv_usec, usage.ru_utime.tv_sec, usage.ru_utime.tv_usec);
+}
+
+constexpr std::uint64_t counted_entries_max = 1'000'000;
+
+/// Counts the keys where that is quick; beyond it the number of stored versions stands for them, and says so.
+Task<> keyspace_section(Lines to, Service& service, const Totals& totals) {
+  if (totals.entries > counted_entries_max) {
+    fmt::format_to(to, "db0:keys={},expires=0,avg_ttl=0\r\nkeys_are_an_upper_bound:1\r\n", totals.entries);
+    co_return;
+  }
+  const kv::Durability durability = service.settings().durability;
+  KeyspaceCount sum;
+  for (const Place& place : service.places()) {
+    const auto count = co_await invoke(place.home, [&] { return count_keys(*place.partition, durability); });
+    if (!count) co_return;
+    sum.keys += count->keys;
+    sum.expiring += count->expiring;
+  }
+  if (sum.keys != 0) fmt::format_to(to, "db0:keys={},expires={},avg_ttl=0\r\n", sum.keys, sum.expiring);
+}
+
+constexpr std::string_view section_names[] = {"Server", "Clients",     "Memory", "Persistence",
+                                              "Stats",  "Replication", "CPU",    "Keyspace"};
+
+bool wanted(const ServerCall& call, std::string_view section) {
+  if (call.arguments.size() == 1) return true;
+  std::string lower(section);
+  for (char& c : lower) c = static_cast<char>(c | 0x20);
+  return std::ranges::any_of(call.arguments.subspan(1), [&](std::string_view word) {
+    return is_keyword(word, lower) || is_keyword(word, "all") || is_keyword(word, "default") ||
+           is_keyword(word, "everything");
+  });
+}
+
+}  // namespace
+
+Task<> info_command(ServerCall& call) {
+  Totals totals;
+  for (unsigned shard = 0; shard < call.service.shards(); ++shard) {
+    Service& there = call.service.at(ShardId(shard));
+    co_await invoke(ShardId(shard), [&] { add_shard(totals, there); });
+  }
+  std::string text;
+  const Lines to(text);
+  for (const std::string_view section : section_names) {
+    if (!wanted(call, section)) continue;
+    fmt::format_to(to, "{}# {}\r\n", text.empty() ? "" : "\r\n", section);
+    if (section == "Server") server_section(to, call.service);
+    if (section == "Clients") clients_section(to, call.service, totals);
+    if (section == "Memory") memory_section(to, totals);
+    if (section == "Persistence") persistence_section(to, call.service, totals);
+    if (section == "Stats") stats_section(to, totals);
+    if (section == "Replication") fmt::format_to(to, "role:master\r\nconnected_slaves:0\r\n");
+    if (section == "CPU") cpu_section(to);
+    if (section == "Keyspace") co_await keyspace_section(to, call.service, totals);
+  }
+  call.reply().verbatim(text);
+}
+
+}  // namespace ashlar::resp

@@ -1,0 +1,374 @@
+#include "ashlar/server/resp/pipeline.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "ashlar/runtime/memory/epoch.h"
+#include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/sync/sleep.h"
+#include "ashlar/server/resp/number.h"
+#include "ashlar/server/resp/transaction.h"
+
+namespace ashlar::resp {
+
+/// A command that waits for a device.
+struct Pipeline::Miss {
+  explicit Miss(ChunkPool& pool) noexcept : stream(pool) {}
+  const CommandSpec* spec = nullptr;
+  std::vector<std::string_view> arguments;
+  kv::Partition* partition = nullptr;
+  std::optional<KeySlot> slot;
+  ReplyStream stream;
+};
+
+/// The commands of a batch that one other shard runs, in order.
+struct Pipeline::Group {
+  struct Command {
+    const CommandSpec* spec;
+    std::size_t first_argument, argument_count;
+  };
+  ShardId home;
+  Protocol protocol = Protocol::resp2;
+  kv::Durability durability = kv::Durability::durable;
+  std::vector<std::string_view> arguments;
+  std::vector<Command> commands;
+  std::optional<ReplyStream> replies;  // made on the other shard, one mark for each command
+  std::size_t replies_taken = 0;
+
+  static Task<> execute(Group& group, Service& service);
+};
+
+Pipeline::Pipeline(Service& service, Session& session)
+    : service_(service), session_(session), main_(service.chunks()), composed_(service.chunks()) {
+  groups_.resize(service.shards());
+}
+Pipeline::~Pipeline() = default;
+
+KeyRunner Pipeline::runner(ReplyStream& stream) noexcept {
+  return {stream, session_.protocol, service_.settings().durability, service_.stats().keys};
+}
+
+Pipeline::Step Pipeline::run(std::span<const std::string_view> arguments) {
+  ++service_.stats().commands;
+  waiting_ = nullptr;
+  if (session_.reply_mode != ReplyMode::on) [[unlikely]]
+    return Step::wait;
+  const CommandSpec* const spec = admit(arguments);
+  if (spec == nullptr) return Step::done;
+  if (spec->route == Route::keys) {
+    if (run_keys(*spec, arguments) == Step::done) [[likely]]
+      return Step::done;
+  } else if (spec->route == Route::session && !(pending() && (spec->flags & CommandFlag::no_auth) != 0)) {
+    // Those of the handshake may change the protocol under replies that are under way: they wait.
+    SessionCall call{arguments, service_, session_, main_.writer(session_.protocol)};
+    spec->run_session(call);
+    return Step::done;
+  }
+  waiting_ = spec;
+  return Step::wait;
+}
+
+/// Checks what Redis checks before it runs or queues a command. Null: the reply is written.
+const CommandSpec* Pipeline::admit(std::span<const std::string_view> arguments) {
+  const CommandSpec* const spec = find_command(arguments[0]);
+  ReplyWriter reply = main_.writer(session_.protocol);
+  const auto refuse = [&](std::string_view error) {
+    ++service_.stats().error_replies;
+    session_.multi_failed |= session_.in_multi;
+    reply.error(error);
+    return nullptr;
+  };
+  if (spec == nullptr) [[unlikely]]
+    return refuse(unknown_command(arguments));
+  if (!arity_fits(*spec, arguments.size())) [[unlikely]] {
+    return refuse(wrong_arity(spec->name));
+  }
+  if (!session_.authenticated && (spec->flags & CommandFlag::no_auth) == 0) [[unlikely]] {
+    return refuse("NOAUTH Authentication required.");
+  }
+  session_.last_command = spec;
+  if (!session_.in_multi || runs_inside_multi(*spec)) [[likely]]
+    return spec;
+  if ((spec->flags & CommandFlag::no_multi) != 0)
+    return refuse("ERR Command not allowed inside a transaction");
+  if (!queue_command(session_, *spec, arguments, service_.options().request_bytes_max)) {
+    return refuse("ERR transaction is too large");
+  }
+  reply.simple("QUEUED");
+  return nullptr;
+}
+
+Pipeline::Step Pipeline::run_keys(const CommandSpec& spec, std::span<const std::string_view> arguments) {
+  if (key_count(spec, arguments.size()) != 1) return run_several(spec, arguments);
+  const std::string_view key = arguments[key_index(spec, 0)];
+  if (key.size() > kv::user_key_bytes_max) [[unlikely]] {
+    main_.writer(session_.protocol).error(key_too_long);
+    return Step::done;
+  }
+  KeySlot slot(key);
+  return run_key(spec, arguments, slot);
+}
+
+Pipeline::Step Pipeline::run_key(const CommandSpec& spec, std::span<const std::string_view> arguments,
+                                 KeySlot& slot) {
+  const Place place = service_.place_of(slot.key);
+  if (place.home == service_.shard()) [[likely]] {
+    if (misses_in_use_ != 0 && conflicts(spec, slot.key)) return Step::wait;
+    if (!runner(main_).run_now(spec, arguments, *place.partition, {&slot, 1})) {
+      start_miss(spec, arguments, *place.partition, std::move(slot));
+    }
+    return Step::done;
+  }
+  if ((spec.flags & CommandFlag::readonly) != 0 && peek(spec, arguments, place, slot)) return Step::done;
+  join_group(place.home, spec, arguments);
+  return Step::done;
+}
+
+/// Several keys: at once where one partition has them, which may be another shard's. MGET across partitions
+/// is as many GETs; anything else across partitions waits its turn.
+Pipeline::Step Pipeline::run_several(const CommandSpec& spec, std::span<const std::string_view> arguments) {
+  std::vector<KeySlot> slots;
+  if (!make_slots(spec, arguments, slots)) {
+    main_.writer(session_.protocol).error(key_too_long);
+    return Step::done;
+  }
+  const Place& place = service_.place_of(slots[0].key);
+  const bool together = std::ranges::all_of(
+      slots, [&](const KeySlot& slot) { return service_.place_of(slot.key).partition == place.partition; });
+  if (together && place.home != service_.shard()) {
+    join_group(place.home, spec, arguments);
+    return Step::done;
+  }
+  if (spec.key_step == 2 && arguments.size() % 2 == 0) {
+    main_.writer(session_.protocol).error(wrong_arity(spec.name));
+    return Step::done;
+  }
+  if (misses_in_use_ != 0) return Step::wait;
+  if (together) {
+    return runner(main_).run_now(spec, arguments, *place.partition, slots) ? Step::done : Step::wait;
+  }
+  if (spec.merge != Merge::elements) return Step::wait;
+  main_.writer(session_.protocol).array(slots.size());
+  static const CommandSpec& get = *find_command("get");
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const std::array<std::string_view, 2> one = {"get", arguments[key_index(spec, i)]};
+    run_key(get, one, slots[i]);
+  }
+  return Step::done;
+}
+
+bool Pipeline::conflicts(const CommandSpec& spec, const kv::StoredKey& key) const noexcept {
+  for (std::size_t i = 0; i < misses_in_use_; ++i) {
+    const Miss& miss = *misses_[i];
+    const bool both_read = (miss.spec->flags & spec.flags & CommandFlag::readonly) != 0;
+    if (!both_read && miss.slot->key.hash() == key.hash()) return true;
+  }
+  return false;
+}
+
+/// Reads another shard's memory in place (D2), unless this batch has commands under way to it: they may
+/// write.
+bool Pipeline::peek(const CommandSpec& spec, std::span<const std::string_view> arguments, const Place& place,
+                    KeySlot& slot) {
+  const auto& group = groups_[place.home.value];
+  if (group != nullptr && !group->commands.empty()) return false;
+  const epoch::Guard guard;
+  kv::Peek found;
+  if (!place.partition->peek(slot.key, service_.settings().durability, found)) return false;
+  if (found.present) slot.value = kv::Value{found.value, found.expiry_ms, found.sequence, {}};
+  KeyStats& stats = service_.stats().keys;
+  ++(found.present ? stats.hits : stats.misses);
+  ReplyWriter reply = main_.writer(session_.protocol);
+  KeyCall call(arguments, {&slot, 1}, reply, *place.partition, service_.settings().durability);
+  spec.run_keys(call);
+  return true;
+}
+
+void Pipeline::start_miss(const CommandSpec& spec, std::span<const std::string_view> arguments,
+                          kv::Partition& partition, KeySlot slot) {
+  if (misses_in_use_ == misses_.size()) misses_.push_back(std::make_unique<Miss>(service_.chunks()));
+  Miss& miss = *misses_[misses_in_use_++];
+  miss.spec = &spec;
+  miss.arguments.assign(arguments.begin(), arguments.end());
+  miss.partition = &partition;
+  miss.slot.emplace(std::move(slot));
+  main_.mark();
+  order_.push_back({&miss, nullptr});
+  tasks_.spawn(run_miss(&miss));
+}
+
+Task<> Pipeline::run_miss(Miss* miss) {
+  co_await runner(miss->stream).run(*miss->spec, miss->arguments, *miss->partition, {&*miss->slot, 1});
+  co_await miss->stream.settle();
+}
+
+void Pipeline::join_group(ShardId home, const CommandSpec& spec,
+                          std::span<const std::string_view> arguments) {
+  auto& group = groups_[home.value];
+  if (group == nullptr) group = std::make_unique<Group>();
+  group->home = home;
+  group->commands.push_back({&spec, group->arguments.size(), arguments.size()});
+  group->arguments.insert(group->arguments.end(), arguments.begin(), arguments.end());
+  groups_in_use_ = true;
+  main_.mark();
+  order_.push_back({nullptr, group.get()});
+}
+
+/// On the other shard: the same way as here, one after the other, and durable before the replies go back.
+Task<> Pipeline::Group::execute(Group& group, Service& service) {
+  ReplyStream& replies = group.replies.emplace(service.chunks());
+  KeyRunner runner(replies, group.protocol, group.durability, service.stats().keys, true);
+  std::vector<KeySlot> slots;
+  for (const Command& command : group.commands) {
+    const std::span<const std::string_view> arguments(&group.arguments[command.first_argument],
+                                                      command.argument_count);
+    if (make_slots(*command.spec, arguments, slots)) {
+      kv::Partition& partition = *service.place_of(slots[0].key).partition;
+      if (!runner.run_now(*command.spec, arguments, partition, slots)) {
+        co_await runner.run(*command.spec, arguments, partition, slots);
+      }
+    }
+    replies.mark();
+    if (Shard::current().should_yield()) co_await yield();
+  }
+  slots.clear();  // pins go on the shard they came from
+  co_await replies.settle();
+}
+
+Task<> Pipeline::run_group(Group* group) {
+  group->protocol = session_.protocol;
+  group->durability = service_.settings().durability;
+  Service& there = service_.at(group->home);
+  co_await invoke(group->home, [group, &there] { return Group::execute(*group, there); });
+  group->replies->out().rehome(service_.chunks());
+}
+
+Task<> Pipeline::finish() {
+  if (groups_in_use_) {
+    for (const auto& group : groups_) {
+      if (group != nullptr && !group->commands.empty()) tasks_.spawn(run_group(group.get()));
+    }
+  }
+  if (!main_.settled()) co_await main_.settle();
+  if (pending()) co_await tasks_.join();
+  if (pending() || !composed_.empty()) compose();
+}
+
+/// Puts the late replies in their places, behind what is composed already.
+void Pipeline::compose() {
+  std::size_t taken = 0;
+  for (std::size_t i = 0; i < order_.size(); ++i) {
+    composed_.append_from(main_.out(), main_.marks()[i] - std::exchange(taken, main_.marks()[i]));
+    if (Group* const group = order_[i].group) {
+      const auto marks = group->replies->marks();
+      const std::size_t at = group->replies_taken++;
+      composed_.append_from(group->replies->out(), marks[at] - (at == 0 ? 0 : marks[at - 1]));
+    } else {
+      ReplyStream& late = order_[i].miss->stream;
+      composed_.append_from(late.out(), late.out().size());
+    }
+  }
+  composed_.append_from(main_.out(), main_.out().size());
+  main_.clear();
+  order_.clear();
+  for (std::size_t i = 0; i < misses_in_use_; ++i) {
+    misses_[i]->slot.reset();
+    misses_[i]->stream.clear();
+  }
+  misses_in_use_ = 0;
+  groups_in_use_ = false;
+  for (const auto& group : groups_) {
+    if (group == nullptr) continue;
+    group->commands.clear();
+    group->arguments.clear();
+    group->replies.reset();
+    group->replies_taken = 0;
+  }
+}
+
+Task<> Pipeline::run_alone(std::span<const std::string_view> arguments) {
+  const CommandSpec* spec = std::exchange(waiting_, nullptr);
+  co_await finish();
+  const ReplyMode mode = session_.reply_mode;
+  if (mode == ReplyMode::on) {
+    co_await execute(*spec, arguments);
+    co_return;
+  }
+  compose();
+  OutputBuffer before = std::move(composed_);
+  spec = admit(arguments);
+  if (spec != nullptr) co_await execute(*spec, arguments);
+  co_await finish();
+  if (mode == ReplyMode::skip_next && session_.reply_mode == mode) session_.reply_mode = ReplyMode::on;
+  if (mode == ReplyMode::skip_next || session_.reply_mode == ReplyMode::off) out().clear();
+  before.append_from(out(), out().size());
+  composed_.append_from(before, before.size());
+}
+
+Task<> Pipeline::execute(const CommandSpec& spec, std::span<const std::string_view> arguments) {
+  if (spec.route == Route::session) {
+    SessionCall call{arguments, service_, session_, main_.writer(session_.protocol)};
+    spec.run_session(call);
+    co_return;
+  }
+  if (spec.route == Route::server) {
+    ServerCall call{arguments, service_, session_, main_};
+    co_await spec.run_server(call);
+    co_return;
+  }
+  if (run_keys(spec, arguments) == Step::done) co_return;
+  std::vector<KeySlot> slots;
+  make_slots(spec, arguments, slots);
+  const Place& place = service_.place_of(slots[0].key);
+  const bool together = std::ranges::all_of(
+      slots, [&](const KeySlot& slot) { return service_.place_of(slot.key).partition == place.partition; });
+  if (together) {
+    co_await runner(main_).run(spec, arguments, *place.partition, slots);
+  } else {
+    co_await run_split(spec, arguments, slots);
+  }
+}
+
+/// One part for each partition, all at once; each is atomic, the whole is not. The replies are added up.
+Task<> Pipeline::run_split(const CommandSpec& spec, std::span<const std::string_view> arguments,
+                           std::span<const KeySlot> slots) {
+  ReplyWriter reply = main_.writer(session_.protocol);
+  if (spec.merge == Merge::never) {
+    reply.error(across_partitions);
+    co_return;
+  }
+  std::vector<std::pair<const kv::Partition*, std::unique_ptr<Group>>> parts;
+  for (std::size_t i = 0; i < slots.size(); ++i) {
+    const Place& place = service_.place_of(slots[i].key);
+    auto part = std::ranges::find(parts, place.partition, [](const auto& p) { return p.first; });
+    if (part == parts.end()) {
+      part = parts.emplace(parts.end(), place.partition, std::make_unique<Group>());
+      part->second->home = place.home;
+      part->second->arguments.push_back(arguments[0]);
+    }
+    const auto own = arguments.subspan(key_index(spec, i), static_cast<std::size_t>(spec.key_step));
+    part->second->arguments.insert(part->second->arguments.end(), own.begin(), own.end());
+  }
+  for (auto& [partition, group] : parts) {
+    group->commands.push_back({&spec, 0, group->arguments.size()});
+    tasks_.spawn(run_group(group.get()));
+  }
+  co_await tasks_.join();
+  std::int64_t sum = 0;
+  for (auto& [partition, group] : parts) {
+    const std::string text = group->replies->out().take_text();
+    if (text.starts_with('-')) {
+      reply.raw(text);
+      co_return;
+    }
+    sum += parse_integer(std::string_view(text).substr(1, text.size() - 3)).value_or(0);
+  }
+  if (spec.merge == Merge::sum) {
+    reply.integer(sum);
+  } else {
+    reply.ok();
+  }
+}
+
+}  // namespace ashlar::resp

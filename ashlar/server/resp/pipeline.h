@@ -1,0 +1,96 @@
+#pragma once
+
+/// Execution of what one connection sends, batch by batch.
+
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "ashlar/runtime/sync/scope.h"
+#include "ashlar/server/resp/key_call.h"
+#include "ashlar/server/resp/service.h"
+
+namespace ashlar::resp {
+
+/// Runs the commands of a batch and gathers their replies in order.
+///
+///   for each request of the batch:
+///     if (pipeline.run(arguments) == Pipeline::Step::wait) co_await pipeline.run_alone(arguments);
+///   co_await pipeline.finish();
+///   … send pipeline.out() …
+///
+/// 1. A command whose keys live on this shard and in memory runs at once. Its reply is written, and held
+/// until
+///    what it rests on is durable: finish() waits once for the whole batch.
+/// 2. One that must read a device goes on as a task with a reply stream of its own; later ones overtake it
+/// unless
+///    they touch its key.
+/// 3. One whose keys live on another shard is read in place if memory there has it, else joins the group for
+/// that
+///    shard, which travels as one message.
+/// 4. One that visits several shards, or that others must not overtake, asks for run_alone().
+///
+/// The arguments of a batch must stay where they are until finish(). Owner: the connection's shard.
+class Pipeline {
+ public:
+  Pipeline(Service& service, Session& session);
+  ~Pipeline();
+
+  enum class Step : std::uint8_t { done, wait };
+  Step run(std::span<const std::string_view> arguments);
+  /// Runs a command after everything before it, whatever it takes.
+  Task<> run_alone(std::span<const std::string_view> arguments);
+  /// Completes the batch. Afterwards out() is what may be sent, and the next batch may begin once it is
+  /// empty.
+  Task<> finish();
+
+  OutputBuffer& out() noexcept { return composed_.empty() ? main_.out() : composed_; }
+  /// Bytes of replies written so far: a batch that grows large is finished early.
+  std::size_t reply_bytes() noexcept { return main_.out().size() + composed_.size(); }
+
+ private:
+  struct Miss;
+  struct Group;
+  struct Late {  // whose bytes follow the main stream's next mark
+    Miss* miss;
+    Group* group;
+  };
+
+  const CommandSpec* admit(std::span<const std::string_view> arguments);
+
+  Step run_keys(const CommandSpec& spec, std::span<const std::string_view> arguments);
+  Step run_key(const CommandSpec& spec, std::span<const std::string_view> arguments, KeySlot& slot);
+  Step run_several(const CommandSpec& spec, std::span<const std::string_view> arguments);
+  bool peek(const CommandSpec& spec, std::span<const std::string_view> arguments, const Place& place,
+            KeySlot& slot);
+  void start_miss(const CommandSpec& spec, std::span<const std::string_view> arguments,
+                  kv::Partition& partition, KeySlot slot);
+  void join_group(ShardId home, const CommandSpec& spec, std::span<const std::string_view> arguments);
+  bool conflicts(const CommandSpec& spec, const kv::StoredKey& key) const noexcept;
+  bool pending() const noexcept { return misses_in_use_ != 0 || groups_in_use_; }
+
+  Task<> execute(const CommandSpec& spec, std::span<const std::string_view> arguments);
+  Task<> run_split(const CommandSpec& spec, std::span<const std::string_view> arguments,
+                   std::span<const KeySlot> slots);
+  Task<> run_group(Group* group);
+  Task<> run_miss(Miss* miss);
+  void compose();
+
+  KeyRunner runner(ReplyStream& stream) noexcept;
+
+  Service& service_;
+  Session& session_;
+  const CommandSpec* waiting_ = nullptr;  // admitted, for run_alone()
+  ReplyStream main_;
+  OutputBuffer composed_;
+  std::vector<Late> order_;
+  std::vector<std::unique_ptr<Miss>> misses_;  // reused; the first misses_in_use_ are this batch's
+  std::size_t misses_in_use_ = 0;
+  std::vector<std::unique_ptr<Group>> groups_;  // by shard
+  bool groups_in_use_ = false;
+  TaskScope tasks_;
+};
+
+}  // namespace ashlar::resp

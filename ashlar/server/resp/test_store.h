@@ -1,0 +1,153 @@
+#pragma once
+
+/// A store in memory for tests of the commands: each partition a map, durable when the test says so, and able
+/// to pretend that a key is on a device or that its log has failed.
+
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "ashlar/kv/store.h"
+#include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar::resp::testing {
+
+class TestPartition final : public kv::Partition {
+ public:
+  ~TestPartition() override = default;
+
+  bool hold_durability = false;     // appends stay undurable until make_durable()
+  std::set<std::string> on_device;  // user keys whose next look-up suspends
+  std::optional<Error> refuse;      // what append() says
+  std::uint64_t now = 1'700'000'000'000;
+
+  void make_durable() { settle(last_sequence()); }
+  void fail_log() { stop(Error{Errc::io, 5, "log write", 1, 4096}); }
+
+  std::unique_ptr<kv::Cursor> scan(const kv::ScanOptions& options) override {
+    return std::make_unique<MapCursor>(*this, options);
+  }
+  using kv::Partition::append;
+  Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override {
+    if (refuse) return std::unexpected(*refuse);
+    if (stop_reason()) return fail(Errc::stopped, "append");
+    if (writes.empty()) return kv::Ticket();
+    const kv::Sequence sequence = clock_.next(now);
+    for (const kv::Write& write : writes) {
+      if (write.kind == kv::Kind::clear) {
+        entries_.clear();
+        continue;
+      }
+      Entry entry{write.kind, std::string(as_text(write.value)), write.expiry_ms, sequence};
+      entries_.insert_or_assign(std::string(as_text(write.key->bytes())),
+                                std::make_shared<Entry>(std::move(entry)));
+    }
+    appended(sequence, writes);
+    if (!hold_durability) settle(sequence);
+    return kv::Ticket(*this, sequence, durability);
+  }
+  bool peek(const kv::StoredKey&, kv::Durability, kv::Peek&) const noexcept override { return false; }
+  std::uint64_t now_ms() const noexcept override { return now; }
+  kv::PartitionStats stats() const noexcept override { return {.memtable_entries = entries_.size()}; }
+
+ protected:
+  bool look_up(kv::Read& read) noexcept override {
+    if (on_device.contains(std::string(as_text(read.key->user_key())))) return false;
+    find(read);
+    return true;
+  }
+  Task<> look_up_on_device(kv::Read& read) override {
+    co_await yield();
+    on_device.erase(std::string(as_text(read.key->user_key())));
+    find(read);
+  }
+  Task<> look_up_on_device(std::span<kv::Read> reads) override {
+    co_await yield();
+    for (kv::Read& read : reads) {
+      on_device.erase(std::string(as_text(read.key->user_key())));
+      find(read);
+    }
+  }
+  void hurry(kv::Sequence) noexcept override {}
+
+ private:
+  struct Entry {
+    kv::Kind kind;
+    std::string value;
+    std::uint64_t expiry_ms;
+    kv::Sequence sequence;
+  };
+  /// Keeps one version alive while a value refers to it.
+  struct Held final : kv::Pinnable {
+    explicit Held(std::shared_ptr<Entry> held) : entry(std::move(held)) {}
+    std::shared_ptr<Entry> entry;
+    void released() noexcept override { delete this; }
+  };
+
+  void find(kv::Read& read) {
+    read.settled = true;
+    read.result = std::nullopt;
+    const auto at = entries_.find(std::string(as_text(read.key->bytes())));
+    if (at == entries_.end()) return;
+    const Entry& entry = *at->second;
+    read.seen = entry.sequence;
+    if (kv::is_absent(entry.kind, entry.expiry_ms, now)) return;
+    auto* held = new Held(at->second);
+    read.result = kv::Value{as_bytes(entry.value), entry.expiry_ms, entry.sequence, kv::Pin(*held)};
+  }
+
+  class MapCursor final : public kv::Cursor {
+   public:
+    MapCursor(TestPartition& partition, const kv::ScanOptions& options)
+        : partition_(partition), entries_(partition.entries_), last_(as_text(options.last)) {
+      at_ = entries_.lower_bound(std::string(as_text(options.first)));
+    }
+
+   protected:
+    bool advance(Result<bool>& result) noexcept override {
+      for (; at_ != entries_.end() && (last_.empty() || at_->first < last_); ++at_) {
+        const Entry& entry = *at_->second;
+        if (kv::is_absent(entry.kind, entry.expiry_ms, partition_.now)) continue;
+        item_ = {as_bytes(at_->first), as_bytes(entry.value), entry.expiry_ms, entry.sequence};
+        ++at_;
+        result = true;
+        return true;
+      }
+      result = false;
+      return true;
+    }
+    Task<Result<bool>> fetch() override { co_return false; }
+
+   private:
+    TestPartition& partition_;
+    std::map<std::string, std::shared_ptr<Entry>> entries_;  // as they were when the scan began
+    std::string last_;
+    std::map<std::string, std::shared_ptr<Entry>>::iterator at_;
+  };
+
+  std::map<std::string, std::shared_ptr<Entry>> entries_;
+  kv::SequenceClock clock_;
+};
+
+class TestStore final : public kv::Store {
+ public:
+  explicit TestStore(std::uint32_t partitions) : partitioner_(kv::Partitioner::hashed(partitions)) {
+    for (std::uint32_t i = 0; i < partitions; ++i) partitions_.push_back(std::make_unique<TestPartition>());
+  }
+  kv::StoreDescription describe() const noexcept override {
+    return {"test", true, kv::Partitioner::Scheme::hash, static_cast<std::uint32_t>(partitions_.size())};
+  }
+  const kv::Partitioner& partitioner() const noexcept override { return partitioner_; }
+  ShardId home_of(kv::PartitionId) const noexcept override { return ShardId(0); }
+  TestPartition& partition(kv::PartitionId id) noexcept override { return *partitions_[id.value]; }
+  Task<Result<>> close() override { co_return Result<>{}; }
+
+ private:
+  kv::Partitioner partitioner_;
+  std::vector<std::unique_ptr<TestPartition>> partitions_;
+};
+
+}  // namespace ashlar::resp::testing
