@@ -98,7 +98,8 @@ class Log {
   /// `while (!log.has_room()) CO_TRY(co_await log.room());`: the next moment when there may be.
   Condition::Wait room() noexcept { return room_.wait(); }
 
-  /// Keeps records: those from its index on are not released while it lives. Without any, all are kept.
+  /// Keeps records: those from its index on are not released while it lives. Without any, all are kept. Goes
+  /// before the log.
   class Hold : public ListHook<> {
    public:
     Hold(Log& log, std::uint64_t index) noexcept;

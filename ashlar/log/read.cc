@@ -2,6 +2,7 @@
 // next mark. Between two marks no suffix is truncated, so the first record met with an index is the one that
 // counts.
 
+#include <algorithm>
 #include <optional>
 
 #include "ashlar/log/log.h"
@@ -10,18 +11,21 @@
 namespace ashlar::wal {
 namespace {
 
-/// Groups in [begin, end) of a segment.
+/// Groups in [begin, end) of a segment, and the first index for which they do not count.
 struct Stretch {
   LiveSegment* segment = nullptr;
   std::uint64_t begin = 0, end = 0;
+  std::uint64_t index_end = ~std::uint64_t{0};
 };
 
 Stretch find(std::deque<LiveSegment>& live, std::uint64_t index) noexcept {
+  std::uint64_t index_end = ~std::uint64_t{0};
   for (auto segment = live.rbegin(); segment != live.rend(); ++segment) {
     std::uint64_t end = segment->end;
     for (auto mark = segment->marks.rbegin(); mark != segment->marks.rend(); ++mark) {
-      if (mark->index <= index) return {&*segment, mark->offset, end};
+      if (mark->index <= index) return {&*segment, mark->offset, end, index_end};
       end = mark->offset;
+      index_end = std::min(index_end, mark->index);
     }
   }
   return {};
@@ -31,6 +35,7 @@ Stretch find(std::deque<LiveSegment>& live, std::uint64_t index) noexcept {
 Task<Result<>> deliver(SegmentReader& reader, Stretch stretch, std::uint64_t& next, std::uint64_t last,
                        RecordVisitor& visitor) {
   const std::uint64_t number = stretch.segment->number();
+  last = std::min(last, stretch.index_end - 1);
   for (std::uint64_t at = stretch.begin; at < stretch.end && next <= last;) {
     const auto group = CO_TRY(co_await reader.group(at));
     if (!group) co_return fail(Errc::corrupt, "log: damaged group", {number, at});
