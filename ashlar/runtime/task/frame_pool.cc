@@ -4,16 +4,8 @@
 #include <cstdlib>
 #include <new>
 
+#include "ashlar/runtime/memory/poison.h"
 #include "ashlar/runtime/shard/shard.h"
-
-#if defined(__has_feature) && __has_feature(address_sanitizer)
-#include <sanitizer/asan_interface.h>
-#define ASHLAR_POISON(address, size) ASAN_POISON_MEMORY_REGION(address, size)
-#define ASHLAR_UNPOISON(address, size) ASAN_UNPOISON_MEMORY_REGION(address, size)
-#else
-#define ASHLAR_POISON(address, size) (void)(address)
-#define ASHLAR_UNPOISON(address, size) (void)(address)
-#endif
 
 namespace ashlar {
 
