@@ -125,6 +125,10 @@ void BlockBuilder::finish(std::byte* payload, bool continues) {
   write_buckets(to, buckets);
 
   entries_.clear();
+  if (entries_.capacity() > 2 * payload_bytes_max_) {  // a large entry had a block to itself
+    entries_.shrink_to_fit();
+    entries_.reserve(payload_bytes_max_);
+  }
   records_.clear();
   keys_.clear();
   low_ = ~std::uint64_t{0};

@@ -63,20 +63,18 @@ class S3Fifo {
     --(element.in_main_ ? main_size_ : small_size_);
   }
 
-  /// Takes one element out, or returns nullptr where all are pinned. Bounded by a few rounds of what it
-  /// holds; amortised constant, since every step cools, moves or evicts.
+  /// Takes one element out, or returns nullptr where all are pinned. Passes over a few that were used, not
+  /// over all: where everything is hot, the choice matters little and the shard's time more.
   T* evict() noexcept {
-    for (std::size_t steps = 5 * (small_size_ + main_size_); steps > 0; --steps) {
+    const std::size_t steps = patience + 2 * size();  // pinned elements go round at most twice
+    for (std::size_t step = 0; step < steps && size() != 0; ++step) {
       const bool from_small = small_size_ > small_target_ || main_size_ == 0;
       T& head = from_small ? small_.front() : main_.front();
       remove(head);
       if (head.pinned()) {
         push(head, true);
-      } else if (from_small && head.heat() > 1) {
-        head.cool(0);
-        push(head, true);
-      } else if (!from_small && head.heat() > 0) {
-        head.cool(head.heat() - 1);
+      } else if (step < patience && head.heat() > (from_small ? 1 : 0)) {
+        head.cool(from_small ? 0 : head.heat() - 1);
         push(head, true);
       } else {
         if (from_small) ghosts_.remember(head.identity());
@@ -89,6 +87,8 @@ class S3Fifo {
   std::size_t size() const noexcept { return small_size_ + main_size_; }
 
  private:
+  static constexpr std::size_t patience = 128;
+
   void push(T& element, bool to_main) noexcept {
     element.in_main_ = to_main;
     (to_main ? main_ : small_).push_back(element);

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <map>
+#include <memory>
 #include <random>
 
 namespace ashlar::lsm {
@@ -82,6 +83,32 @@ TEST(S3Fifo, PinnedElementsStay) {
   EXPECT_TRUE(names.use(9));
   EXPECT_TRUE(names.use(0));
   EXPECT_FALSE(names.use(2));
+}
+
+TEST(S3Fifo, WhereAllIsHotItStillDecidesSoon) {
+  struct Counting : ListHook<> {
+    std::uint64_t name = 0;
+    bool in_main_ = false;
+    std::uint64_t identity() const noexcept { return name; }
+    void cool(unsigned) noexcept {}
+    bool pinned() const noexcept { return false; }
+    unsigned heat() const noexcept { return ++*looks, 3; }
+    unsigned* looks = nullptr;
+  };
+  unsigned looks = 0;
+  std::vector<std::unique_ptr<Counting>> all;
+  S3Fifo<Counting> queue(10000);
+  for (std::uint64_t i = 0; i < 10000; ++i) {
+    all.push_back(std::make_unique<Counting>());
+    all.back()->name = i;
+    all.back()->looks = &looks;
+    queue.insert(*all.back());
+  }
+  EXPECT_NE(queue.evict(), nullptr);
+  EXPECT_LT(looks, 200u);
+  while (queue.evict() != nullptr) {
+  }
+  EXPECT_EQ(queue.size(), 0u);
 }
 
 TEST(S3Fifo, BeatsFirstInFirstOutOnSkewedUse) {
