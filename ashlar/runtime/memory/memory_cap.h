@@ -99,7 +99,7 @@ class [[nodiscard]] MemoryCharge {
 };
 
 /// One shard's part of the cap. Owner: one shard; only used_bytes() may be asked from other threads.
-/// Lifecycle: when it is destroyed, everything has been uncharged. Invariant: used <= borrowed < used + 3
+/// Lifecycle: when it is destroyed, everything has been uncharged. Invariant: used <= borrowed < used + 2
 /// steps.
 class MemoryBudget {
  public:
