@@ -33,7 +33,7 @@ void GroupBuffer::add(const RecordHeader& header, std::uint64_t index, std::span
   ++records_;
   truncates_ = truncates_ || header.type == RecordType::truncate_suffix;
   last_index_ = truncates_ && records_ == 1 ? index - 1 : index;
-  last_sequence_ = header.sequence;
+  if (header.type != RecordType::truncate_suffix) last_sequence_ = header.sequence;
 }
 
 Bytes GroupBuffer::seal(std::uint64_t acknowledged, std::uint64_t session, std::uint64_t follows,

@@ -248,7 +248,7 @@ void Log::acknowledge(GroupQueue& written, LiveSegment& segment) {
     segment.mark(group->first_index(), segment.end, group->truncates());
     segment.end += group->bytes();
     durable_.position = {group->last_index(), group->ordinal()};
-    if (group->records() != 0) durable_.sequence = group->last_sequence();
+    if (group->last_sequence() != 0) durable_.sequence = group->last_sequence();
     ++stats_.groups;
     give_back(group);
   }

@@ -184,11 +184,12 @@ Result<bool> Recovery::follows(const Group& group, ErrorPlace place) const {
 
 Result<> Recovery::deliver(const Group& group, ErrorPlace place) {
   RecordCursor records(group.bytes, place.object, place.offset);
-  while (const auto record = records.next()) {
-    found_.sequence = record->header.sequence;
-    // A truncation below the first index needed may void records that were delivered.
+  while (auto record = records.next()) {
     const bool truncates = record->header.type == RecordType::truncate_suffix;
-    if (truncates || record->index >= first_needed_) TRY(visitor_.on_record(*record));
+    // From below the first index needed, it voids all that was delivered.
+    if (truncates) record->index = std::max(record->index, first_needed_);
+    if (!truncates) found_.sequence = record->header.sequence;
+    if (record->index >= first_needed_) TRY(visitor_.on_record(*record));
   }
   return {};
 }
