@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "bench/statistics.h"
+
 namespace ashlar::bench {
 
 const std::vector<int>& cores() {
@@ -58,6 +60,18 @@ double cycles_per_second() {
     return static_cast<double>(cycles() - first) / (seconds_now() - start);
   }();
   return rate;
+}
+
+double SliceClock::cycles_each(std::uint64_t operations_per_slice) const {
+  std::vector<double> slices;
+  for (std::size_t i = 1; i < marks_.size(); ++i) {
+    slices.push_back(static_cast<double>(marks_[i] - marks_[i - 1]));
+  }
+  return quartiles(std::move(slices)).median / static_cast<double>(operations_per_slice);
+}
+
+double SliceClock::ns_each(std::uint64_t operations_per_slice) const {
+  return cycles_each(operations_per_slice) * 1e9 / cycles_per_second();
 }
 
 std::string machine_name() {

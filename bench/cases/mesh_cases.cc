@@ -28,14 +28,16 @@ Runtime two_shards() {
   return Runtime({.shards = 2, .shard = {}, .uring = {}});
 }
 
-double ns_each(double start, std::uint64_t count) {
-  return (seconds_now() - start) * 1e9 / static_cast<double>(count);
-}
+constexpr unsigned trips_per_slice = 100;
 
-Task<Result<>> make_round_trips(std::uint64_t count, double* ns) {
-  const double start = seconds_now();
-  for (std::uint64_t i = 0; i < count; ++i) co_await invoke(ShardId(1), [] {});
-  *ns = ns_each(start, count);
+Task<Result<>> make_round_trips(std::uint64_t slices, double* ns) {
+  SliceClock clock(slices);
+  clock.mark();
+  for (std::uint64_t slice = 0; slice < slices; ++slice) {
+    for (unsigned i = 0; i < trips_per_slice; ++i) co_await invoke(ShardId(1), [] {});
+    clock.mark();
+  }
+  *ns = clock.ns_each(trips_per_slice);
   co_return Result<>{};
 }
 
@@ -64,21 +66,22 @@ void run_pair(const std::function<void()>& first, const std::function<void()>& s
 }
 
 /// A counter that goes there and back, each direction in a line of its own.
-Result<Sample> measure_cache_line(std::uint64_t count) {
+Result<Sample> measure_cache_line(std::uint64_t slices) {
   struct alignas(line_bytes) Line {
     std::atomic<std::uint64_t> turn{0};
   };
   std::array<Line, 2> lines;
-  Sample sample;
+  const std::uint64_t count = slices * trips_per_slice;
+  SliceClock clock(slices);
   run_pair(
       [&] {
-        const double start = seconds_now();
         for (std::uint64_t i = 1; i <= count; ++i) {
+          if (i % trips_per_slice == 1) clock.mark();
           lines[0].turn.store(i, std::memory_order_release);
           while (lines[1].turn.load(std::memory_order_acquire) != i) {
           }
         }
-        sample.value = ns_each(start, count);
+        clock.mark();
       },
       [&] {
         for (std::uint64_t i = 1; i <= count; ++i) {
@@ -87,23 +90,27 @@ Result<Sample> measure_cache_line(std::uint64_t count) {
           lines[1].turn.store(i, std::memory_order_release);
         }
       });
-  return sample;
+  return Sample{.value = clock.ns_each(trips_per_slice)};
 }
 
-constexpr unsigned batch = 256;   // messages between two looks at what the other side has taken
-constexpr unsigned batches = 16;  // in flight: more than a ring holds
+constexpr unsigned group_items = 128;  // between two answers from the receiver
+constexpr unsigned groups = 6;         // in flight: less than a ring holds, so that nothing queues before it
+constexpr unsigned rounds_per_slice = 8;
+constexpr std::uint64_t round_messages = std::uint64_t{group_items} * groups;
+constexpr std::uint64_t slice_messages = round_messages * rounds_per_slice;
+constexpr std::uint64_t round_sum = round_messages * (round_messages - 1) / 2;
 
-/// Messages in groups; the last of a group carries its news back, so that the group may be sent again.
+/// Messages with a value each, which stays the same; the last of a group comes back, so that it may be sent
+/// again.
 struct Group {
   struct Item : Message {
     std::uint64_t value = 0;
   };
-  struct Answer : Message {
-    Group* group = nullptr;
+  struct Last : Message {
+    SemaphoreUnits sent;
   };
-  std::array<Item, batch> items;
-  Answer answer;
-  SemaphoreUnits sent;  // given back with the answer
+  std::array<Item, group_items> items;
+  Last last;
 };
 
 thread_local std::uint64_t received_sum = 0;
@@ -112,36 +119,41 @@ void receive_item(Message& message) noexcept {
   received_sum += static_cast<Group::Item&>(message).value;
 }
 void group_returned(Message& message) noexcept {
-  static_cast<Group::Answer&>(message).group->sent.release();
+  static_cast<Group::Last&>(message).sent.release();
 }
 void receive_last(Message& message) noexcept {
-  auto& answer = static_cast<Group::Answer&>(message);
-  answer.deliver = group_returned;
-  Shard::current().mesh().send(ShardId(0), answer);
+  Shard::current().mesh().reply(message, group_returned);
 }
 
-Task<Result<>> send_batches(std::uint64_t count, double* ns) {
-  auto groups = std::make_unique<std::array<Group, batches>>();
-  for (Group& group : *groups) group.answer.group = &group;
-  Semaphore free_groups(batches);
-  co_await invoke(ShardId(1), [] { received_sum = 0; });
-  const double start = seconds_now();
-  std::uint64_t next = 0;
-  for (std::uint64_t round = 0; next < count; ++round) {
-    Group& group = (*groups)[round % batches];
-    group.sent = CO_TRY(co_await free_groups.acquire());  // groups come back in the order they left
-    for (Group::Item& item : group.items) {
-      item.deliver = receive_item;
-      item.value = next++;
-      Shard::current().mesh().send(ShardId(1), item);
-    }
-    group.answer.deliver = receive_last;
-    Shard::current().mesh().send(ShardId(1), group.answer);
+Task<> send_round(std::array<Group, groups>& all, Semaphore& free_groups) {
+  MeshPort& mesh = Shard::current().mesh();
+  for (Group& group : all) {
+    auto units = co_await free_groups.acquire();  // groups come back in the order they left
+    if (!units) co_return;
+    group.last.sent = std::move(*units);
+    for (Group::Item& item : group.items) mesh.send(ShardId(1), item, receive_item);
+    mesh.send(ShardId(1), group.last, receive_last);
   }
-  const SemaphoreUnits all_returned = CO_TRY(co_await free_groups.acquire(batches));
-  *ns = ns_each(start, next);
+}
+
+Task<Result<>> send_batches(std::uint64_t slices, double* ns) {
+  auto all = std::make_unique<std::array<Group, groups>>();
+  std::uint64_t value = 0;
+  for (Group& group : *all) {
+    for (Group::Item& item : group.items) item.value = value++;
+  }
+  Semaphore free_groups(groups);
+  co_await invoke(ShardId(1), [] { received_sum = 0; });
+  SliceClock clock(slices);
+  clock.mark();
+  for (std::uint64_t slice = 0; slice < slices; ++slice) {
+    for (unsigned round = 0; round < rounds_per_slice; ++round) co_await send_round(*all, free_groups);
+    clock.mark();
+  }
+  const SemaphoreUnits all_returned = CO_TRY(co_await free_groups.acquire(groups));
+  *ns = clock.ns_each(slice_messages);
   const std::uint64_t sum = co_await invoke(ShardId(1), [] { return received_sum; });
-  if (sum != next * (next - 1) / 2) co_return fail(Errc::corrupt, "mesh-batch: messages lost");
+  if (sum != slices * rounds_per_slice * round_sum) co_return fail(Errc::corrupt, "mesh-batch");
   co_return Result<>{};
 }
 
@@ -173,48 +185,47 @@ class BareRing {
   alignas(line_bytes) std::array<std::uint64_t*, capacity> slots_{};
 };
 
-Result<Sample> measure_bare_ring(std::uint64_t count) {
+Result<Sample> measure_bare_ring(std::uint64_t slices) {
   auto ring = std::make_unique<BareRing>();
-  std::vector<std::uint64_t> values(std::size_t{batch} * batches);
+  std::vector<std::uint64_t> values(round_messages);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = i;
-  Sample sample;
+  const std::uint64_t count = slices * slice_messages;
+  SliceClock clock(slices);
   std::uint64_t sum = 0;
   run_pair(
       [&] {
-        const double start = seconds_now();
-        ring->produce(count, [&](std::uint64_t i) { return &values[i % values.size()]; });
-        sample.value = ns_each(start, count);
+        ring->produce(count, [&](std::uint64_t i) {
+          if (i % slice_messages == 0) clock.mark();
+          return &values[i % round_messages];
+        });
+        clock.mark();
       },
       [&] { ring->consume(count, [&](const std::uint64_t* value) { sum += *value; }); });
-  if (count % values.size() == 0 &&
-      sum != count / values.size() * (values.size() * (values.size() - 1) / 2)) {
-    return fail(Errc::corrupt, "bare ring: items lost");
-  }
-  return sample;
+  if (sum != slices * rounds_per_slice * round_sum) return fail(Errc::corrupt, "bare ring");
+  return Sample{.value = clock.ns_each(slice_messages)};
 }
 
 Result<Contest> prepare_round_trip(const BenchOptions& options) {
   if (cores().size() < 2) return fail(Errc::unsupported, "mesh-roundtrip needs two cores");
-  const std::uint64_t count = scaled(options, 500'000);
+  const std::uint64_t slices = scaled(options, 2'000);
   Contest contest;
   contest.ashlar = [=] {
-    return measure_on_shard_0([=](double* ns) { return make_round_trips(count, ns); });
+    return measure_on_shard_0([=](double* ns) { return make_round_trips(slices, ns); });
   };
-  contest.peer = [=] { return measure_cache_line(count); };
-  contest.configuration = {{"round trips", std::to_string(count)},
+  contest.peer = [=] { return measure_cache_line(slices); };
+  contest.configuration = {{"round trips", std::to_string(slices * trips_per_slice)},
                            {"pinned", "one side to each of two cores"}};
   return contest;
 }
 
 Result<Contest> prepare_batch(const BenchOptions& options) {
   if (cores().size() < 2) return fail(Errc::unsupported, "mesh-batch needs two cores");
-  const std::uint64_t count = scaled(options, 5'000) * batch * batches;
+  const std::uint64_t slices = scaled(options, 500);
   Contest contest;
-  contest.ashlar = [=] { return measure_on_shard_0([=](double* ns) { return send_batches(count, ns); }); };
-  contest.peer = [=] { return measure_bare_ring(count); };
-  contest.configuration = {{"messages", std::to_string(count)},
-                           {"batch", std::to_string(batch)},
-                           {"batches in flight", std::to_string(batches)},
+  contest.ashlar = [=] { return measure_on_shard_0([=](double* ns) { return send_batches(slices, ns); }); };
+  contest.peer = [=] { return measure_bare_ring(slices); };
+  contest.configuration = {{"messages", std::to_string(slices * slice_messages)},
+                           {"in flight", std::to_string(round_messages)},
                            {"pinned", "one side to each of two cores"}};
   return contest;
 }

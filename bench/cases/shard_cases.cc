@@ -16,33 +16,39 @@ namespace ashlar::bench {
 namespace {
 
 constexpr unsigned in_flight = 32;
+constexpr unsigned batches_per_slice = 100;
 
 Task<Result<>> nop() {
   co_return co_await StatusAwaiter(OpCode::nop, {}, "nop", 0);
 }
 
-Task<> issue(std::uint64_t count, Result<>* failed) {
-  for (std::uint64_t i = 0; i < count; ++i) {
-    if (auto done = co_await nop(); !done) *failed = std::move(done);
+/// `clock`: of the one task that keeps the time for all.
+Task<> issue(std::uint64_t slices, SliceClock* clock, Result<>* failed) {
+  if (clock != nullptr) clock->mark();
+  for (std::uint64_t slice = 0; slice < slices; ++slice) {
+    for (unsigned i = 0; i < batches_per_slice; ++i) {
+      if (auto done = co_await nop(); !done) *failed = std::move(done);
+    }
+    if (clock != nullptr) clock->mark();
   }
 }
 
-Task<Result<>> run_tasks(std::uint64_t count_each, double* cycles_each) {
+Task<Result<>> run_tasks(std::uint64_t slices, double* cycles_each) {
   Result<> failed;
-  const std::uint64_t start = cycles();
+  SliceClock clock(slices);
   TaskScope scope;
-  for (unsigned i = 0; i < in_flight; ++i) scope.spawn(issue(count_each, &failed));
+  for (unsigned i = 0; i < in_flight; ++i) scope.spawn(issue(slices, i == 0 ? &clock : nullptr, &failed));
   co_await scope.join();
-  *cycles_each = static_cast<double>(cycles() - start) / static_cast<double>(count_each * in_flight);
+  *cycles_each = clock.cycles_each(batches_per_slice * in_flight);
   co_return failed;
 }
 
-Result<Sample> measure_tasks(std::uint64_t count_each) {
+Result<Sample> measure_tasks(std::uint64_t slices) {
   Sample sample;
   Result<> result;
   on_cores({cores().back()}, [&] {
     Runtime runtime({.shards = 1, .shard = {}, .uring = {}});
-    result = runtime.run([&](Shard&) { return run_tasks(count_each, &sample.value); });
+    result = runtime.run([&](Shard&) { return run_tasks(slices, &sample.value); });
   });
   TRY(std::move(result));
   return sample;
@@ -66,7 +72,7 @@ unsigned run_batch(io_uring& ring) {
   return succeeded;
 }
 
-Result<Sample> measure_ring(std::uint64_t batches) {
+Result<Sample> measure_ring(std::uint64_t slices) {
   Sample sample;
   Result<> result;
   on_cores({cores().back()}, [&] {
@@ -78,11 +84,15 @@ Result<Sample> measure_ring(std::uint64_t batches) {
       return;
     }
     io_uring_register_ring_fd(&ring);
-    const std::uint64_t start = cycles();
-    for (std::uint64_t i = 0; i < batches && result; ++i) {
-      if (run_batch(ring) != in_flight) result = fail(Errc::io, "NOP");
+    SliceClock clock(slices);
+    clock.mark();
+    for (std::uint64_t slice = 0; slice < slices && result; ++slice) {
+      for (unsigned i = 0; i < batches_per_slice; ++i) {
+        if (run_batch(ring) != in_flight) result = fail(Errc::io, "NOP");
+      }
+      clock.mark();
     }
-    sample.value = static_cast<double>(cycles() - start) / static_cast<double>(batches * in_flight);
+    sample.value = clock.cycles_each(batches_per_slice * in_flight);
     io_uring_queue_exit(&ring);
   });
   TRY(std::move(result));
@@ -90,13 +100,13 @@ Result<Sample> measure_ring(std::uint64_t batches) {
 }
 
 Result<Contest> prepare(const BenchOptions& options) {
-  const std::uint64_t count_each = scaled(options, 100'000);
+  const std::uint64_t slices = scaled(options, 1'000);
   Contest contest;
-  contest.ashlar = [=] { return measure_tasks(count_each); };
-  contest.peer = [=] { return measure_ring(count_each); };
+  contest.ashlar = [=] { return measure_tasks(slices); };
+  contest.peer = [=] { return measure_ring(slices); };
   contest.peer_version = "liburing " ASHLAR_LIBURING_VERSION;
   contest.configuration = {{"in flight", std::to_string(in_flight)},
-                           {"operations", std::to_string(count_each * in_flight)},
+                           {"operations", std::to_string(slices * batches_per_slice * in_flight)},
                            {"ring", "SINGLE_ISSUER, DEFER_TASKRUN, registered ring"},
                            {"pinned", "both sides to one core"}};
   return contest;

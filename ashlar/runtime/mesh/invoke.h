@@ -62,11 +62,11 @@ class [[nodiscard]] InvokeAwaiter : private Message, private Waiter {
   void await_suspend(std::coroutine_handle<> suspended) {
     arm(suspended);
     home_ = Shard::current().id();
-    deliver = [](Message& message) noexcept { static_cast<InvokeAwaiter&>(message).arrived(); };
     if (target_ == home_) {
       arrived();
     } else {
-      Shard::current().mesh().send(target_, *this);
+      Shard::current().mesh().send(
+          target_, *this, [](Message& message) noexcept { static_cast<InvokeAwaiter&>(message).arrived(); });
     }
   }
   Value await_resume() {
@@ -81,30 +81,30 @@ class [[nodiscard]] InvokeAwaiter : private Message, private Waiter {
       value_.emplace(function_());
     }
   }
-  // On the target shard.
+  // On the target shard. Touches the frame only for what the function needs of it: each of its lines comes
+  // from the other core.
   void arrived() noexcept {
     if constexpr (Kind::is_task) {
       Shard::current().scope().spawn(run(this), Waiter::context.share);
     } else {
       call();
-      answer();
+      Shard::current().mesh().reply(*this, answered);
     }
   }
+  // Back home.
+  static void answered(Message& message) noexcept { static_cast<InvokeAwaiter&>(message).make_ready(); }
+
   static Task<> run(InvokeAwaiter* self) {
     if constexpr (std::is_void_v<Value>) {
       co_await self->function_();
     } else {
       self->value_.emplace(co_await self->function_());
     }
-    self->answer();
-  }
-  void answer() noexcept {
-    if (home_ == Shard::current().id()) {
-      make_ready();
-      return;
+    if (self->home_ == Shard::current().id()) {
+      self->make_ready();
+    } else {
+      Shard::current().mesh().send(self->home_, *self, answered);
     }
-    deliver = [](Message& message) noexcept { static_cast<InvokeAwaiter&>(message).make_ready(); };
-    Shard::current().mesh().send(home_, *this);
   }
 
   ShardId target_;

@@ -1,6 +1,6 @@
 #include "ashlar/runtime/mesh/mesh.h"
 
-#include <cassert>
+#include <utility>
 
 #include "ashlar/runtime/shard/shard.h"
 
@@ -14,43 +14,40 @@ Mesh::Mesh(unsigned shard_count) : shard_count_(shard_count), shards_(shard_coun
   }
 }
 
-MeshPort::MeshPort(Mesh& mesh, unsigned self) : mesh_(mesh), self_(self), outboxes_(mesh.shard_count()) {}
+MeshPort::MeshPort(Mesh& mesh, unsigned self) : mesh_(mesh), self_(self), outboxes_(mesh.shard_count()) {
+  for (unsigned to = 0; to < outboxes_.size(); ++to) {
+    if (to != self) outboxes_[to].ring = &mesh.ring(self, to);
+  }
+}
 
-void MeshPort::send(ShardId to, Message& message) noexcept {
-  assert(to.value != self_ && to.value < outboxes_.size());
-  Outbox& outbox = outboxes_[to.value];
+void MeshPort::queue(Outbox& outbox, Message& message, Message::Deliver deliver) noexcept {
+  message.deliver = deliver;
   message.next = nullptr;
   *(outbox.first == nullptr ? &outbox.first : &outbox.last->next) = &message;
   outbox.last = &message;
-  ++outbound_;
-  if (++outbox.waiting == batch) flush(to.value);
+  ++outbox.waiting;
 }
 
 bool MeshPort::flush() noexcept {
   if (outbound_ == 0) return false;
   bool moved = false;
-  for (unsigned to = 0; to < outboxes_.size(); ++to) {
-    if (outboxes_[to].first != nullptr) moved |= flush(to);
-  }
+  for (Outbox& outbox : outboxes_) moved |= flush(outbox);
   return moved;
 }
 
-bool MeshPort::flush(unsigned to) noexcept {
-  Outbox& outbox = outboxes_[to];
-  Mesh::Ring& ring = mesh_.ring(self_, to);
-  std::size_t moved = 0;
+bool MeshPort::flush(Outbox& outbox) noexcept {
   while (outbox.first != nullptr) {
     Message* message = outbox.first;
     Message* next = message->next;  // read first: once published, the message is the receiver's
-    if (!ring.stage(message)) break;
+    if (!outbox.ring->stage(*message, message->deliver)) break;
     outbox.first = next;
-    ++moved;
+    --outbox.waiting;
+    ++outbox.staged;
   }
-  if (moved == 0) return false;
-  outbox.waiting -= moved;
-  outbound_ -= moved;
-  ring.publish();
-  mesh_.shard(to)->wake_if_sleeping();
+  if (outbox.staged == 0) return false;
+  outbound_ -= std::exchange(outbox.staged, 0);
+  outbox.ring->publish();
+  mesh_.shard(static_cast<unsigned>(&outbox - outboxes_.data()))->wake_if_sleeping();
   return true;
 }
 
@@ -58,7 +55,8 @@ std::size_t MeshPort::receive() noexcept {
   std::size_t received = 0;
   for (unsigned from = 0; from < outboxes_.size(); ++from) {
     if (from == self_) continue;
-    received += mesh_.ring(from, self_).drain([](Message& message) { message.deliver(message); });
+    receiving_from_ = from;
+    received += mesh_.ring(from, self_).deliver_all();
   }
   return received;
 }

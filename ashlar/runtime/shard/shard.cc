@@ -15,7 +15,7 @@ constexpr std::array<std::uint64_t, share_count> share_weight = {1000, 200, 100}
 constexpr std::uint64_t resumption_ns_min = 100;
 
 // The clock is read once per this many resumptions.
-constexpr unsigned clock_interval = 16;
+constexpr unsigned clock_interval = 32;
 
 void cpu_relax() noexcept {
 #if defined(__x86_64__)
@@ -46,31 +46,34 @@ bool Shard::should_yield() const noexcept {
   return backend_->now() >= slice_end_;
 }
 
+// The clock is read once per turn and once per slice, and never between another shard's message and what we
+// send because of it: reading it takes as long as the message did.
 bool Shard::poll_once() noexcept {
   ++stats_.turns;
-  turn_time_ = backend_->now();
   const std::size_t messages = mesh_.receive() + receive_posts();
+  const bool answered = mesh_.flush();
+  turn_time_ = backend_->now();
   const unsigned completions = backend_->poll();
   stats_.messages += messages;
   stats_.completions += completions;
   const unsigned expired = timers_.expire(turn_time_);
-  const bool ran = run_slice();
+  const Slice slice = run_slice();
   const bool sent = mesh_.flush();
-  return ran || sent || messages != 0 || completions != 0 || expired != 0;
+  account(slice);
+  return slice.resumed != 0 || answered || sent || messages != 0 || completions != 0 || expired != 0;
 }
 
 // Serves the ready share that has used the least of its due, until its queue is empty, its slice is over or,
 // for any but the foreground, something else has arrived.
-bool Shard::run_slice() noexcept {
+Shard::Slice Shard::run_slice() noexcept {
   const unsigned share = pick_share();
-  if (share == share_count) return false;
-  ShareState& state = shares_[share];
-  const Instant start = backend_->now();
-  slice_end_ = start + options_.slice;
-  running_since_.store(start.time_since_epoch().count(), std::memory_order_relaxed);
+  if (share == share_count) return {};
+  WaiterQueue& ready = shares_[share].ready;
+  slice_end_ = turn_time_ + options_.slice;
+  running_since_.store(turn_time_.time_since_epoch().count(), std::memory_order_relaxed);
 
   std::uint64_t resumed = 0;
-  while (Waiter* waiter = state.ready.pop()) {
+  while (Waiter* waiter = ready.pop()) {
     context_ = waiter->context;
     waiter->coroutine.resume();
     ++resumed;
@@ -83,13 +86,17 @@ bool Shard::run_slice() noexcept {
   }
   context_ = {};
   running_since_.store(0, std::memory_order_relaxed);
+  return {share, resumed};
+}
 
-  const auto elapsed = static_cast<std::uint64_t>((backend_->now() - start).count());
-  const std::uint64_t used = std::max(elapsed, resumed * resumption_ns_min);
-  state.virtual_ns += used * share_weight[0] / share_weight[share];
-  stats_.busy_ns[share] += elapsed;
-  stats_.resumptions += resumed;
-  return true;
+// Charges the share with the turn so far: its tasks, and the operations that entered the kernel before them.
+void Shard::account(const Slice& slice) noexcept {
+  if (slice.resumed == 0) return;
+  const auto elapsed = static_cast<std::uint64_t>((backend_->now() - turn_time_).count());
+  const std::uint64_t used = std::max(elapsed, slice.resumed * resumption_ns_min);
+  shares_[slice.share].virtual_ns += used * share_weight[0] / share_weight[slice.share];
+  stats_.busy_ns[slice.share] += elapsed;
+  stats_.resumptions += slice.resumed;
 }
 
 unsigned Shard::pick_share() noexcept {
@@ -126,9 +133,8 @@ void Shard::run(const std::atomic<bool>& done) noexcept {
       idle_since = never;
       continue;
     }
-    const Instant now = backend_->now();
-    if (idle_since == never) idle_since = now;
-    if (now - idle_since < options_.spin) {
+    if (idle_since == never) idle_since = turn_time_;
+    if (turn_time_ - idle_since < options_.spin) {
       cpu_relax();
       continue;
     }
@@ -147,8 +153,10 @@ void Shard::sleep(Instant until) noexcept {
     // A full ring to another shard empties without telling us: look again soon.
     const Instant limit = mesh_.has_outbound() ? backend_->now() + std::chrono::microseconds(20) : until;
     stats_.completions += backend_->wait(std::min({limit, until, timers_.next()}));
+    turn_time_ = backend_->now();
   }
   sleeping_.store(false, std::memory_order_relaxed);
+  if (on_awake_ != nullptr) on_awake_(on_awake_argument_);
 }
 
 void Shard::wake_if_sleeping() noexcept {

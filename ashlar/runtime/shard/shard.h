@@ -64,7 +64,8 @@ class Shard {
   /// Tasks that belong to the shard itself; joined at shutdown.
   TaskScope& scope() noexcept { return *scope_; }
 
-  /// Time at the start of this loop turn: cheap, and the same for all that happens in one turn.
+  /// Time at the start of this loop turn: cheap, and the same for all tasks that run in one turn. Messages
+  /// are delivered just before it is taken.
   Instant turn_time() const noexcept { return turn_time_; }
   /// Time now.
   Instant now() const noexcept { return backend_->now(); }
@@ -95,6 +96,13 @@ class Shard {
   /// Delivers a message from a thread that is no shard. Lock-free, any thread; FIFO per thread.
   void post(Message& message) noexcept;
 
+  /// Whether it sleeps, or is about to. Any thread.
+  bool sleeping() const noexcept { return sleeping_.load(std::memory_order_relaxed); }
+  /// Sets what is called after each sleep, null for nothing: the stall detector sleeps with us.
+  void on_awake(void (*call)(void*) noexcept, void* argument) noexcept {
+    on_awake_ = call;
+    on_awake_argument_ = argument;
+  }
   /// When the running task was resumed, in nanoseconds of the monotonic clock; 0 between tasks. Read by the
   /// stall detector from its own thread.
   const std::atomic<std::int64_t>& running_since() const noexcept { return running_since_; }
@@ -106,7 +114,13 @@ class Shard {
     bool was_idle = true;
   };
 
-  bool run_slice() noexcept;
+  struct Slice {
+    unsigned share = 0;
+    std::uint64_t resumed = 0;
+  };
+
+  Slice run_slice() noexcept;
+  void account(const Slice& slice) noexcept;
   unsigned pick_share() noexcept;
   std::size_t receive_posts() noexcept;
 
@@ -126,6 +140,8 @@ class Shard {
   ShardStats stats_;
   std::atomic<std::int64_t> running_since_{0};
   std::unique_ptr<TaskScope> scope_;
+  void (*on_awake_)(void*) noexcept = nullptr;
+  void* on_awake_argument_ = nullptr;
 
   alignas(64) std::atomic<bool> sleeping_{false};
   alignas(64) std::atomic<Message*> posts_{nullptr};  // newest first
