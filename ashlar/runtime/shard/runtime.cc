@@ -1,8 +1,7 @@
 #include "ashlar/runtime/shard/runtime.h"
 
-#include <sched.h>
-
 #include <algorithm>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -25,36 +24,21 @@ struct Runtime::Worker {
 
 namespace {
 
-std::vector<int> usable_cores() {
-  cpu_set_t allowed;
-  std::vector<int> cores;
-  if (::sched_getaffinity(0, sizeof allowed, &allowed) != 0) return {0};
-  for (int core = 0; core < CPU_SETSIZE; ++core) {
-    if (CPU_ISSET(core, &allowed)) cores.push_back(core);
-  }
-  return cores;
-}
-
-void pin_to_core(unsigned shard, unsigned shards, const std::vector<int>& cores) {
-  if (shards > cores.size()) return;
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(cores[shard], &one);
-  ::sched_setaffinity(0, sizeof one, &one);
-}
-
-RuntimeOptions resolved(RuntimeOptions options) {
-  const auto cores = static_cast<unsigned>(usable_cores().size());
-  if (options.shards == 0) options.shards = cores;
+RuntimeOptions resolved(RuntimeOptions options, const Topology& topology) {
+  if (options.shards == 0) options.shards = topology.shards_suggested();
   // Where shards share cores with others, a long spin takes the core from whoever we wait for (D19).
-  if (options.shards >= cores)
+  if (options.shards >= topology.cpus().size())
     options.shard.spin = std::min(options.shard.spin, Duration(std::chrono::microseconds(5)));
   return options;
 }
 
 }  // namespace
 
-Runtime::Runtime(const RuntimeOptions& options) : options_(resolved(options)), mesh_(options_.shards) {
+Runtime::Runtime(const RuntimeOptions& options) : Runtime(options, Topology::detect()) {}
+
+Runtime::Runtime(const RuntimeOptions& options, const Topology& topology)
+    : options_(resolved(options, topology)), mesh_(options_.shards) {
+  if (options.pin) placement_ = topology.place(options_.shards);
   for (unsigned i = 0; i < options_.shards; ++i) {
     workers_.push_back(std::make_unique<Worker>());
     workers_.back()->id = ShardId{i};
@@ -93,16 +77,22 @@ Result<> Runtime::run(const std::function<Task<Result<>>(Shard&)>& main) {
 // 3. The main task, until the last shard's has ended. 4. Cancel and join what is left; answer others
 // meanwhile.
 void Runtime::run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main) {
-  if (options_.pin) pin_to_core(worker.id.value, shard_count(), usable_cores());
+  if (!placement_.empty()) {
+    const Cpu& cpu = placement_[worker.id.value];
+    if (const auto pinned = pin_this_thread(cpu); !pinned)
+      log::warn("shard {}: {}", worker.id.value, pinned.error());
+  }
   auto backend = make_backend(worker.id.value);
   if (!backend) {
     worker.result = std::unexpected(backend.error());
     start_failed_ = true;
   }
   std::unique_ptr<Shard> shard;
+  std::optional<StallDetector::Watch> watch;
   if (backend) {
     shard = std::make_unique<Shard>(worker.id, std::move(*backend), mesh_, options_.shard);
     Shard::enter(shard.get());
+    watch.emplace(stalls_, *shard);
   }
   ++shards_started_;
   shards_started_.notify_all();
@@ -130,6 +120,7 @@ void Runtime::run_shard(Worker& worker, const std::function<Task<Result<>>(Shard
     }
     while (stoppers_ != 0) std::this_thread::yield();
   }
+  watch.reset();
   shard.reset();
 }
 

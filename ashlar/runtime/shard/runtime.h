@@ -16,8 +16,10 @@
 #include "ashlar/runtime/ops/epoll/epoll_backend.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 #include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/shard/stall_detector.h"
 #include "ashlar/runtime/sync/event.h"
 #include "ashlar/runtime/task/task.h"
+#include "ashlar/runtime/topology/topology.h"
 
 namespace ashlar {
 
@@ -62,6 +64,7 @@ class Runtime {
 
  private:
   struct Worker;
+  Runtime(const RuntimeOptions& options, const Topology& topology);
   void run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main);
   void main_ended(Worker& worker, Result<> result) noexcept;
   static Task<> run_main(Runtime* runtime, Worker* worker, Task<Result<>> main);
@@ -69,6 +72,8 @@ class Runtime {
 
   RuntimeOptions options_;
   Mesh mesh_;
+  StallDetector stalls_;
+  std::vector<Cpu> placement_;  // by shard; empty where none is pinned
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<unsigned> shards_started_{0};
   std::atomic<bool> start_failed_{false};
