@@ -75,7 +75,7 @@ std::int64_t kill_here(Service& service, const Filter& filter, std::uint64_t cal
     if (!filter.fits(session)) continue;
     ++killed;
     session.close_after_reply = true;
-    if (session.id != caller && session.cancel != nullptr) session.cancel->cancel();
+    if (session.id != caller && session.kill != nullptr) session.kill->cancel();
   }
   return killed;
 }

@@ -46,6 +46,13 @@ class Pipeline {
   /// empty.
   Task<> finish();
 
+  /// Commands are under way that refer to the arguments of their requests.
+  bool pending() const noexcept { return misses_in_use_ != 0 || groups_in_use_; }
+  /// Nothing to wait for: out() may be sent at once.
+  bool settled() const noexcept { return main_.settled() && !pending() && composed_.empty(); }
+  /// Adds an error that is the last reply of all.
+  void fail(std::string_view error) { main_.writer(session_.protocol).error(error); }
+
   OutputBuffer& out() noexcept { return composed_.empty() ? main_.out() : composed_; }
   /// Bytes of replies written so far: a batch that grows large is finished early.
   std::size_t reply_bytes() noexcept { return main_.out().size() + composed_.size(); }
@@ -69,7 +76,6 @@ class Pipeline {
                   kv::Partition& partition, KeySlot slot);
   void join_group(ShardId home, const CommandSpec& spec, std::span<const std::string_view> arguments);
   bool conflicts(const CommandSpec& spec, const kv::StoredKey& key) const noexcept;
-  bool pending() const noexcept { return misses_in_use_ != 0 || groups_in_use_; }
 
   Task<> execute(const CommandSpec& spec, std::span<const std::string_view> arguments);
   Task<> run_split(const CommandSpec& spec, std::span<const std::string_view> arguments,

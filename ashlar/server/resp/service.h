@@ -78,6 +78,8 @@ class Service {
 
   /// Bytes of requests and replies under way.
   std::size_t buffered_bytes = 0;
+  /// The server ends: no request is begun any more.
+  bool draining = false;
 
  private:
   Cluster& cluster_;

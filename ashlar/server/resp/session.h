@@ -37,7 +37,9 @@ struct Session : ListHook<> {
   std::string peer, local;  // "127.0.0.1:50000"
   Instant connected_at{};
   Instant active_at{};
-  CancelScope* cancel = nullptr;  // ends the connection
+  Instant sending_since = never;
+  CancelScope* kill = nullptr;   // ends the connection
+  CancelScope* drain = nullptr;  // ends its wait for the next request
 
   Protocol protocol = Protocol::resp2;
   bool authenticated = false;

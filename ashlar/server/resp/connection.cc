@@ -1,0 +1,212 @@
+#include "ashlar/server/resp/connection.h"
+
+#include <algorithm>
+#include <array>
+
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar::resp {
+namespace {
+
+constexpr std::string_view too_many_clients = "ERR max number of clients reached";
+constexpr std::string_view protected_text =
+    "DENIED Ashlar is running in protected mode because no password is set. In this mode connections are "
+    "accepted "
+    "from this machine only. To connect from elsewhere, set resp-password, or, where the network is trusted, "
+    "set "
+    "resp-protected-mode to false.";
+
+std::string text_of(const Result<Address>& address) {
+  return address ? address->to_string() : std::string("?");
+}
+
+/// Runs a task's waits under a scope of its own.
+class Under {
+ public:
+  explicit Under(CancelScope& scope) noexcept : outer_(Shard::current().context()) {
+    Shard::current().set_context({&scope, outer_.share});
+  }
+  ~Under() { Shard::current().set_context(outer_); }
+  Under(const Under&) = delete;
+  Under& operator=(const Under&) = delete;
+
+ private:
+  TaskContext outer_;
+};
+
+}  // namespace
+
+Connection::Connection(Service& service, Socket socket)
+    : service_(service),
+      socket_(std::move(socket)),
+      pipeline_(service, session_),
+      all_(Shard::current().context().cancel),
+      waiting_(&all_) {
+  session_.peer = text_of(socket_.peer());
+  session_.local = text_of(Shard::current().backend().local_address(socket_.handle()));
+  session_.kill = &all_;
+  session_.drain = &waiting_;
+  service_.enter(session_);
+}
+
+Connection::~Connection() {
+  service_.buffered_bytes -= accounted_bytes_;
+  service_.leave(session_);
+}
+
+Task<> Connection::run() {
+  const Under scope(all_);
+  ReceiveStream input(socket_);
+  if (welcome()) {
+    co_await converse(input);  // whatever ended it, there is nobody left to tell
+  } else {
+    co_await send_replies();
+  }
+  co_await input.stop();
+}
+
+/// Refuses whom the server may not serve; the reason is the reply.
+bool Connection::welcome() {
+  const RespOptions& options = service_.options();
+  if (service_.cluster().clients.load(std::memory_order_relaxed) > options.clients_max) {
+    pipeline_.fail(too_many_clients);
+  } else if (const auto peer = socket_.peer();
+             options.protected_mode && options.password.empty() && peer && !peer->loopback()) {
+    pipeline_.fail(protected_text);
+  } else {
+    return true;
+  }
+  ++service_.stats().rejected_connections;
+  return false;
+}
+
+Task<Result<>> Connection::converse(ReceiveStream& input) {
+  while (!session_.close_after_reply && !service_.draining) {
+    CO_TRY(co_await receive(input));
+    if (!within_limits()) co_return fail(Errc::too_large, "request");
+  }
+  co_return Result<>{};
+}
+
+/// One reception and the batch that is in it.
+Task<Result<>> Connection::receive(ReceiveStream& input) {
+  const bool big = parser_.wanted() > big_request_bytes && !partial_.empty();
+  ReceivedBytes received;
+  if (big) {
+    CO_TRY(co_await receive_rest(input));
+  } else {
+    const Under scope(waiting_);
+    received = CO_TRY(co_await input.next());
+    if (received.empty()) co_return fail(Errc::closed, "receive");
+    service_.stats().input_bytes += received.bytes().size();
+  }
+  session_.active_at = Shard::current().turn_time();
+  co_return co_await run_batch(std::move(received));
+}
+
+/// More of a big request, straight into its buffer; in steps, so that memory follows what has arrived.
+Task<Result<>> Connection::receive_rest(ReceiveStream& input) {
+  const std::size_t step = std::min(parser_.wanted(), std::max(big_request_bytes, partial_.bytes().size()));
+  const MutableBytes space = partial_.extend(step);
+  if (!within_limits()) co_return fail(Errc::too_large, "request");
+  const Under scope(waiting_);
+  CO_TRY(co_await input.read_exact(space));
+  service_.stats().input_bytes += step;
+  co_return Result<>{};
+}
+
+/// Runs every whole request of what arrived, behind what was left before, and sends the replies. The buffer
+/// goes back to its pool as soon as no command refers to it.
+Task<Result<>> Connection::run_batch(ReceivedBytes received) {
+  const bool in_place = partial_.empty();
+  if (!in_place) {
+    partial_.append(received.bytes());
+    received = ReceivedBytes();
+  }
+  MutableBytes unread = in_place ? received.bytes() : partial_.bytes();
+  const auto keep_unread = [&] {
+    if (in_place) {
+      partial_.append(unread);
+      received = ReceivedBytes();
+    } else {
+      partial_.keep_last(unread.size());
+    }
+    unread = {};
+  };
+  for (;;) {
+    const Stop stop = run_some(unread);
+    if (stop == Stop::alone) {
+      co_await pipeline_.run_alone(parser_.arguments());
+      unread = unread.subspan(parser_.consumed());
+      if (pipeline_.reply_bytes() < reply_batch_bytes && !session_.close_after_reply) continue;
+    }
+    const bool over = stop == Stop::starved || session_.close_after_reply;
+    const bool early = over && !pipeline_.pending();
+    if (early) keep_unread();
+    if (!pipeline_.settled()) co_await pipeline_.finish();
+    if (over && !early) keep_unread();
+    CO_TRY(co_await send_replies());
+    if (over) co_return Result<>{};
+    co_await yield();
+  }
+}
+
+/// Runs requests for as long as nothing must be waited for.
+Connection::Stop Connection::run_some(MutableBytes& unread) {
+  parser_.set_authenticated(session_.authenticated);
+  parser_.set_limits({.bulk_bytes_max = static_cast<std::int64_t>(service_.options().bulk_bytes_max)});
+  while (!session_.close_after_reply) {
+    switch (parser_.parse(unread)) {
+      case RequestParser::Status::incomplete: return Stop::starved;
+      case RequestParser::Status::error:
+        pipeline_.fail("ERR " + std::string(parser_.error()));
+        session_.close_after_reply = true;
+        return Stop::closing;
+      case RequestParser::Status::complete: break;
+    }
+    const auto arguments = parser_.arguments();
+    if (!arguments.empty() && pipeline_.run(arguments) == Pipeline::Step::wait) return Stop::alone;
+    unread = unread.subspan(parser_.consumed());
+    if (pipeline_.reply_bytes() > reply_batch_bytes || Shard::current().should_yield()) return Stop::full;
+  }
+  return Stop::closing;
+}
+
+Task<Result<>> Connection::send_replies() {
+  OutputBuffer& out = pipeline_.out();
+  if (out.empty()) co_return Result<>{};
+  account();
+  session_.sending_since = Shard::current().turn_time();
+  std::array<Bytes, 64> views;
+  std::array<iovec, views.size()> vectors;
+  while (!out.empty()) {
+    const std::size_t count = out.gather(views);
+    std::size_t bytes = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      vectors[i] = {const_cast<std::byte*>(views[i].data()), views[i].size()};
+      bytes += views[i].size();
+    }
+    CO_TRY(count == 1 ? co_await socket_.send(views[0])
+                      : co_await socket_.send(std::span(vectors.data(), count)));
+    service_.stats().output_bytes += bytes;
+    out.consume(bytes);
+  }
+  session_.sending_since = never;
+  co_return Result<>{};
+}
+
+/// Brings the shard's sum up to date with what this client holds.
+void Connection::account() noexcept {
+  const std::size_t bytes = partial_.capacity() + pipeline_.out().size() + session_.multi_bytes;
+  service_.buffered_bytes += bytes - accounted_bytes_;
+  accounted_bytes_ = bytes;
+  session_.request_bytes = partial_.bytes().size();
+}
+
+bool Connection::within_limits() {
+  account();
+  return partial_.bytes().size() <= service_.options().request_bytes_max &&
+         (service_.buffered_bytes <= service_.options().shard_buffer_bytes_max || accounted_bytes_ < 4096);
+}
+
+}  // namespace ashlar::resp
