@@ -12,14 +12,14 @@ namespace detail {
 bool decode_entry(const std::byte* from, const std::byte* end, EntryFields& fields) noexcept {
   if (from == end) return false;
   fields.tag = static_cast<std::uint8_t>(*from++);
+  const auto varint = [&from, end](std::uint64_t& value) {
+    from = load_varint(from, end, value);
+    return from != nullptr;
+  };
   std::uint64_t shared = 0, suffix = 0, value = 0;
-  if ((from = load_varint(from, end, shared)) == nullptr) return false;
-  if ((from = load_varint(from, end, suffix)) == nullptr) return false;
-  if ((from = load_varint(from, end, value)) == nullptr) return false;
   fields.expiry_ms = no_expiry;
-  if (fields.tag & tag_expires) {
-    if ((from = load_varint(from, end, fields.expiry_ms)) == nullptr) return false;
-  }
+  if (!varint(shared) || !varint(suffix) || !varint(value)) return false;
+  if ((fields.tag & tag_expires) != 0 && !varint(fields.expiry_ms)) return false;
   const auto room = static_cast<std::uint64_t>(end - from);
   if (shared > kv::stored_key_bytes_max || suffix > kv::stored_key_bytes_max - shared) return false;
   if (suffix > room || value > room - suffix) return false;

@@ -77,8 +77,9 @@ Result<Properties> Properties::decode(Bytes payload, ErrorPlace place) {
   const std::byte* const end = at + payload.size();
   while (at != end) {
     std::uint64_t tag = 0, size = 0;
-    if ((at = load_varint(at, end, tag)) == nullptr || (at = load_varint(at, end, size)) == nullptr ||
-        size > static_cast<std::uint64_t>(end - at)) {
+    at = load_varint(at, end, tag);
+    if (at != nullptr) at = load_varint(at, end, size);
+    if (at == nullptr || size > static_cast<std::uint64_t>(end - at)) {
       return fail(Errc::corrupt, "table properties", place);
     }
     const Bytes held{at, static_cast<std::size_t>(size)};
