@@ -33,8 +33,8 @@ std::string help_of(const Option& option) {
   return text;
 }
 
-/// Adds the options of the tables that a command uses; "" is the top level.
-void bind(CLI::App& command, OptionSet& set, Given& given, std::initializer_list<std::string_view> tables) {
+/// Adds the options that a command uses, by table or by name; none stands for all.
+void bind(CLI::App& command, OptionSet& set, Given& given, std::initializer_list<std::string_view> used) {
   command.add_option("--config", given.config_file, "Configuration file; its keys: `ashlar options`")
       ->type_name("FILE.toml")
       ->envname("ASHLAR_CONFIG");
@@ -42,7 +42,10 @@ void bind(CLI::App& command, OptionSet& set, Given& given, std::initializer_list
     const std::string_view name = option.name();
     const std::size_t dot = name.find('.');
     const std::string_view table = dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
-    if (tables.size() != 0 && std::find(tables.begin(), tables.end(), table) == tables.end()) continue;
+    const auto uses = [used](std::string_view what) {
+      return std::find(used.begin(), used.end(), what) != used.end();
+    };
+    if (used.size() != 0 && !uses(table) && !uses(name)) continue;
     Flag& flag = given.flags.emplace_back(&option);
     flag.bound =
         option.kind() == Option::Kind::flag
@@ -80,7 +83,7 @@ std::string unexpected_argument(const CLI::App& app, const OptionSet& set) {
 
 void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
   CLI::App* const kv = app.add_subcommand("kv", "Look into a data directory that no server holds");
-  bind(*kv, set, given, {"", "runtime", "logging"});
+  bind(*kv, set, given, {"data", "runtime", "kv", "log", "blob", "logging"});
   kv->require_subcommand(1);
   const auto add = [&](const char* name, const char* help, Command command) {
     CLI::App* const sub = kv->add_subcommand(name, help)->fallthrough();
@@ -90,11 +93,9 @@ void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) 
   const auto positional = [](CLI::App* sub, const char* name, auto& field) {
     return sub->add_option(name, field)->type_name("");
   };
-  positional(add("get", "Print the value of KEY", Command::kv_get), "KEY", line.keys)
-      ->required()
-      ->expected(1);
+  positional(add("get", "Print the value of KEY", Command::kv_get), "KEY", line.key)->required();
   CLI::App* const put = add("put", "Store VALUE under KEY", Command::kv_put);
-  positional(put, "KEY", line.keys)->required()->expected(1);
+  positional(put, "KEY", line.key)->required();
   positional(put, "VALUE", line.value)->required();
   positional(add("del", "Delete each KEY", Command::kv_del), "KEY", line.keys)->required();
   CLI::App* const scan =
@@ -122,7 +123,7 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settin
   bind(*add("serve", "Serve a data directory", Command::serve), settings.set, given, {});
   declare_kv(app, line, given, settings.set);
   bind(*add("doctor", "Say what this machine offers and what would make it better", Command::doctor),
-       settings.set, given, {"", "logging"});
+       settings.set, given, {"data", "logging"});
   add("options", "Print the reference of all options, as Markdown", Command::options);
   add("version", "Print the version and what it was built with", Command::version);
 

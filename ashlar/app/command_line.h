@@ -25,8 +25,9 @@ enum class Command : std::uint8_t {
 
 struct CommandLine {
   Command command = Command::version;
-  std::vector<std::string> keys;  ///< kv get and put: one; kv del: one or more
+  std::string key;                ///< kv get and put
   std::string value;              ///< kv put
+  std::vector<std::string> keys;  ///< kv del
   std::string from, to;           ///< kv scan; empty is no bound
   std::uint64_t limit = 0;        ///< kv scan; 0 is none
   bool reverse = false;           ///< kv scan

@@ -74,6 +74,49 @@ class CommandLine(unittest.TestCase):
                 self.assertEqual(sum(line.startswith(subject) for line in run.stdout.splitlines()), 1, run.stdout)
             self.assertEqual(os.listdir(folder), [])
 
+    def test_kv_round_trip(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = os.path.join(folder, "data")
+
+            def kv(*arguments):
+                return ashlar("kv", arguments[0], "--data", "dir:" + data, *arguments[1:])
+
+            missing = kv("get", "a")
+            self.assertEqual((missing.returncode, missing.stdout), (1, ""), missing)
+            self.assertIn(data, missing.stderr)
+            self.serve_briefly(data)
+            self.assertEqual(kv("get", "a").returncode, 1)
+            for key in ("a", "b", "c"):
+                self.assertEqual(kv("put", key, "value\tof " + key).returncode, 0)
+            self.assertEqual(kv("get", "b").stdout, "value\tof b\n")
+            self.assertEqual(sorted(kv("scan", "a", "c").stdout.splitlines()),
+                             ["a\tvalue\\x09of a", "b\tvalue\\x09of b"])
+            forward, backward = kv("scan").stdout.splitlines(), kv("scan", "--reverse").stdout.splitlines()
+            self.assertEqual(len(forward), 3)
+            self.assertEqual(forward, backward[::-1])
+            self.assertEqual(kv("scan", "--limit", "2").stdout.splitlines(), forward[:2])
+            self.assertEqual(kv("del", "a", "nothing").stdout, "1 deleted\n")
+            self.assertEqual(kv("get", "a").returncode, 1)
+            self.assertIn("2 partitions by hash", kv("stats").stdout)
+
+    def serve_briefly(self, data):
+        """Makes the data directory; the second server and the tool are refused meanwhile."""
+        command = [PROGRAM, "serve", "--data", "dir:" + data, "--resp", "127.0.0.1:0", "--shards", "2"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True) as server:
+            try:
+                for line in server.stderr:
+                    if "serving on" in line:
+                        break
+                for run in (ashlar(*command[1:]), ashlar("kv", "get", "--data", "dir:" + data, "a")):
+                    self.assertEqual(run.returncode, 1, run)
+                    self.assertIn("holds it" if "serve" in run.args else "does a server hold it", run.stderr)
+            finally:
+                server.terminate()
+            self.assertEqual(server.wait(30), 0, server.stderr.read())
+
+    def test_serve_refuses_a_malformed_address(self):
+        self.assert_usage_error(ashlar("serve", "--resp", "nowhere"), "resp")
+
 
 if __name__ == "__main__":
     unittest.main()

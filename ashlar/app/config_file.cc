@@ -19,7 +19,7 @@ std::unexpected<std::string> error_at(const std::string& file, const toml::sourc
 
 /// A value as the user would write it in a flag.
 std::optional<std::string> text_of(const toml::node& node) {
-  if (const auto text = node.value_exact<std::string>()) return *text;
+  if (auto text = node.value_exact<std::string>()) return text;
   if (const auto number = node.value_exact<std::int64_t>()) return fmt::to_string(*number);
   if (const auto flag = node.value_exact<bool>()) return std::string(*flag ? "true" : "false");
   return std::nullopt;

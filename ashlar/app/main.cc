@@ -4,40 +4,45 @@
 
 #include "ashlar/app/command_line.h"
 #include "ashlar/app/doctor.h"
+#include "ashlar/app/kv_tool.h"
+#include "ashlar/app/serve.h"
 #include "ashlar/app/settings.h"
 #include "ashlar/app/version.h"
 
+namespace ashlar::app {
 namespace {
 
-using namespace ashlar;
-using namespace ashlar::app;
-
-int usage_error(const std::string& message) {
-  fmt::print(stderr, "ashlar: {}\n", message);
-  return exit_usage;
-}
-
-int run_doctor(const Settings& settings) {
+int run_on_directory(const CommandLine& line, Settings& settings) {
   const auto directory = directory_of(settings.data);
-  if (!directory) return usage_error(directory.error());
-  return print(examine(*directory)) ? 0 : 1;
+  if (!directory) {
+    fmt::print(stderr, "ashlar: {}\n", directory.error());
+    return exit_usage;
+  }
+  if (line.command == Command::doctor) return print(examine(*directory)) ? 0 : 1;
+  if (line.command == Command::serve) return run_serve(settings, *directory);
+  return run_kv(line, settings, *directory);
 }
 
 int run(const CommandLine& line, Settings& settings) {
-  switch (line.command) {
-    case Command::doctor: return run_doctor(settings);
-    case Command::options: fmt::print("{}", settings.reference()); return 0;
-    case Command::version: fmt::print("{}", version_details()); return 0;
-    default: return 1;
+  if (line.command == Command::options) {
+    fmt::print("{}", settings.reference());
+    return 0;
   }
+  if (line.command == Command::version) {
+    fmt::print("{}", version_details());
+    return 0;
+  }
+  return run_on_directory(line, settings);
 }
 
 }  // namespace
+}  // namespace ashlar::app
 
 int main(int argc, char** argv) {
-  Settings settings;
-  const auto line = parse_command_line(argc, argv, settings);
+  using namespace ashlar;
+  app::Settings settings;
+  const auto line = app::parse_command_line(argc, argv, settings);
   if (!line) return line.error();
   log::configure(settings.logging);
-  return run(*line, settings);
+  return app::run(*line, settings);
 }

@@ -6,7 +6,9 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/base/options.h"
+#include "ashlar/kv/lsm/options.h"
 #include "ashlar/runtime/shard/runtime.h"
+#include "ashlar/server/resp/resp_options.h"
 
 namespace ashlar::app {
 
@@ -24,7 +26,9 @@ struct Settings {
   std::string reference() const;
 
   DataOptions data;
+  resp::RespOptions resp;
   RuntimeOptions runtime;
+  lsm::LsmOptions engine;
   log::LogOptions logging;
 
   OptionSet set;

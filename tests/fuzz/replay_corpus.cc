@@ -1,5 +1,5 @@
-/// Feeds each file of a corpus directory to a fuzz target, so that every past finding is a test in builds without
-/// libFuzzer. A missing or empty corpus fails: a fuzz target without seeds tests nothing.
+/// Feeds each file of a corpus directory to a fuzz target, so that every past finding is a test in builds
+/// without libFuzzer. A missing or empty corpus fails: a fuzz target without seeds tests nothing.
 
 #include <algorithm>
 #include <cstddef>
@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "%s: cannot be read\n", file.c_str());
       return 1;
     }
-    std::fprintf(stderr, "%s (%zu bytes)\n", file.filename().c_str(), bytes.size());  // the last line names a crasher
+    std::fprintf(stderr, "%s (%zu bytes)\n", file.filename().c_str(),
+                 bytes.size());  // the last line names a crasher
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(bytes.data()), bytes.size());
   }
   std::printf("%zu inputs\n", files.size());

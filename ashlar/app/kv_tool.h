@@ -1,0 +1,16 @@
+#pragma once
+
+/// `ashlar kv`: get, put, del, scan and stats on a data directory that no server holds.
+
+#include <string>
+
+#include "ashlar/app/command_line.h"
+#include "ashlar/app/settings.h"
+
+namespace ashlar::app {
+
+/// Opens the directory, which must exist, does what the command says, and closes it. Returns the exit status:
+/// 1 where a key is absent (kv get) or something failed, after one line on stderr.
+int run_kv(const CommandLine& line, const Settings& settings, const std::string& directory);
+
+}  // namespace ashlar::app

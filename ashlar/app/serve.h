@@ -1,0 +1,15 @@
+#pragma once
+
+/// `ashlar serve`: the store of a data directory and its servers, from start to a clean end.
+
+#include <string>
+
+#include "ashlar/app/settings.h"
+
+namespace ashlar::app {
+
+/// Serves until SIGTERM or SIGINT, then drains and closes; a second signal ends the process at once. Returns
+/// the exit status: 0 after a clean end, 1 after one line on stderr, 2 where an address is malformed.
+int run_serve(const Settings& settings, const std::string& directory);
+
+}  // namespace ashlar::app
