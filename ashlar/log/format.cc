@@ -49,6 +49,7 @@ void encode(const SegmentHeader& header, MutableBytes block) noexcept {
   store_le(at + 16, header.log);
   store_le(at + 24, header.number);
   store_le(at + 32, header.bytes);
+  store_le(at + 40, header.closed);
   store_checksum(at, segment_header_bytes, {});
 }
 
@@ -61,7 +62,8 @@ Result<std::optional<SegmentHeader>> decode_segment_header(Bytes block, std::uin
   const SegmentHeader header{.generation = load_le<std::uint64_t>(at + 8),
                              .log = load_le<std::uint64_t>(at + 16),
                              .number = load_le<std::uint64_t>(at + 24),
-                             .bytes = load_le<std::uint64_t>(at + 32)};
+                             .bytes = load_le<std::uint64_t>(at + 32),
+                             .closed = load_le<std::uint64_t>(at + 40)};
   if (header.number != number) return fail(Errc::corrupt, "log segment number", {.object = number});
   return header;
 }

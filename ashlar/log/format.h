@@ -35,6 +35,7 @@ struct SegmentHeader {
   std::uint64_t log = 0;
   std::uint64_t number = 0;
   std::uint64_t bytes = 0;
+  std::uint64_t closed = 0;  ///< 1 + ordinal of the log's last group while the log is closed; else 0
 };
 /// Fills a whole block.
 void encode(const SegmentHeader& header, MutableBytes block) noexcept;

@@ -51,39 +51,29 @@ Task<Result<std::unique_ptr<Log>>> Log::open(blob::Store& store, std::uint32_t i
   log->next_index_ = recovered.next_index;
   log->last_ordinal_ = recovered.ordinal;
   log->follows_ = recovered.session;
-  log->ends_empty_ = recovered.closed;
   log->durable_ = {log->last(), recovered.sequence};
   while ((log->session_ = Shard::current().random()) == 0) {
   }
-  CO_TRY(co_await log->segments_.start(recovered));
   for (int i = 0; i < 2; ++i) {
     auto buffer = std::make_unique<GroupBuffer>(options.buffer_bytes);
     if (buffer->capacity() == 0) co_return fail(Errc::no_memory, "log buffers");
     log->free_.push(*buffer.release());
   }
+  CO_TRY(co_await log->segments_.start(recovered));
   log->scope_.spawn(log->write_batches(), Share::foreground);
   co_return log;
 }
 
-// Says at the end that all before it was acknowledged, so that damage to it cannot pass for a torn write.
 Task<Result<>> Log::close() {
   segments_.give_up();
-  if (!ends_empty_ && !stop_reason_) {
-    close_group();
-    open_ = take_buffer(0);
-    if (open_ != nullptr) open_->open(++last_ordinal_, next_index_);
-  }
-  Result<> drained = co_await drain();
+  Result<> result = co_await durable(last());
   closing_ = true;
   work_.notify_all();
   co_await scope_.join();
   co_await segments_.stop();
   Shard::current().timers().disarm(sync_timer_);
-  co_return drained;
-}
-
-Task<Result<>> Log::drain() {
-  co_return co_await durable(last());
+  if (!stop_reason_ && !segments_.closed()) result = co_await segments_.mark_closed(last_ordinal_);
+  co_return result;
 }
 
 LogPosition Log::last() const noexcept {
@@ -110,7 +100,6 @@ Result<LogPosition> Log::append(const RecordHeader& header, std::span<const Byte
     open_->open(++last_ordinal_, next_index_);
   }
   open_->add(header, next_index_, parts, static_cast<std::uint32_t>(payload));
-  ends_empty_ = false;
   ++stats_.records;
   stats_.record_bytes += payload;
   if (!sync_timer_.armed) {
@@ -216,6 +205,7 @@ Task<> Log::write_batches() {
 
 Task<Result<>> Log::write_batch() {
   if (open_ != nullptr && open_->ordinal() <= wanted_ordinal_) close_group();
+  if (segments_.closed()) CO_TRY(co_await segments_.mark_open());
   if (closed_.front()->bytes() > segments_.active().room()) CO_TRY(co_await segments_.advance());
   LiveSegment& segment = segments_.active();
 

@@ -146,7 +146,6 @@ class Log {
   void wake_settled() noexcept;
   void stop(const Error& why) noexcept;
   void release_unheld() noexcept;
-  Task<Result<>> drain();
 
   std::uint32_t id_;
   LogOptions options_;
@@ -164,7 +163,6 @@ class Log {
   std::uint64_t wanted_ordinal_ = 0;  // someone waits for groups up to here
   std::uint64_t session_ = 0;
   std::uint64_t follows_ = 0;  // session of the newest group sealed
-  bool ends_empty_ = true;     // the newest group holds no record
   bool closing_ = false;
   Progress durable_;
   std::optional<Error> stop_reason_;

@@ -23,6 +23,7 @@ namespace {
 struct Candidate {
   std::unique_ptr<blob::Segment> blob;
   std::uint64_t generation = 0;
+  std::uint64_t closed = 0;
   std::optional<GroupHeader> first;  // its first group, if the header of it validates
 
   std::uint64_t number() const noexcept { return blob->name().number; }
@@ -50,6 +51,7 @@ class Recovery {
   std::uint64_t first_needed_;
   RecordVisitor& visitor_;
   std::vector<Candidate> candidates_;  // ascending by generation
+  std::uint64_t closed_ = 0;           // 1 + the last ordinal of a log that was closed in order
   Recovered found_;
 };
 
@@ -79,6 +81,7 @@ Task<Result<>> Recovery::open_segments() {
       continue;
     }
     found_.generation = std::max(found_.generation, candidate->generation);
+    closed_ = std::max(closed_, candidate->closed);
     candidates_.push_back(std::move(*candidate));
   }
   std::ranges::sort(candidates_, {}, &Candidate::generation);
@@ -106,6 +109,7 @@ Task<Result<std::optional<Candidate>>> Recovery::inspect(blob::SegmentInfo info)
     co_return fail(Errc::corrupt, "log segment header", {.object = number});
   }
   candidate.generation = header->generation;
+  candidate.closed = header->closed;
   candidate.first = decode_group_header(first_group, {header->generation, first_group_offset},
                                         info.bytes - first_group_offset);
   co_return candidate;
@@ -165,7 +169,6 @@ Task<Result<>> Recovery::follow_in(LiveSegment& segment) {
     found_.ordinal = group->header.ordinal;
     found_.session = group->header.session;
     found_.next_index = group->next_index;
-    found_.closed = group->header.records == 0;
   }
 }
 
@@ -194,14 +197,23 @@ Result<> Recovery::deliver(const Group& group, ErrorPlace place) {
   return {};
 }
 
-// Where the log ends, group n + 1 is torn or was never written; unless a group behind it says that it was
-// acknowledged.
+// Where the log ends, group n + 1 is torn or was never written; unless the log was closed behind it, or a
+// group behind it says that it was acknowledged.
 Task<Result<>> Recovery::look_for_damage(std::size_t behind) {
   const std::uint64_t lost = found_.ordinal + 1;
   ErrorPlace place;
   if (!found_.live.empty()) {
+    place = {found_.live.back().number(), found_.live.back().end};
+  } else if (!candidates_.empty()) {
+    place = {candidates_.front().number(), first_group_offset};
+  }
+  if (closed_ != 0) {
+    if (closed_ != lost) co_return fail(Errc::corrupt, "log: damaged group", place);
+    found_.closed = !found_.live.empty();
+    co_return Result<>();
+  }
+  if (!found_.live.empty()) {
     LiveSegment& last = found_.live.back();
-    place = {last.number(), last.end};
     SegmentReader reader(*last.blob, last.generation);
     if (CO_TRY(co_await reader.find_acknowledged(last.end, lost))) {
       co_return fail(Errc::corrupt, "log: damaged group", place);

@@ -26,6 +26,7 @@ Task<Result<>> Segments::start(Recovered& recovered) {
   live_ = std::move(recovered.live);
   generation_ = recovered.generation;
   number_ = recovered.number;
+  closed_ = recovered.closed;
   for (auto& blob : recovered.unused) {
     LiveSegment voided = CO_TRY(co_await give_generation(std::move(blob)));
     unused_.push_back(std::move(voided.blob));
@@ -109,21 +110,38 @@ Task<Result<LiveSegment>> Segments::prepare() {
       CO_TRY(co_await store_.create_segment({log_, ++number_}, options_.segment_bytes)));
 }
 
+Task<Result<>> Segments::write_header(LiveSegment& segment, std::uint64_t closed) {
+  const blob::AlignedBuffer block(blob::block_bytes);
+  if (!block) co_return fail(Errc::no_memory, "log segment header");
+  encode(SegmentHeader{.generation = segment.generation,
+                       .log = log_,
+                       .number = segment.number(),
+                       .bytes = segment.blob->bytes(),
+                       .closed = closed},
+         block.span());
+  const Bytes header = block.span();
+  co_return co_await segment.blob->write(0, {&header, 1});
+}
+
+Task<Result<>> Segments::mark_closed(std::uint64_t last_ordinal) {
+  CO_TRY(co_await write_header(active(), last_ordinal + 1));
+  closed_ = true;
+  co_return Result<>();
+}
+
+Task<Result<>> Segments::mark_open() {
+  CO_TRY(co_await write_header(active(), 0));
+  closed_ = false;
+  co_return Result<>();
+}
+
 // The header is what makes everything that the segment held before void.
 Task<Result<LiveSegment>> Segments::give_generation(std::unique_ptr<blob::Segment> blob) {
   LiveSegment segment;
   segment.blob = std::move(blob);
   segment.generation = ++generation_;
   segment.marks.reserve(segment.blob->bytes() / mark_distance_bytes + 1);
-  const blob::AlignedBuffer block(blob::block_bytes);
-  if (!block) co_return fail(Errc::no_memory, "log segment header");
-  encode(SegmentHeader{.generation = segment.generation,
-                       .log = log_,
-                       .number = segment.number(),
-                       .bytes = segment.blob->bytes()},
-         block.span());
-  const Bytes header = block.span();
-  CO_TRY(co_await segment.blob->write(0, {&header, 1}));
+  CO_TRY(co_await write_header(segment, 0));
   co_return segment;
 }
 

@@ -49,7 +49,7 @@ struct Recovered {
   std::uint64_t session = 0;                           ///< of the last group
   std::uint64_t next_index = 1;
   std::uint64_t sequence = 0;  ///< of the last record
-  bool closed = true;          ///< the last group is empty, or there is none
+  bool closed = false;         ///< the last live segment says so
 };
 
 /// Prepares the next segment in the background: recycled, or else created. Owner: one Log.
@@ -77,6 +77,12 @@ class Segments {
   /// Room in the next segment, 0 where there is none yet.
   std::uint64_t next_room() const noexcept { return next_ ? next_->room() : 0; }
 
+  /// Whether the active segment's header says that the log is closed: no group may be written until it says
+  /// otherwise.
+  bool closed() const noexcept { return closed_; }
+  Task<Result<>> mark_closed(std::uint64_t last_ordinal);
+  Task<Result<>> mark_open();
+
   /// Records below `index` are not needed: recycles the segments that hold only such.
   void release(std::uint64_t index) noexcept;
 
@@ -87,6 +93,7 @@ class Segments {
  private:
   Task<> keep_ready();
   Task<Result<LiveSegment>> prepare();
+  Task<Result<>> write_header(LiveSegment& segment, std::uint64_t closed);
   Task<Result<LiveSegment>> give_generation(std::unique_ptr<blob::Segment> blob);
   Task<> remove_surplus();
   Task<Result<>> remove(std::unique_ptr<blob::Segment> blob);
@@ -99,6 +106,7 @@ class Segments {
   std::vector<std::unique_ptr<blob::Segment>> unused_;
   std::uint64_t generation_ = 0, number_ = 0;
   std::uint64_t created_ = 0, recycled_ = 0, waits_ = 0;
+  bool closed_ = false;
   bool starved_ = false;
   bool giving_up_ = false;
   bool stopping_ = false;
