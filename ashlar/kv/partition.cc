@@ -1,7 +1,10 @@
 #include "ashlar/kv/partition.h"
 
 #include <algorithm>
+#include <algorithm>
 #include <cassert>
+
+#include "ashlar/runtime/shard/shard.h"
 
 #include "ashlar/runtime/shard/shard.h"
 

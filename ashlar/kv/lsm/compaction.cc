@@ -69,7 +69,7 @@ std::vector<TableFile*> Compaction::inputs() const {
 
 std::optional<Compaction> pick_compaction(const Version& version, const LsmOptions& options,
                                           const Horizon& horizon) {
-  if (horizon.cleared.value != 0 && horizon.cleared <= horizon.oldest) {
+  if (horizon.cleared.value != 0) {
     Compaction job{.runs = {}, .output_level = 0, .drop = true};
     for (const auto& level : version.levels) {
       for (TableFile* table : level) {

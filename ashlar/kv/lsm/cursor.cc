@@ -18,6 +18,7 @@ LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::Sca
       durability_(options.read.durability),
       at_(at),
       now_ms_(now_ms),
+      cleared_(version_->cleared_at(at)),
       merge_(options.direction) {
   assign(first_, options.first);
   assign(last_, options.last);
@@ -116,8 +117,7 @@ bool LsmCursor::within(Bytes key) const noexcept {
 }
 
 bool LsmCursor::visible(const Entry& entry) const noexcept {
-  const bool cleared = entry.sequence < version_->cleared && version_->cleared <= at_;
-  return !cleared && !is_absent(entry, now_ms_);
+  return entry.sequence >= cleared_ && !is_absent(entry, now_ms_);
 }
 
 void LsmCursor::show(const Entry& entry) noexcept {

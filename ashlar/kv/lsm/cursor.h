@@ -43,6 +43,7 @@ class LsmCursor final : public kv::Cursor {
   kv::Durability durability_;
   Sequence at_;
   std::uint64_t now_ms_;
+  Sequence cleared_;  // entries below are absent
   std::vector<std::byte> first_, last_;
   Merge merge_;
   bool started_ = false;

@@ -82,6 +82,10 @@ Task<Result<>> ManifestLog::open_segments() {
   const blob::Listing listing = CO_TRY(blobs_.list());
   for (const blob::SegmentInfo& info : listing.segments) {
     if (info.name.log != manifest_log_number) continue;
+    if (info.bytes < segment_bytes || !blob::aligned(info.bytes)) {  // never finished, never used
+      CO_TRY(co_await blobs_.remove_segment(info.name));
+      continue;
+    }
     segments_.push_back(CO_TRY(co_await blobs_.open_segment(info.name)));
     CO_TRY(co_await segments_.back()->settle());
   }

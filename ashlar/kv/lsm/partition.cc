@@ -43,19 +43,18 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
   const Version& version = versions_.load();
   const Sequence limit = read_limit(read.options);
   PointSearch search(version, read.key->bytes(), read.key->hash(), limit);
-  return search.run() == PointSearch::State::done && answer(read, search, version.cleared, limit);
+  return search.run() == PointSearch::State::done && answer(read, search, version.cleared_at(limit));
 }
 
-/// Turns what a search up to `limit` found into the result. False where the reader must wait until read.seen
-/// is durable.
-bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cleared,
-                          Sequence limit) noexcept {
+/// Turns what a search found into the result; entries below `cleared` are absent. False where the reader must
+/// wait until read.seen is durable.
+bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept {
   read.settled = true;
   read.seen = {};
   read.result = std::optional<kv::Value>();
   if (!search.found()) return true;
   const Entry& entry = search.entry();
-  const bool covered = entry.sequence < cleared && cleared <= limit;
+  const bool covered = entry.sequence < cleared;
   read.seen = covered ? cleared : entry.sequence;
   if (read.options.durability == kv::Durability::durable && read.seen > durable_sequence()) {
     read.settled = false;
@@ -92,7 +91,7 @@ Task<> LsmPartition::look_up_on_device(kv::Read& read) {
       search.provide(*loaded->block, loaded->pin.held());
       block_pin = std::move(loaded->pin);
     }
-    if (answer(read, search, version->cleared, limit)) co_return;
+    if (answer(read, search, version->cleared_at(limit))) co_return;
     const bool durable = (co_await kv::Ticket(*this, read.seen, kv::Durability::durable, false)).has_value();
     limit = durable ? read.seen : read_limit(read.options);
   }
@@ -115,8 +114,9 @@ bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Pee
   found = {};
   if (!search.found()) return true;
   const Entry& entry = search.entry();
-  const bool covered = entry.sequence < version.cleared;
-  const Sequence seen = covered ? version.cleared : entry.sequence;
+  const Sequence cleared = version.cleared_at(sequence_max);
+  const bool covered = entry.sequence < cleared;
+  const Sequence seen = covered ? cleared : entry.sequence;
   if (durability == kv::Durability::durable && seen > durable_sequence()) return false;
   if (covered || entry.kind == Kind::erase) return true;
   if (entry.expiry_ms != no_expiry) {  // only a shard has a clock
@@ -172,7 +172,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   counters_.writes += writes.size();
   counters_.write_bytes += scratch_.size();
   if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
-  if (memtable_->bytes() >= options_.memtable_bytes) rotate(log_->next_index());
+  if (memtable_->bytes() >= options_.memtable_bytes) rotate(log_->next_index(), sequence);
   update_stall();
   return kv::Ticket(*this, sequence, durability);
 }
@@ -196,16 +196,19 @@ void LsmPartition::apply(std::span<const kv::Write> writes, Sequence sequence) {
 /// Every entry with a smaller sequence is absent from here on; what tables hold of them goes with compaction.
 void LsmPartition::clear(Sequence sequence) {
   auto next = versions_.load().successor();
-  next->cleared = sequence;
+  const Sequence oldest = horizon().cleared;
+  std::erase_if(next->clears, [&](Sequence older) { return older < oldest; });
+  next->clears.push_back(sequence);
   versions_.publish(std::move(next));
   work_.notify_all();
 }
 
-/// Freezes the memtable; `log_end` is the index of the first log record behind its entries.
-void LsmPartition::rotate(std::uint64_t log_end) {
+/// Freezes the memtable. `last`: the newest sequence in it; `log_end`: index of the first log record behind
+/// that.
+void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
   const Version& current = versions_.load();
   frozen_.push_back(
-      {.memtable = memtable_, .log_end = log_end, .last = clock_.last(), .cleared = current.cleared});
+      {.memtable = memtable_, .log_end = log_end, .last = last, .cleared = current.cleared_at(sequence_max)});
   auto next = current.successor();
   memtable_ = new Memtable(shard_.chunks(), options_.memtable_bytes);
   next->memtables.insert(next->memtables.begin(), memtable_);

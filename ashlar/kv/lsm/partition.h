@@ -86,8 +86,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void apply(std::span<const kv::Write> writes, Sequence sequence);
   void clear(Sequence sequence);
   Sequence read_limit(const kv::ReadOptions& options) const noexcept;
-  bool answer(kv::Read& read, const PointSearch& search, Sequence cleared, Sequence limit) noexcept;
-  void rotate(std::uint64_t log_end);
+  bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
+  void rotate(std::uint64_t log_end, Sequence last);
   void update_stall() noexcept;
   Task<> unstall_when_log_has_room();
 
@@ -126,6 +126,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Condition work_;                         // flush, compaction and housekeeping look again
   Condition progressed_;                   // flush() and settle_compaction() look again
   std::optional<Error> background_error_;  // of the last attempt, while it is being retried
+  unsigned failures_ = 0;                  // attempts in a row that failed while writers waited
   TaskScope background_{nullptr};
   kv::PartitionStats counters_;
 };

@@ -26,6 +26,7 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr Duration retry_after = std::chrono::milliseconds(250);
+constexpr unsigned failures_max = 20;  // in a row, while writers wait
 constexpr Duration reclaim_after = std::chrono::milliseconds(2);
 
 }  // namespace
@@ -38,14 +39,12 @@ void LsmPartition::start_background() {
 
 /// Everything that a live reader may still look at. A clear counts once it is durable.
 Horizon LsmPartition::horizon() {
-  const Sequence cleared = versions_.load().cleared;
-  Horizon horizon{.oldest = last_sequence(),
-                  .oldest_now_ms = now_ms(),
-                  .cleared = cleared <= durable_sequence() ? cleared : manifest_->state().cleared};
+  Horizon horizon{.oldest = last_sequence(), .oldest_now_ms = now_ms(), .cleared = {}};
   if (const kv::Snapshot* oldest = oldest_snapshot()) {
     horizon.oldest = std::min(horizon.oldest, oldest->sequence());
     horizon.oldest_now_ms = std::min(horizon.oldest_now_ms, oldest->now_ms());
   }
+  horizon.cleared = versions_.load().cleared_at(std::min(horizon.oldest, durable_sequence()));
   return horizon;
 }
 
@@ -60,6 +59,7 @@ Task<> LsmPartition::flush_loop() {
       continue;
     }
     background_error_.reset();
+    failures_ = 0;
     ++counters_.flushes;
     if (!closing_) update_stall();
     work_.notify_all();
@@ -84,7 +84,7 @@ Task<Result<>> LsmPartition::flush_oldest() {
   Edit edit;
   edit.flushed = frozen.last;
   edit.log_index = frozen.log_end;
-  edit.cleared = std::max({manifest_->state().cleared, frozen.cleared, job.horizon.cleared});
+  edit.cleared = std::max(frozen.cleared, job.horizon.cleared);
   CO_TRY(co_await commit(std::move(edit), std::move(tables), {}, frozen.memtable));
   frozen_.pop_front();
   log_hold_->advance(frozen.log_end);
@@ -94,6 +94,7 @@ Task<Result<>> LsmPartition::flush_oldest() {
 /// Commits, and publishes the version that goes with it.
 Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
                                     const std::vector<TableFile*>& removed, Memtable* flushed) {
+  const MutexLock lock = co_await commit_mutex_.lock();
   std::vector<TableFile*> opened;
   Result<> result;
   for (const TableMeta& meta : added) {
@@ -107,6 +108,7 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
   }
   if (result) {
     edit.next_number = next_number_;
+    edit.cleared = std::max(manifest_->state().cleared, edit.cleared.value_or(Sequence{}));
     edit.last_sequence = std::max(manifest_->state().last_sequence, durable_sequence());
     edit.added = added;
     for (const TableFile* table : removed) edit.removed.push_back(table->meta().number);
@@ -121,7 +123,6 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
       table->set_obsolete();
     }
     for (TableFile* table : opened) insert_in_order(next->levels[table->meta().level], *table);
-    next->cleared = std::max(next->cleared, manifest_->state().cleared);
     versions_.publish(std::move(next));
   } else if (!stop_reason()) {  // not committed, and nothing will refer to them
     for (TableFile* table : opened) table->set_obsolete();
@@ -137,6 +138,11 @@ Task<Result<>> LsmPartition::back_off(const Error& why, const char* what) {
   if (!background_error_ || background_error_->code != why.code) log::warn("{}: {}; trying again", what, why);
   background_error_ = why;
   progressed_.notify_all();
+  // A full disk may pass. Where the device fails again and again, writers must not wait for it for ever.
+  if (stalled() && why.code != Errc::no_space && ++failures_ == failures_max) {
+    on_stopped(why);
+    co_return fail(Errc::stopped, what);
+  }
   co_return co_await sleep_for(retry_after);
 }
 
@@ -154,6 +160,7 @@ Task<> LsmPartition::compaction_loop() {
       continue;
     }
     background_error_.reset();
+    failures_ = 0;
     ++counters_.compactions;
     if (!closing_) update_stall();
   }
@@ -182,7 +189,7 @@ Task<Result<>> LsmPartition::compact(Compaction job) {
   if (!job.drop) written = CO_TRY(co_await write_tables(merge, tables));
   for (const TableMeta& table : written) counters_.compaction_bytes += table.file_bytes;
   Edit edit;
-  edit.cleared = std::max(manifest_->state().cleared, now.cleared);
+  edit.cleared = now.cleared;
   co_return co_await commit(std::move(edit), std::move(written), job.inputs(), nullptr);
 }
 
@@ -207,7 +214,7 @@ Task<> LsmPartition::housekeeping_loop() {
 }
 
 Task<Result<>> LsmPartition::flush() {
-  if (!memtable_->empty()) rotate(log_->next_index());
+  if (!memtable_->empty()) rotate(log_->next_index(), last_sequence());
   while (!frozen_.empty()) {
     if (stop_reason() || closing_) co_return fail(Errc::stopped, "flush");
     if (background_error_) co_return std::unexpected(*background_error_);

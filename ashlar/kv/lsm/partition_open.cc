@@ -9,6 +9,7 @@
 
 #include <algorithm>
 
+#include "ashlar/base/log.h"
 #include "ashlar/kv/lsm/batch.h"
 #include "ashlar/kv/lsm/partition.h"
 #include "ashlar/runtime/sync/when.h"
@@ -53,7 +54,7 @@ Task<Result<>> LsmPartition::recover(std::uint64_t id) {
   CO_TRY(co_await blobs_->remove_tables_except(std::move(keep)));
 
   auto version = std::make_unique<Version>();
-  version->cleared = state.cleared;
+  if (state.cleared.value != 0) version->clears.push_back(state.cleared);
   memtable_ = new Memtable(shard_.chunks(), options_.memtable_bytes);
   version->memtables.push_back(memtable_);
   const Result<> opened = co_await open_tables(*version);
@@ -108,7 +109,7 @@ Result<> LsmPartition::on_record(const wal::Record& record) {
       memtable_->insert(entry, key_hash(entry.key));
     }
   }
-  if (memtable_->bytes() >= options_.memtable_bytes) rotate(record.index + 1);
+  if (memtable_->bytes() >= options_.memtable_bytes) rotate(record.index + 1, sequence);
   return {};
 }
 
@@ -117,6 +118,8 @@ void LsmPartition::on_durable(const wal::Progress& progress) noexcept {
 }
 
 void LsmPartition::on_stopped(const Error& why) noexcept {
+  if (!stop_reason())
+    log::error("partition {}: {}; no writes until it is opened again", manifest_->state().partition, why);
   stopped_.store(true, std::memory_order_release);
   stop(why);
   work_.notify_all();

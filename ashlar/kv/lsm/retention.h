@@ -13,7 +13,7 @@ namespace ashlar::lsm {
 struct Horizon {
   Sequence oldest;              ///< no snapshot is older
   std::uint64_t oldest_now_ms;  ///< no snapshot has an earlier "now"
-  Sequence cleared;             ///< of the version; zero: nothing was cleared
+  Sequence cleared;             ///< entries below are absent to every reader; zero: nothing was cleared
 };
 
 /// Judges versions one by one, in the order of tables: keys ascending, the newest version of a key first.
@@ -34,7 +34,7 @@ class Retention {
       return Verdict::drop;  // every reader sees a newer one, or the batch itself wrote the key again
     }
     last_ = entry.sequence;
-    if (entry.sequence < horizon_.cleared && horizon_.cleared <= horizon_.oldest) return Verdict::drop;
+    if (entry.sequence < horizon_.cleared) return Verdict::drop;
     if (entry.sequence > horizon_.oldest) return Verdict::keep;
     settled_ = true;
     if (!is_absent(entry, horizon_.oldest_now_ms)) return Verdict::keep;

@@ -19,7 +19,15 @@ class Version {
  public:
   std::vector<Memtable*> memtables;  ///< the first one is written to
   std::array<std::vector<TableFile*>, level_count> levels;
-  Sequence cleared;  ///< entries below are absent to readers at or after it
+  std::vector<Sequence> clears;  ///< ascending; all that some reader may still tell apart
+
+  /// The newest clear that a reader at `at` knows of: entries below it are absent. Zero: none.
+  Sequence cleared_at(Sequence at) const noexcept {
+    for (std::size_t i = clears.size(); i-- > 0;) {
+      if (clears[i] <= at) return clears[i];
+    }
+    return {};
+  }
 
   /// A copy to be changed before it is published; holds nothing until pin_all().
   Version() = default;
@@ -46,7 +54,7 @@ class Version {
  private:
   friend class VersionRef;
   friend class VersionSet;
-  Version(const Version& other) : memtables(other.memtables), levels(other.levels), cleared(other.cleared) {}
+  Version(const Version& other) : memtables(other.memtables), levels(other.levels), clears(other.clears) {}
   ~Version();
   friend struct std::default_delete<Version>;
 
