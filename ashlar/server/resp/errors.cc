@@ -20,7 +20,8 @@ std::string unknown_command(std::span<const std::string_view> arguments) {
   std::string shown;
   for (const std::string_view argument : arguments.subspan(1)) {
     if (shown.size() >= shown_bytes_max) break;
-    shown.append("'").append(argument.substr(0, shown_bytes_max - shown.size())).append("' ");
+    const std::string_view part = argument.substr(0, shown_bytes_max - shown.size());
+    shown.append("'").append(part).append("' ");
   }
   return "ERR unknown command '" + std::string(arguments[0].substr(0, shown_bytes_max)) +
          "', with args beginning with: " + shown;

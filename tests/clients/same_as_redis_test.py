@@ -1,0 +1,145 @@
+"""The same random commands to Redis and to this server must get the same replies, byte for byte.
+
+Skipped (77) where redis-server is not installed. Replay with ASHLAR_SEED.
+"""
+import os
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+from server import Server
+
+SEED = int(os.environ.get("ASHLAR_SEED", random.SystemRandom().randrange(1 << 32)))
+KEYS = ["{k}a", "{k}b", "{k}c", "{k}d", ""]
+NUMBERS = ["0", "1", "-1", "10", "007", "+5", "-0", " 1", "9223372036854775807", "-9223372036854775808",
+           "9223372036854775808", "3.5", "1e3", "x", ""]
+VALUES = NUMBERS + ["hello", "a\r\nb", "\x00\xff", "v" * 100, "w" * 9000]
+TIMES = ["0", "-1", "1000", "100000", "9223372036854775", "9223372036854775807", "x"]
+SET_WORDS = [["nx"], ["XX"], ["get"], ["keepttl"], ["ex", "1000"], ["PX", "1000000"], ["exat", "1"], ["pxat", "99999999999999"],
+             ["ex"], ["ex", "0"], ["persist"], ["foo"]]
+EXPIRE_WORDS = ["nx", "xx", "gt", "LT", "foo"]
+
+
+def some(generator, words, most):
+    return [generator.choice(words) for _ in range(generator.randrange(most + 1))]
+
+
+def random_command(generator):
+    key = lambda: generator.choice(KEYS)  # noqa: E731
+    value = lambda: generator.choice(VALUES)  # noqa: E731
+    number = lambda: generator.choice(NUMBERS)  # noqa: E731
+    kinds = [
+        lambda: ["set", key(), value()] + sum(some(generator, SET_WORDS, 2), []),
+        lambda: ["SET", key(), value()],
+        lambda: [generator.choice(["get", "GetDel", "strlen", "type", "incr", "decr", "persist", "exists"]), key()],
+        lambda: ["getex", key()] + sum(some(generator, SET_WORDS, 1), []),
+        lambda: [generator.choice(["incrby", "decrby", "incrbyfloat"]), key(), number()],
+        lambda: [generator.choice(["append", "setnx", "getset"]), key(), value()],
+        lambda: ["getrange", key(), number(), number()],
+        lambda: ["setrange", key(), generator.choice(["0", "3", "-1", "x", "50"]), value()],
+        lambda: [generator.choice(["mset", "msetnx"])] + sum(([key(), value()] for _ in range(generator.randrange(1, 4))), []),
+        lambda: ["mset", key(), value(), key()],
+        lambda: [generator.choice(["mget", "del", "unlink", "exists", "touch"])] + [key() for _ in range(generator.randrange(4))],
+        lambda: [generator.choice(["expire", "pexpire", "expireat", "pexpireat"]), key(), generator.choice(TIMES)]
+                + some(generator, EXPIRE_WORDS, 2),
+        lambda: [generator.choice(["setex", "psetex"]), key(), generator.choice(TIMES), value()],
+        lambda: [generator.choice(["expiretime", "pexpiretime"]), key()],
+        lambda: [generator.choice(["rename", "renamenx"]), key(), key()],
+        lambda: [generator.choice(["multi", "exec", "discard", "exec", "unwatch"])],
+        lambda: ["watch", key()],
+        lambda: [generator.choice(["ping", "echo", "select", "foo", "get", "dbsize"])] + some(generator, VALUES, 2),
+        lambda: ["scan"] + some(generator, ["x", "count", "match"], 2) if generator.random() < 0.1 else ["ping"],
+        lambda: ["hello", generator.choice(["2", "3", "4", "x"])] if generator.random() < 0.1 else ["ttl", key()],
+    ]
+    return generator.choice(kinds)()
+
+
+def encode(command):
+    words = [word.encode("latin-1") for word in command]
+    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+
+
+class Peer:
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.settimeout(30)
+        self.file = self.socket.makefile("rb")
+
+    def ask(self, command):
+        self.socket.sendall(encode(command))
+        return self.read()
+
+    def read(self):
+        line = self.file.readline()
+        kind, rest = line[:1], line[1:-2]
+        if kind in b"$=" and rest != b"-1":
+            return line + self.file.read(int(rest) + 2)
+        if kind in b"*~>%" and rest != b"-1":
+            count = int(rest) * (2 if kind == b"%" else 1)
+            return line + b"".join(self.read() for _ in range(count))
+        return line
+
+    def close(self):
+        self.file.close()
+        self.socket.close()
+
+
+def same(command, ours, theirs):
+    """Differences that are meant: HELLO's id, times relative to now, and that DBSIZE does not count what has expired."""
+    name = command[0].lower()
+    if name in ("hello", "dbsize"):
+        return ours[:1] == theirs[:1]
+    if name in ("expiretime", "pexpiretime") and ours[:1] == theirs[:1] == b":":
+        return abs(int(ours[1:]) - int(theirs[1:])) <= 5000
+    return ours == theirs
+
+
+class SameAsRedis(unittest.TestCase):
+    def test_random_commands(self):
+        print(f"ASHLAR_SEED={SEED}")
+        generator = random.Random(SEED)
+        with tempfile.TemporaryDirectory() as directory, Server() as server:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            peer = subprocess.Popen(["redis-server", "--port", str(port), "--save", "", "--dir", directory],
+                                    stdout=subprocess.DEVNULL)
+            try:
+                for _ in range(100):
+                    try:
+                        theirs = Peer(port)
+                        break
+                    except ConnectionRefusedError:
+                        time.sleep(0.05)
+                self.compare(generator, Peer(server.port), theirs)
+            finally:
+                peer.terminate()
+                peer.wait()
+
+    def compare(self, generator, ours, theirs):
+        history = []
+        in_multi = False
+        for _ in range(20_000):
+            command = random_command(generator)
+            name = command[0].lower()
+            if in_multi and name in ("dbsize", "scan", "hello", "expiretime", "pexpiretime", "expire", "pexpire"):
+                continue
+            history.append(command)
+            our_reply, their_reply = ours.ask(command), theirs.ask(command)
+            in_multi = (name == "multi" and our_reply == b"+OK\r\n") or (in_multi and name not in ("exec", "discard"))
+            if not same(command, our_reply, their_reply):
+                before = "\n".join(repr(one)[:200] for one in history[-20:])
+                self.fail(f"{our_reply[:300]!r}, but Redis says {their_reply[:300]!r}, to the last of\n{before}")
+        ours.close()
+        theirs.close()
+
+
+if __name__ == "__main__":
+    if not shutil.which("redis-server"):
+        sys.exit(77)
+    unittest.main()
