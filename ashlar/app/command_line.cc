@@ -83,7 +83,7 @@ std::string unexpected_argument(const CLI::App& app, const OptionSet& set) {
 
 void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
   CLI::App* const kv = app.add_subcommand("kv", "Look into a data directory that no server holds");
-  bind(*kv, set, given, {"data", "runtime", "kv", "log", "blob", "logging"});
+  bind(*kv, set, given, {"data", "runtime", "kv", "log", "blob", "log-level", "log-timestamps"});
   kv->require_subcommand(1);
   const auto add = [&](const char* name, const char* help, Command command) {
     CLI::App* const sub = kv->add_subcommand(name, help)->fallthrough();
@@ -123,7 +123,7 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settin
   bind(*add("serve", "Serve a data directory", Command::serve), settings.set, given, {});
   declare_kv(app, line, given, settings.set);
   bind(*add("doctor", "Say what this machine offers and what would make it better", Command::doctor),
-       settings.set, given, {"data", "logging"});
+       settings.set, given, {"data", "log-level", "log-timestamps"});
   add("options", "Print the reference of all options, as Markdown", Command::options);
   add("version", "Print the version and what it was built with", Command::version);
 

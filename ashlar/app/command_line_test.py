@@ -41,21 +41,21 @@ class CommandLine(unittest.TestCase):
         self.assert_usage_error(ashlar("fly"))
         self.assert_usage_error(ashlar("doctor", "--dada", "x"), "unknown option --dada", "did you mean --data?")
         self.assert_usage_error(ashlar("doctor", "extra"), "extra")
-        self.assert_usage_error(ashlar("serve", "--logging-level"), "--logging-level")
+        self.assert_usage_error(ashlar("serve", "--log-level"), "--log-level")
         self.assert_usage_error(ashlar("kv", "put", "--data", "dir:x", "key"))
         self.assert_usage_error(ashlar("doctor", "--data", "/tmp"), "dir:PATH")
 
     def test_wrong_values(self):
-        self.assert_usage_error(ashlar("doctor", "--logging-level", "loud"), "logging.level", "trace|debug")
-        self.assert_usage_error(ashlar("doctor", "--logging-timestamps=maybe"), "logging.timestamps")
-        self.assert_usage_error(ashlar("doctor", ASHLAR_LOGGING_LEVEL="loud"), "ASHLAR_LOGGING_LEVEL")
+        self.assert_usage_error(ashlar("doctor", "--log-level", "loud"), "log-level", "trace|debug")
+        self.assert_usage_error(ashlar("doctor", "--log-timestamps=maybe"), "log-timestamps")
+        self.assert_usage_error(ashlar("doctor", ASHLAR_LOG_LEVEL="loud"), "ASHLAR_LOG_LEVEL")
 
     def test_configuration_file(self):
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "a.toml")
             with open(path, "w") as file:
-                file.write("[logging]\nlevel = 'debug'\nlevle = 1\n")
-            self.assert_usage_error(ashlar("doctor", "--config", path), f"{path}:3", "logging.level")
+                file.write("[runtime]\nslice = '1ms'\nslcie = 1\n")
+            self.assert_usage_error(ashlar("doctor", "--config", path), f"{path}:3", "runtime.slice")
             with open(path, "w") as file:
                 file.write("data = 'nowhere'\n")
             # The flag wins over the environment, which wins over the file.

@@ -6,12 +6,12 @@ namespace ashlar::app {
 
 Settings::Settings() {
   set.add("data", data.location, {.form = "dir:PATH", .help = "Where the data lives"});
+  describe(set, logging);
   describe(set, resp);
   describe(set, runtime);
   describe(set, engine);
   describe(set, engine.log);
   describe(set, engine.directory);
-  describe(set, logging);
 }
 
 std::string Settings::reference() const {

@@ -37,11 +37,11 @@ spdlog::logger& logger() {
 }  // namespace
 
 void describe(OptionSet& set, LogOptions& options) {
-  set.add("logging.level", options.level,
+  set.add("log-level", options.level,
           {.names = {"trace", "debug", "info", "warn", "error", "off"},
            .live = true,
            .help = "Least severe line written to stderr"});
-  set.add("logging.timestamps", options.timestamps, {.help = "Begin each line with the UTC date and time"});
+  set.add("log-timestamps", options.timestamps, {.help = "Begin each line with the UTC date and time"});
 }
 
 void configure(const LogOptions& options) {

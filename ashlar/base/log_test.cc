@@ -31,7 +31,7 @@ TEST_F(LogTest, IsSilentBelowTheLevel) {
   log::LogOptions options;
   OptionSet set;
   log::describe(set, options);
-  ASSERT_TRUE(set.set("logging.level", "warn"));
+  ASSERT_TRUE(set.set("log-level", "warn"));
   log::configure(options);
   testing::internal::CaptureStderr();
   log::info("nothing {}", 1);
