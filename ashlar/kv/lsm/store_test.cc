@@ -1,0 +1,216 @@
+/// Stores of several partitions on several shards; what a full disk and damaged files do.
+
+#include "ashlar/kv/lsm/store.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "ashlar/kv/transaction.h"
+#include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/ops/sim/world.h"
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar::lsm {
+namespace {
+
+using kv::Durability;
+using kv::PartitionId;
+
+LsmOptions small_options() {
+  LsmOptions options;
+  options.memtable_bytes = 32u << 10;
+  options.cache_bytes = 4u << 20;
+  options.level0_tables = 2;
+  options.level1_bytes = 256u << 10;
+  options.table_bytes = 64u << 10;
+  options.table.block_bytes = 4096;
+  options.log.segment_bytes = 256u << 10;
+  options.directory.reserve_bytes = 1u << 20;
+  return options;
+}
+
+class StoreTest : public ::testing::Test {
+ protected:
+  using Body = std::function<Task<>(LsmStore&)>;
+
+  /// Opens the store on so many shards, runs `body` on shard 0, closes it.
+  Result<> with_store(unsigned shards, LsmOptions options, const Body& body) {
+    sim::World world({.shards = shards, .environment = {.seed = ++seed_}}, disk_);
+    Result<> result = fail(Errc::cancelled, "not run");
+    world.spawn(0, world.on(0, [&] { return run(shards, options, &body, &result); }));
+    EXPECT_EQ(world.run_to_end(), sim::World::Outcome::done) << world.report();
+    return result;
+  }
+
+  static std::string name(int i) { return "key-" + std::to_string(i); }
+  static Task<Result<>> put(LsmStore& store, std::string key, std::string value) {
+    const StoredKey stored = store.stored(as_bytes(key));
+    const PartitionId id = store.partition_of(stored);
+    co_return co_await invoke(
+        store.home_of(id), [&]() -> Task<Result<>> { return put_here(store.partition(id), stored, value); });
+  }
+  static Task<Result<std::optional<std::string>>> get(LsmStore& store, std::string key) {
+    const StoredKey stored = store.stored(as_bytes(key));
+    const PartitionId id = store.partition_of(stored);
+    co_return co_await invoke(store.home_of(id), [&] { return get_here(store.partition(id), stored); });
+  }
+
+  sim::Disk disk_;
+
+ private:
+  static Task<> run(unsigned shards, LsmOptions options, const Body* body, Result<>* result) {
+    auto store = co_await LsmStore::open("/data", options, shards);
+    if (!store) {
+      *result = std::unexpected(store.error());
+      co_return;
+    }
+    co_await (*body)(**store);
+    *result = co_await (*store)->close();
+  }
+  static Task<Result<>> put_here(LsmPartition& partition, const StoredKey& key, const std::string& value) {
+    const auto ticket = CO_TRY(partition.append({.key = &key, .value = as_bytes(value)}));
+    co_return co_await ticket;
+  }
+  static Task<Result<std::optional<std::string>>> get_here(LsmPartition& partition, const StoredKey& key) {
+    const auto value = CO_TRY(co_await partition.get(key));
+    co_return value ? std::optional(std::string(as_text(value->bytes))) : std::nullopt;
+  }
+
+  std::uint64_t seed_ = 0;
+};
+
+TEST_F(StoreTest, IsCreatedOnTwoShardsAndOpensOnOneAndThree) {
+  LsmOptions options = small_options();
+  options.partitions = 5;
+  static constexpr int keys = 500;
+  std::uint64_t directory_id = 0;
+  const Result<> created = with_store(2, options, [&](LsmStore& store) -> Task<> {
+    directory_id = store.root().directory_id;
+    EXPECT_EQ(store.partitions(), 5u);
+    EXPECT_EQ(store.home_of(PartitionId{3}), ShardId{1});
+    for (int i = 0; i < keys; ++i) EXPECT_TRUE(co_await put(store, name(i), "value-" + std::to_string(i)));
+  });
+  ASSERT_TRUE(created) << created.error().to_string();
+  for (const unsigned shards : {1u, 3u, 2u, 7u}) {
+    options.partitions = shards;  // of no effect any more
+    const Result<> opened = with_store(shards, options, [&](LsmStore& store) -> Task<> {
+      EXPECT_EQ(store.root().directory_id, directory_id);
+      EXPECT_EQ(store.partitions(), 5u);
+      for (int i = 0; i < keys; ++i) {
+        const auto value = co_await get(store, name(i));
+        EXPECT_TRUE(value && *value == "value-" + std::to_string(i));
+      }
+    });
+    ASSERT_TRUE(opened) << opened.error().to_string();
+  }
+}
+
+TEST_F(StoreTest, ComparesAndSwaps) {
+  const Result<> done = with_store(1, small_options(), [](LsmStore& store) -> Task<> {
+    const StoredKey key = store.stored(as_bytes("key"));
+    kv::Partition& partition = store.partition_for(key);
+    EXPECT_TRUE(*co_await kv::compare_and_swap(partition, key, std::nullopt, as_bytes("a")));
+    EXPECT_FALSE(*co_await kv::compare_and_swap(partition, key, std::nullopt, as_bytes("b")));
+    EXPECT_FALSE(*co_await kv::compare_and_swap(partition, key, as_bytes("b"), as_bytes("c")));
+    EXPECT_TRUE(*co_await kv::compare_and_swap(partition, key, as_bytes("a"), as_bytes("c")));
+    EXPECT_TRUE(*co_await kv::compare_and_swap(partition, key, as_bytes("c"), std::nullopt));
+    EXPECT_FALSE((*co_await partition.get(key)).has_value());
+  });
+  EXPECT_TRUE(done);
+}
+
+/// A value that is pinned stays what it is, whatever happens to where it came from.
+TEST_F(StoreTest, PinsOutliveOverwritesFlushesAndEviction) {
+  LsmOptions options = small_options();
+  options.cache_bytes = 1u << 16;
+  const Result<> done = with_store(1, options, [](LsmStore& store) -> Task<> {
+    const StoredKey key = store.stored(as_bytes("pinned"));
+    LsmPartition& partition = store.partition(store.partition_of(key));
+    EXPECT_TRUE(co_await put(store, "pinned", "in memory"));
+    auto from_memtable = *co_await partition.get(key);
+    EXPECT_TRUE(co_await partition.flush());
+    auto from_table = *co_await partition.get(key);
+    for (int i = 0; i < 2000; ++i) EXPECT_TRUE(co_await put(store, name(i), std::string(100, 'x')));
+    EXPECT_TRUE(co_await put(store, "pinned", "another"));
+    EXPECT_TRUE(co_await partition.flush());
+    EXPECT_TRUE(co_await partition.settle_compaction());
+    for (int i = 0; i < 2000; ++i) EXPECT_TRUE(co_await get(store, name(i)));
+    EXPECT_EQ(as_text(from_memtable->bytes), "in memory");
+    EXPECT_EQ(as_text(from_table->bytes), "in memory");
+    EXPECT_EQ(as_text((*co_await partition.get(key))->bytes), "another");
+    from_memtable.reset();
+    from_table.reset();
+  });
+  EXPECT_TRUE(done);
+}
+
+TEST_F(StoreTest, OnAFullDiskReadsGoOnErasesWorkAndSpaceBringsWritesBack) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  const Result<> done = with_store(1, options, [this](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    int stored = 0;
+    disk_.set_capacity(12u << 20);
+    Result<> written;
+    for (; stored < 20000 && written; ++stored)
+      written = co_await put(store, name(stored), std::string(1000, 'v'));
+    EXPECT_FALSE(written);
+    EXPECT_EQ(written.error().code, Errc::no_space);
+    --stored;
+    for (int i = 0; i < stored; i += 97) EXPECT_TRUE((co_await get(store, name(i))).value().has_value()) << i;
+    EXPECT_FALSE(partition.stop_reason());
+    for (int i = 0; i < stored; ++i) {
+      const StoredKey key = store.stored(as_bytes(name(i)));
+      const auto ticket = partition.append({.key = &key, .value = {}, .kind = kv::Kind::erase});
+      EXPECT_TRUE(ticket && co_await *ticket) << i;
+      if (!ticket) break;
+    }
+    (void)co_await sleep_for(std::chrono::seconds(10));
+    (void)co_await partition.flush();
+    (void)co_await partition.settle_compaction();
+    (void)co_await sleep_for(std::chrono::seconds(10));
+    EXPECT_TRUE(co_await put(store, "after", "space again"));
+    EXPECT_EQ((co_await get(store, "after")).value(), "space again");
+    EXPECT_FALSE((co_await get(store, name(1))).value().has_value());
+  });
+  EXPECT_TRUE(done);
+}
+
+/// Every kind of file, a flipped bit in the middle of what it holds: an error that names it, or no effect at
+/// all.
+TEST_F(StoreTest, ReportsDamageAsCorrupt) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  const auto fill = [](LsmStore& store) -> Task<> {
+    for (int i = 0; i < 300; ++i) EXPECT_TRUE(co_await put(store, name(i), std::string(100, 'v')));
+    EXPECT_TRUE(co_await store.partition(PartitionId{0}).flush());
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(co_await put(store, name(i), "newer"));
+  };
+  ASSERT_TRUE(with_store(1, options, fill));
+  const auto read_all = [](LsmStore& store) -> Task<> {
+    for (int i = 0; i < 300; ++i) {
+      const auto value = co_await get(store, name(i));
+      if (!value) EXPECT_EQ(value.error().code, Errc::corrupt);
+      if (value) EXPECT_EQ(*value, i < 20 ? "newer" : std::string(100, 'v'));
+    }
+  };
+  int refused = 0;
+  for (const std::string& path : disk_.files()) {
+    const auto content = disk_.contents(path);
+    if (!content || content->empty() || path.ends_with("reserve")) continue;
+    const std::uint64_t middle = path.ends_with(".table") ? 2000 : path.ends_with(".log") ? 4096 + 100 : 40;
+    ASSERT_EQ(disk_.flip_bit(path, middle, 3), 0);
+    const Result<> opened = with_store(1, options, read_all);
+    if (!opened) {
+      EXPECT_EQ(opened.error().code, Errc::corrupt) << path << ": " << opened.error().to_string();
+      ++refused;
+    }
+    ASSERT_EQ(disk_.flip_bit(path, middle, 3), 0);
+    ASSERT_TRUE(with_store(1, options, read_all)) << path;
+  }
+  EXPECT_GE(refused, 2);
+}
+
+}  // namespace
+}  // namespace ashlar::lsm
