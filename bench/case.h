@@ -42,8 +42,9 @@ struct Case {
   std::string unit;
   bool more_is_better = false;
   std::string peer_name;
-  double target =
-      0;  ///< least ratio that will do (above 1 is better than the peer); 0: the figure stands alone
+  double target = 0;      ///< least ratio that will do (above 1 is better than the peer); 0: none
+  double cpu_target = 0;  ///< the same of the server's CPU per operation
+  double at_most = 0;     ///< bound on our own figure, where the target is no ratio; 0: none
   std::function<Result<Contest>(const BenchOptions&)> prepare;
 };
 
@@ -53,5 +54,9 @@ std::uint64_t scaled(const BenchOptions& options, std::uint64_t count);
 // The cases, a function for each file in cases/.
 void add_shard_cases(std::vector<Case>& cases);
 void add_mesh_cases(std::vector<Case>& cases);
+void add_idle_cases(std::vector<Case>& cases);
+void add_log_cases(std::vector<Case>& cases);
+void add_kv_cases(std::vector<Case>& cases);
+void add_resp_cases(std::vector<Case>& cases);
 
 }  // namespace ashlar::bench

@@ -27,6 +27,10 @@ std::vector<Case> all_cases() {
   std::vector<Case> cases;
   add_shard_cases(cases);
   add_mesh_cases(cases);
+  add_idle_cases(cases);
+  add_log_cases(cases);
+  add_kv_cases(cases);
+  add_resp_cases(cases);
   return cases;
 }
 

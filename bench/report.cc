@@ -24,13 +24,6 @@ std::vector<double> column(const std::vector<Sample>& samples, double Sample::* 
   return values;
 }
 
-/// Medians of both sides and quartiles of the pairs' ratios; `known` where both sides were measured.
-struct Comparison {
-  Quartiles ashlar, peer, ratio;
-  bool known = false;
-  bool measured = false;
-};
-
 Comparison compare(const Row& row, double Sample::* field, bool more_is_better) {
   const std::vector<double> ours = column(row.ashlar, field);
   const std::vector<double> theirs = column(row.peer, field);
@@ -39,6 +32,31 @@ Comparison compare(const Row& row, double Sample::* field, bool more_is_better) 
           .ratio = quartiles(ratios(ours, theirs, more_is_better)),
           .known = !ours.empty() && !theirs.empty(),
           .measured = !ours.empty()};
+}
+
+/// Whether a case's targets are met, or that there is nothing to judge.
+enum class Verdict : std::uint8_t { none, met, missed };
+
+Verdict judge(const Row& row) {
+  const Case& what = *row.what;
+  const Comparison figures = compare(row, &Sample::value, what.more_is_better);
+  const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
+  bool judged = false, met = true;
+  const auto check = [&](bool possible, bool good) {
+    judged |= possible;
+    met &= !possible || good;
+  };
+  check(what.target != 0 && figures.known, figures.ratio.median >= what.target);
+  check(what.cpu_target != 0 && cpu.known, cpu.ratio.median >= what.cpu_target);
+  check(what.at_most != 0, figures.ashlar.median <= what.at_most);
+  return !judged ? Verdict::none : met ? Verdict::met : Verdict::missed;
+}
+
+/// "1.50", a ratio, or "<=1.00", a bound on our own figure.
+std::string target_text(const Case& what) {
+  if (what.target != 0) return fmt::format("{:.2f}", what.target);
+  if (what.at_most != 0) return fmt::format("<={:.2f}", what.at_most);
+  return "";
 }
 
 std::string short_number(double value) {
@@ -72,9 +90,12 @@ std::string to_json(const Row& row) {
     line["peer_cpu_us"] = cpu.known ? Json(cpu.peer.median) : Json();
     line["cpu_ratio"] = cpu.known ? Json(cpu.ratio.median) : Json();
   }
-  const bool has_target = row.what->target != 0 && figures.known;
-  line["target"] = row.what->target != 0 ? Json(row.what->target) : Json();
-  line["met"] = has_target ? Json(figures.ratio.median >= row.what->target) : Json();
+  const auto given = [](double value) { return value != 0 ? Json(value) : Json(); };
+  line["target"] = given(row.what->target);
+  line["cpu_target"] = given(row.what->cpu_target);
+  line["at_most"] = given(row.what->at_most);
+  const Verdict verdict = judge(row);
+  line["met"] = verdict != Verdict::none ? Json(verdict == Verdict::met) : Json();
   line["pairs"] = row.ashlar.size();
   line["versions"] = {{"ashlar", ASHLAR_VERSION},
                       {"peer", row.peer_version.empty() ? Json() : Json(row.peer_version)},
@@ -88,7 +109,7 @@ std::string to_json(const Row& row) {
 Table::Table(std::FILE* out, const std::vector<const Case*>& cases)
     : out_(out), terminal_(::isatty(::fileno(out)) == 1), name_width_(4) {
   for (const Case* each : cases) name_width_ = std::max(name_width_, static_cast<int>(each->name.size()));
-  fmt::print(out_, "{:{}}  {:>10} {:>10}  {:<10} {:>7}  {:<15} {:>7}  {}\n", "case", name_width_, "ashlar",
+  fmt::print(out_, "{:{}}  {:>10} {:>10}  {:<11} {:>7}  {:<15} {:>7}  {}\n", "case", name_width_, "ashlar",
              "peer", "unit", "ratio", "quartiles", "target", "peer");
 }
 
@@ -106,22 +127,26 @@ void Table::progress(const Case& running, unsigned pair, unsigned pairs) {
 void Table::add(const Row& row) {
   clear_progress();
   const Case& what = *row.what;
-  const Comparison figures = compare(row, &Sample::value, what.more_is_better);
-  const bool judged = figures.known && what.target != 0;
-  const char* verdict = !judged ? "" : figures.ratio.median >= what.target ? " met" : " missed";
-  fmt::print(out_, "{:{}}  {:>10} {:>10}  {:<10} {:>7}  {:<15} {:>7}  {}{}\n", what.name, name_width_,
-             short_number(figures.ashlar.median), figures.known ? short_number(figures.peer.median) : "-",
-             what.unit, figures.known ? fmt::format("{:.2f}", figures.ratio.median) : "-",
-             figures.known ? fmt::format("{:.2f} to {:.2f}", figures.ratio.low, figures.ratio.high) : "",
-             what.target != 0 ? fmt::format("{:.2f}", what.target) : "",
-             what.peer_name.empty() ? "" : what.peer_name + (figures.known ? "," : " (not here)"), verdict);
-  const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
-  if (cpu.measured) {
-    fmt::print(out_, "{:>{}}  {:>10} {:>10}  {:<10} {:>7}\n", "server CPU", name_width_,
-               short_number(cpu.ashlar.median), cpu.known ? short_number(cpu.peer.median) : "-", "us/request",
-               cpu.known ? fmt::format("{:.2f}", cpu.ratio.median) : "-");
+  std::string remarks = what.peer_name;
+  if (!what.peer_name.empty() && row.peer.empty()) remarks += " (not here)";
+  if (const Verdict verdict = judge(row); verdict != Verdict::none) {
+    remarks += verdict == Verdict::met ? ", met" : ", missed";
   }
+  print_line(what.name, compare(row, &Sample::value, what.more_is_better), what.unit, target_text(what),
+             remarks);
+  const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
+  const std::string cpu_target = what.cpu_target != 0 ? fmt::format("{:.2f}", what.cpu_target) : "";
+  if (cpu.measured) print_line("", cpu, "CPU us/op", cpu_target, "of the server");
   std::fflush(out_);
+}
+
+void Table::print_line(const std::string& name, const Comparison& figures, const std::string& unit,
+                       const std::string& target, const std::string& remarks) {
+  fmt::print(out_, "{:{}}  {:>10} {:>10}  {:<11} {:>7}  {:<15} {:>7}  {}\n", name, name_width_,
+             short_number(figures.ashlar.median), figures.known ? short_number(figures.peer.median) : "-",
+             unit, figures.known ? fmt::format("{:.2f}", figures.ratio.median) : "-",
+             figures.known ? fmt::format("{:.2f} to {:.2f}", figures.ratio.low, figures.ratio.high) : "",
+             target, remarks);
 }
 
 void Table::add_failure(const Case& failed, const std::string& why) {

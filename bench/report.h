@@ -19,6 +19,13 @@ struct Row {
   std::vector<std::pair<std::string, std::string>> configuration;
 };
 
+/// Medians of both sides and quartiles of the pairs' ratios; `known` where both sides were measured.
+struct Comparison {
+  Quartiles ashlar, peer, ratio;
+  bool known = false;
+  bool measured = false;
+};
+
 /// One line: `case ashlar peer peer_name unit ratio iqr_low iqr_high` and, where a server did the work,
 /// `ashlar_cpu_us peer_cpu_us cpu_ratio`; `target`, `met`, `versions`, `configuration`, `configuration_hash`.
 /// What is not known is null.
@@ -34,6 +41,8 @@ class Table {
 
  private:
   void clear_progress();
+  void print_line(const std::string& name, const Comparison& figures, const std::string& unit,
+                  const std::string& target, const std::string& remarks);
 
   std::FILE* out_;
   bool terminal_;
