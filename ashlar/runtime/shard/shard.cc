@@ -17,6 +17,10 @@ constexpr std::uint64_t resumption_ns_min = 100;
 // The clock is read once per this many resumptions.
 constexpr unsigned clock_interval = 32;
 
+// A slice ends after this many as well: where time stands still, tasks that yield to each other would go on
+// for ever.
+constexpr std::uint64_t resumptions_per_slice_max = 1024;
+
 void cpu_relax() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -80,7 +84,7 @@ Shard::Slice Shard::run_slice() noexcept {
     if (resumed % clock_interval == 0) {
       const Instant now = backend_->now();
       running_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
-      if (now >= slice_end_) break;
+      if (now >= slice_end_ || resumed >= resumptions_per_slice_max) break;
     }
     if (share != 0 && (!shares_[0].ready.empty() || backend_->pending() || mesh_.has_inbound())) break;
   }

@@ -4,7 +4,7 @@
 
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -15,23 +15,14 @@
 
 namespace ashlar::testing {
 
-/// Time passes only while the shard waits; no operation is supported.
-class ClockBackend final : public Backend {
+/// A back end without files and sockets: any use of one is a bug of the test.
+class NoIoBackend : public Backend {
  public:
-  const char* name() const noexcept override { return "clock"; }
   void submit(Operation&) noexcept override { std::abort(); }
   void cancel(Operation&) noexcept override { std::abort(); }
   unsigned poll() noexcept override { return 0; }
   bool pending() const noexcept override { return false; }
-  unsigned wait(Instant until) noexcept override {
-    EXPECT_NE(until, never) << "every task waits for another";
-    if (until == never) std::abort();
-    now_ = std::max(now_, until);
-    return 0;
-  }
-  void wake() noexcept override {}
   void recycle(ReceiveBuffer&) noexcept override {}
-  Instant now() const noexcept override { return now_; }
   std::uint64_t wall_ms() const noexcept override { return 0; }
   std::uint64_t random() noexcept override { return random_.next(); }
   unsigned in_flight() const noexcept override { return 0; }
@@ -46,10 +37,26 @@ class ClockBackend final : public Backend {
   Result<Handle> lock(const std::string&) override { return none(); }
 
  private:
-  static std::unexpected<Error> none() { return fail(Errc::unsupported, "clock back end"); }
+  static std::unexpected<Error> none() { return fail(Errc::unsupported, "a back end without I/O"); }
 
-  Instant now_{};
   Random random_{1};
+};
+
+/// Time passes only while the shard waits.
+class ClockBackend final : public NoIoBackend {
+ public:
+  const char* name() const noexcept override { return "clock"; }
+  unsigned wait(Instant until) noexcept override {
+    EXPECT_NE(until, never) << "every task waits for another";
+    if (until == never) std::abort();
+    now_ = std::max(now_, until);
+    return 0;
+  }
+  void wake() noexcept override {}
+  Instant now() const noexcept override { return now_; }
+
+ private:
+  Instant now_{};
 };
 
 /// The current shard of this thread while it lives.
