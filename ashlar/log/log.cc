@@ -8,6 +8,10 @@
 //   durable write
 //   4. they are acknowledged: the owner hears of it, then those who wait are made ready, and append again
 //   5. only then the writer looks again, so that their records share the next write
+//
+// One write is in flight at a time. Several would raise the rate of writes, as far as the device takes
+// durable ones side by side; but each carries all that has gathered, up to 16 groups, so that a shard does
+// not need it, and what a crash may leave behind stays simple: one torn write.
 
 #include "ashlar/log/log.h"
 
@@ -25,11 +29,20 @@ namespace {
 
 // Groups in one device write: what came together while the one before was under way.
 constexpr std::size_t write_groups_max = 16;
+static_assert(write_groups_max <= blob::segment_parts_max);
+
+// Two take turns where writes keep up. Some more are kept for bursts; what is needed beyond goes back.
+constexpr unsigned free_buffers_max = 4;
+
+LogOptions fitting(LogOptions options) noexcept {
+  options.buffer_bytes = blob::align_down(std::min(options.buffer_bytes, options.segment_bytes / 4));
+  return options;
+}
 
 }  // namespace
 
 Log::Log(blob::Store& store, std::uint32_t id, const LogOptions& options, LogOwner& owner)
-    : id_(id), options_(options), owner_(owner), segments_(store, id, options), scope_(nullptr) {
+    : id_(id), options_(fitting(options)), owner_(owner), segments_(store, id, options), scope_(nullptr) {
   sync_timer_.log = this;
   sync_timer_.fire = [](Timer& timer) noexcept {
     Log& log = *static_cast<SyncTimer&>(timer).log;
@@ -55,9 +68,10 @@ Task<Result<std::unique_ptr<Log>>> Log::open(blob::Store& store, std::uint32_t i
   while ((log->session_ = Shard::current().random()) == 0) {
   }
   for (int i = 0; i < 2; ++i) {
-    auto buffer = std::make_unique<GroupBuffer>(options.buffer_bytes);
+    auto buffer = std::make_unique<GroupBuffer>(log->options_.buffer_bytes);
     if (buffer->capacity() == 0) co_return fail(Errc::no_memory, "log buffers");
     log->free_.push(*buffer.release());
+    ++log->free_count_;
   }
   CO_TRY(co_await log->segments_.start(recovered));
   log->scope_.spawn(log->write_batches(), Share::foreground);
@@ -128,6 +142,7 @@ GroupBuffer* Log::take_buffer(std::uint64_t payload) noexcept {
   if (needed <= options_.buffer_bytes) {
     if (GroupBuffer* group = free_.pop()) {
       buffer_bytes_in_use_ += group->capacity();
+      --free_count_;
       return group;
     }
   }
@@ -144,10 +159,9 @@ void Log::give_back(GroupBuffer* group) noexcept {
   queued_bytes_ -= group->bytes();
   // Two are enough where writes keep up; what a burst needed beyond goes back, so that memory is not held for
   // it.
-  const bool keep = group->capacity() == blob::align_up(options_.buffer_bytes) &&
-                    (free_.empty() || free_.front()->next == nullptr);
-  if (keep) {
+  if (group->capacity() == options_.buffer_bytes && free_count_ < free_buffers_max) {
     free_.push(*group);
+    ++free_count_;
   } else {
     delete group;
   }

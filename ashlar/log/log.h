@@ -74,9 +74,10 @@ class Log {
   Task<Result<>> close();
 
   /// Orders a record behind all others: copies `parts`, its payload, once into the open group. No I/O, and no
-  /// allocation while has_room(). Written when someone waits for it, when the buffer is full, or after
-  /// sync_period. too_large beyond record_bytes_max(); no_space where the disk is full and the segments at
-  /// hand are used up; no_memory where memory_bytes wait to be written; stopped after a failed write.
+  /// allocation where the buffers at hand suffice. Written when someone waits for it, when the buffer is
+  /// full, or after sync_period. too_large beyond record_bytes_max(); no_space where the disk is full and the
+  /// segments at hand are used up; no_memory where memory_bytes wait to be written; stopped after a failed
+  /// write.
   Result<LogPosition> append(const RecordHeader& header, std::span<const Bytes> parts) noexcept;
   Result<LogPosition> append(const RecordHeader& header, Bytes payload) noexcept {
     return append(header, std::span(&payload, 1));
@@ -121,9 +122,8 @@ class Log {
 
   std::uint64_t next_index() const noexcept { return next_index_; }
   LogPosition last() const noexcept;  ///< of the newest record
-  const Progress& durable_progress() const noexcept {
-    return durable_;
-  }  ///< everything up to here is durable
+  /// Everything up to here is durable.
+  const Progress& durable_progress() const noexcept { return durable_; }
   const std::optional<Error>& stop_reason() const noexcept { return stop_reason_; }
   std::uint64_t record_bytes_max() const noexcept;  ///< payload of one record at most
   LogStats stats() const noexcept;
@@ -155,6 +155,7 @@ class Log {
   GroupBuffer* open_ = nullptr;  // takes records
   GroupQueue closed_;            // wait to be written, in order
   GroupQueue free_;
+  unsigned free_count_ = 0;
   std::uint64_t buffer_bytes_in_use_ = 0;  // of open, closed and being written
   std::uint64_t queued_bytes_ = 0;         // of closed and being written
 

@@ -78,7 +78,9 @@ Task<Result<>> DirectorySegment::read(std::uint64_t offset, MutableBytes into) {
 // outlive it.
 Task<Result<>> DirectorySegment::settle() {
   const Result<> waited = co_await file_.allocate(0, bytes_);
-  if (!waited && waited.error().code != Errc::unsupported) co_return waited;
+  const bool harmless =
+      waited || waited.error().code == Errc::unsupported || waited.error().code == Errc::no_space;
+  if (!harmless) co_return waited;
   co_return co_await file_.sync();
 }
 

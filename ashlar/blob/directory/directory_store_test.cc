@@ -252,9 +252,9 @@ TEST(DirectoryStore, PowerCutAtEachStep) {
     }
     if (step > steps) break;
   }
-  for (const char* label : {"create #.root.new", "sync #.root.new", "rename #.root", "create #.table",
-                            "sync #.table", "link #.table", "unlink #.table", "create #.#.log",
-                            "allocate #.#.log", "sync #.#.log", "unlink #.#.log", "allocate reserve"}) {
+  for (const char* label : {"create 1.root.new", "sync 1.root.new", "rename 1.root", "create #.table",
+                            "sync #.table", "link #.table", "unlink #.table", "create 0.#.log",
+                            "allocate 0.#.log", "sync 0.#.log", "unlink 0.#.log", "allocate reserve"}) {
     EXPECT_TRUE(cuts.contains(label)) << label << " among " << ::testing::PrintToString(cuts);
   }
 }
