@@ -157,8 +157,6 @@ GroupBuffer* Log::take_buffer(std::uint64_t payload) noexcept {
 void Log::give_back(GroupBuffer* group) noexcept {
   buffer_bytes_in_use_ -= group->capacity();
   queued_bytes_ -= group->bytes();
-  // Two are enough where writes keep up; what a burst needed beyond goes back, so that memory is not held for
-  // it.
   if (group->capacity() == options_.buffer_bytes && free_count_ < free_buffers_max) {
     free_.push(*group);
     ++free_count_;
