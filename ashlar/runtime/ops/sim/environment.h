@@ -46,6 +46,7 @@ class Environment {
   void cut_power();
   /// The process is killed: the same, but what the kernel had taken is not lost.
   void kill();
+  void end(const FileVerdict& verdict) { verdict.kill ? kill() : cut_power(); }
 
   std::uint64_t wall_ms() const noexcept;
   void step_wall(std::int64_t milliseconds) noexcept { wall_step_ms_ += milliseconds; }

@@ -1,5 +1,6 @@
 #include "ashlar/runtime/ops/sim/faults.h"
 
+#include <algorithm>
 #include <cctype>
 #include <cerrno>
 
@@ -13,7 +14,7 @@ bool hex(char c) noexcept {
 
 }  // namespace
 
-// Digits, and upper-case hexadecimal ones among them, stand for numbers.
+// Four digits or more, upper-case hexadecimal ones among them, are a number; fewer tell kinds of files apart.
 std::string Faults::label(const FileEvent& event) {
   const std::string_view path = event.target.empty() ? event.path : event.target;
   const std::string_view base = path.substr(path.rfind('/') + 1);
@@ -24,11 +25,13 @@ std::string Faults::label(const FileEvent& event) {
     bool digit = false;
     while (end < base.size() && hex(base[end]))
       digit |= std::isdigit(static_cast<unsigned char>(base[end++])) != 0;
-    if (digit) {
+    if (digit && end - i >= 4) {
       text += '#';
       i = end;
     } else {
-      text += base[i++];
+      end = std::max(end, i + 1);
+      text += base.substr(i, end - i);
+      i = end;
     }
   }
   return text;
@@ -47,7 +50,10 @@ FileVerdict Faults::judge(const FileEvent& event) {
   if (event.changes) {
     const std::string name = label(event);
     const std::uint64_t count = ++operations_[name];
-    if (++changing_ == cut_at_ || (count == cut_label_at_ && name == cut_label_)) verdict.cut = cut_;
+    if (++changing_ == cut_at_ || (count == cut_label_at_ && name == cut_label_)) {
+      verdict.cut = cut_;
+      verdict.kill = kill_;
+    }
     if (chances_.fail_one_in != 0 && random_.one_in(chances_.fail_one_in)) {
       verdict.error = random_.one_in(2) ? EIO : ENOSPC;
       verdict.drop_unsynced = random_.one_in(2);

@@ -30,6 +30,7 @@ struct FileVerdict {
   enum class Cut : std::uint8_t { no, before, after };
   int error = 0;               ///< errno it fails with; a failed write may have happened in part
   Cut cut = Cut::no;           ///< power goes before it happens, or after but before it is acknowledged
+  bool kill = false;           ///< what goes is the process, not the power
   bool drop_unsynced = false;  ///< a failing sync also loses what it should have written (fsyncgate)
   Duration delay{};            ///< on top of the disk's latency
 };
@@ -63,15 +64,16 @@ class Faults {
     chances_ = {};
   }
   /// Cuts power at the n-th operation that changes something, counting from 1 at the world's start.
-  void cut_at(std::uint64_t nth, FileVerdict::Cut when) noexcept {
+  void cut_at(std::uint64_t nth, FileVerdict::Cut when, bool kill = false) noexcept {
     cut_at_ = nth;
     cut_ = when;
+    kill_ = kill;
   }
 
   /// Cuts power at the n-th operation with this label, counting from 1 at the world's start.
-  void cut_at(std::string label, std::uint64_t nth, FileVerdict::Cut when) {
+  void cut_at(std::string label, std::uint64_t nth, FileVerdict::Cut when, bool kill = false) {
     cut_label_ = std::move(label);
-    cut_at(0, when);
+    cut_at(0, when, kill);
     cut_label_at_ = nth;
   }
 
@@ -81,7 +83,7 @@ class Faults {
 
   /// Changing operations started so far.
   std::uint64_t changing_operations() const noexcept { return changing_; }
-  /// Operations by label, such as "rename wal-#.log": the name with its numbers left out.
+  /// Operations by label, such as "rename wal-#.log": the name with its long numbers left out.
   const std::map<std::string, std::uint64_t>& operations() const noexcept { return operations_; }
   const std::map<std::string, std::uint64_t>& cuts() const noexcept { return cuts_; }
   static std::string label(const FileEvent& event);
@@ -95,6 +97,7 @@ class Faults {
   std::string cut_label_;
   std::uint64_t cut_label_at_ = 0;
   FileVerdict::Cut cut_ = FileVerdict::Cut::no;
+  bool kill_ = false;
   std::map<std::string, std::uint64_t> operations_;
   std::map<std::string, std::uint64_t> cuts_;
 };

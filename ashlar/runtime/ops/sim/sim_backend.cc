@@ -221,7 +221,7 @@ Result<> SimBackend::begin_call(const FileEvent& event, const char* where) {
   const FileVerdict verdict = environment_.faults.judge(event);
   if (verdict.cut != FileVerdict::Cut::no) {
     environment_.faults.count_cut(Faults::label(event));
-    environment_.cut_power();
+    environment_.end(verdict);
     return fail_errno(EIO, where);
   }
   if (verdict.error != 0) return fail_errno(verdict.error, where);

@@ -107,7 +107,8 @@ void SimBackend::land(std::uint64_t number) {
   const auto found = flights_.find(number);
   if (found == flights_.end()) return;  // power went first
   if (found->second.verdict.cut == FileVerdict::Cut::before) {
-    environment_.cut_power();
+    const FileVerdict verdict = found->second.verdict;  // its flight ends here too
+    environment_.end(verdict);
     return;
   }
   const Flight flight = std::move(found->second);
@@ -116,7 +117,7 @@ void SimBackend::land(std::uint64_t number) {
   if (flight.verdict.cut == FileVerdict::Cut::after) {
     environment_.faults.count_cut(flight.label);
     finish_later(*flight.operation, result >= 0 && flight.operation->code == OpCode::open ? result : -EIO);
-    environment_.cut_power();
+    environment_.end(flight.verdict);
     return;
   }
   finish_later(*flight.operation, result);

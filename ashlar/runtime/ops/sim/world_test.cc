@@ -108,6 +108,7 @@ TEST(World, LabelsLeaveNumbersOut) {
   EXPECT_EQ(Faults::label({.name = "write", .path = "/d/wal-000012.log"}), "write wal-#.log");
   EXPECT_EQ(Faults::label({.name = "rename", .path = "/d/x", .target = "/d/MANIFEST.00AF"}),
             "rename MANIFEST.#");
+  EXPECT_EQ(Faults::label({.name = "sync", .path = "/d/1.0000000002.log"}), "sync 1.#.log");
 }
 
 Task<> sleep_long(Result<>& result) {
