@@ -41,6 +41,12 @@ std::vector<std::string> Coverage::never_cut() const {
   return labels;
 }
 
+std::vector<std::string> Coverage::labels() const {
+  std::vector<std::string> all;
+  for (const auto& [label, count] : counts_) all.push_back(label);
+  return all;
+}
+
 std::string Coverage::table() const {
   std::string text = fmt::format("{} power cuts\n", cut_worlds_);
   for (const auto& [label, count] : counts_)
@@ -54,6 +60,7 @@ Fate draw_fate(Random& random, std::uint64_t operations) {
   if (!random.one_in(10)) {
     fate.cut_at = random.between(1, operations);
     fate.when = random.one_in(2) ? Cut::before : Cut::after;
+    fate.kill = random.one_in(6);
   }
   if (random.one_in(4)) fate.chances.fail_one_in = static_cast<std::uint32_t>(random.skewed(8, 1000));
   if (random.one_in(4)) fate.chances.slow_one_in = static_cast<std::uint32_t>(random.skewed(2, 100));
@@ -61,16 +68,16 @@ Fate draw_fate(Random& random, std::uint64_t operations) {
 }
 
 std::string describe(const Fate& fate) {
-  return fmt::format("cut {} operation {} {}, failing one in {}, slow one in {}",
+  return fmt::format("{} {} operation {} {}, failing one in {}, slow one in {}", fate.kill ? "kill" : "cut",
                      fate.when == sim::FileVerdict::Cut::before ? "before" : "after", fate.cut_at,
                      fate.cut_label, fate.chances.fail_one_in, fate.chances.slow_one_in);
 }
 
 void apply(const Fate& fate, sim::Faults& faults) {
   if (!fate.cut_label.empty()) {
-    faults.cut_at(fate.cut_label, fate.cut_at, fate.when);
+    faults.cut_at(fate.cut_label, fate.cut_at, fate.when, fate.kill);
   } else if (fate.cut_at != 0) {
-    faults.cut_at(fate.cut_at, fate.when);
+    faults.cut_at(fate.cut_at, fate.when, fate.kill);
   }
   faults.set_chances(fate.chances);
 }

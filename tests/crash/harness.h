@@ -38,6 +38,8 @@ class Coverage {
   std::uint64_t cuts() const noexcept { return cut_worlds_; }
   /// Operations that ran and were never cut.
   std::vector<std::string> never_cut() const;
+  std::vector<std::string> labels() const;
+  bool cut(const std::string& label) const { return counts_.contains(label) && counts_.at(label).cut != 0; }
   /// One line per operation: how often it ran, how often it was cut.
   std::string table() const;
 
@@ -55,6 +57,7 @@ struct Fate {
   std::uint64_t cut_at = 0;  ///< power goes at this changing operation; 0: the life ends in order
   std::string cut_label{};   ///< … counting those with this label only
   sim::FileVerdict::Cut when = sim::FileVerdict::Cut::before;
+  bool kill = false;  ///< the process goes, and the power stays
   sim::FaultChances chances{};
 };
 /// Mostly a power cut within the first `operations`; now and then failing operations, or an orderly end.
