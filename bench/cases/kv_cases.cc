@@ -4,12 +4,14 @@
 
 #include <fmt/format.h>
 
+#include <chrono>
 #include <memory>
 #include <utility>
 
 #include "ashlar/kv/lsm/store.h"
 #include "ashlar/runtime/shard/runtime.h"
 #include "ashlar/runtime/sync/scope.h"
+#include "ashlar/runtime/sync/sleep.h"
 #include "bench/case.h"
 #include "bench/cases/rocksdb_peer.h"
 #include "bench/cases/workload.h"
@@ -105,6 +107,7 @@ Result<Sample> measure_put(const std::string& data, unsigned writers, std::uint6
   const ScratchDirectory scratch(data);
   Sample sample;
   const auto work = [&](lsm::LsmStore& store) -> Task<Result<>> {
+    CO_TRY(co_await sleep_for(std::chrono::milliseconds(warm_up_ms)));
     Result<> failed;
     const double start = seconds_now();
     TaskScope scope;
@@ -141,7 +144,7 @@ Result<Contest> prepare_get(const BenchOptions& options, RocksdbPeer::Setup setu
 }
 
 Result<Contest> prepare_put(const BenchOptions& options, unsigned writers, RocksdbPeer::Setup setup) {
-  const std::uint64_t count_each = scaled(options, writers == 1 ? 2'000 : 500);
+  const std::uint64_t count_each = scaled(options, writers == 1 ? 1'000 : 500);
   Contest contest;
   contest.ashlar = [=, data = options.data] { return measure_put(data, writers, count_each); };
   if (rocksdb_is_here()) {

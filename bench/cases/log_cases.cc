@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "ashlar/blob/directory/directory_store.h"
 #include "ashlar/log/log.h"
 #include "ashlar/runtime/shard/runtime.h"
+#include "ashlar/runtime/sync/sleep.h"
 #include "bench/case.h"
 #include "bench/machine.h"
 #include "bench/process.h"
@@ -23,6 +25,7 @@ namespace {
 constexpr std::size_t block_bytes = 4096;
 constexpr std::size_t payload_bytes = 3900;  // with the headers of group and record: one block
 constexpr std::uint64_t segment_bytes = 64u << 20;
+constexpr std::chrono::seconds warm_up(1);
 
 class NobodyReads final : public wal::LogOwner {
  public:
@@ -48,6 +51,7 @@ Task<Result<>> run_log(std::string path, std::uint64_t count, double* us) {
   const auto store = CO_TRY(co_await blob::open_directory(path, {.reserve_bytes = 0}));
   NobodyReads owner;
   auto log = CO_TRY(co_await wal::Log::open(*store, 0, {.segment_bytes = segment_bytes}, 1, owner));
+  CO_TRY(co_await sleep_for(warm_up));  // the segments at hand are filled in the background
   const Result<> appended = co_await append_records(*log, count, us);
   const Result<> closed = co_await log->close();
   log.reset();

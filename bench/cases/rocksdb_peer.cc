@@ -8,6 +8,7 @@
 #include <rocksdb/version.h>
 
 #include <atomic>
+#include <chrono>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -116,6 +117,7 @@ Result<Sample> RocksdbPeer::measure_put(unsigned writers, std::uint64_t count_ea
       if (!database.Put(durable, key_of_writer(writer, i), value).ok()) failed = true;
     }
   };
+  std::this_thread::sleep_for(std::chrono::milliseconds(warm_up_ms));
   const double start = seconds_now();
   std::vector<std::thread> threads;
   for (unsigned writer = 0; writer < writers; ++writer) threads.emplace_back(write, writer);
