@@ -129,6 +129,19 @@ TEST_P(RuntimeOn, StopsOnRequest) {
   stopper.join();
 }
 
+Task<Result<>> nap(Duration time) {
+  CO_TRY(co_await sleep_for(time));
+  co_return Result<>{};
+}
+
+// The last main to end wakes the other shards, which may be about to sleep.
+TEST_P(RuntimeOn, EndsHoweverTheShardsHappenToBe) {
+  for (unsigned i = 0; i < 300; ++i) {
+    Runtime runtime(options(2));
+    EXPECT_TRUE(runtime.run([i](Shard& shard) { return nap(Duration(1'000 * i * shard.id().value)); }));
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, RuntimeOn, ::testing::Values(BackendKind::uring, BackendKind::epoll),
                          [](const auto& info) {
                            return info.param == BackendKind::uring ? "uring" : "epoll";

@@ -142,17 +142,17 @@ void Shard::run(const std::atomic<bool>& done) noexcept {
       cpu_relax();
       continue;
     }
-    sleep();
+    sleep(never, &done);
     idle_since = never;
   }
 }
 
 // The sender publishes, fences, reads `sleeping_`; we set `sleeping_`, fence, look again. One of the two sees
 // the other. With release and acquire alone both could miss (store then load to different locations).
-void Shard::sleep(Instant until) noexcept {
+void Shard::sleep(Instant until, const std::atomic<bool>* done) noexcept {
   sleeping_.store(true, std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (!has_work()) {
+  if (!has_work() && (done == nullptr || !done->load(std::memory_order_acquire))) {
     ++stats_.sleeps;
     // A full ring to another shard empties without telling us: look again soon.
     const Instant limit = mesh_.has_outbound() ? backend_->now() + std::chrono::microseconds(20) : until;

@@ -87,7 +87,8 @@ class Shard {
   /// Turns until `done` is true; spins, then sleeps, where there is nothing to do.
   void run(const std::atomic<bool>& done) noexcept;
   /// Blocks until something may have happened or `until` has come. Only after a turn that did nothing.
-  void sleep(Instant until = never) noexcept;
+  /// Not where `done` is set: whoever sets it calls wake_if_sleeping() afterwards.
+  void sleep(Instant until = never, const std::atomic<bool>* done = nullptr) noexcept;
   /// Whether a turn would find something to do now.
   bool has_work() const noexcept;
 

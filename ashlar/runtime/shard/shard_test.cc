@@ -137,7 +137,7 @@ void play(const MakeBackend& make_backend, unsigned balls, std::uint64_t throws)
       shard.mesh().send(ShardId(1 - id), ball);
     }
     while (!done) {
-      if (!shard.poll_once() && !done) shard.sleep(shard.now() + 5s);
+      if (!shard.poll_once()) shard.sleep(never, &done);
     }
     mesh.shard(1 - id)->wake_if_sleeping();
     ++finished;
