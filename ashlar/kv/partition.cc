@@ -1,7 +1,6 @@
 #include "ashlar/kv/partition.h"
 
 #include <algorithm>
-#include <algorithm>
 #include <cassert>
 
 #include "ashlar/runtime/shard/shard.h"

@@ -56,10 +56,10 @@ struct Read {
 enum class Direction : std::uint8_t { forward, backward };
 
 struct ScanOptions {
-  Bytes first;  ///< stored form, included; empty: from the beginning
-  Bytes last;   ///< stored form, excluded; empty: to the end
+  Bytes first = {};  ///< stored form, included; empty: from the beginning
+  Bytes last = {};   ///< stored form, excluded; empty: to the end
   Direction direction = Direction::forward;
-  ReadOptions read;  ///< the snapshot, if any, must outlive the cursor
+  ReadOptions read = {};  ///< the snapshot, if any, must outlive the cursor
 };
 
 /// Walks the live keys of a range in order, each once, at one point in time. Owner shard only; must end

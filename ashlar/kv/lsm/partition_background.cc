@@ -26,7 +26,8 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr Duration retry_after = std::chrono::milliseconds(250);
-constexpr unsigned failures_max = 20;  // in a row, while writers wait
+constexpr unsigned failures_max = 20;                 // in a row, while writers wait
+constexpr std::uint32_t compaction_reads_ahead = 16;  // blocks of each run
 constexpr Duration reclaim_after = std::chrono::milliseconds(2);
 
 }  // namespace
@@ -169,7 +170,7 @@ Task<> LsmPartition::compaction_loop() {
 
 Task<Result<>> LsmPartition::compact(Compaction job) {
   const VersionRef version = versions_.acquire();
-  Merge merge(Direction::forward);
+  Merge merge(Direction::forward, compaction_reads_ahead, compaction_reads_ahead);
   for (auto& run : job.runs) merge.add(run);
   const Horizon now = horizon();
   const TableJob tables{.blobs = *blobs_,

@@ -119,16 +119,28 @@ SourceState Merge::provide_cached() {
 
 Task<Result<>> Merge::load() {
   std::vector<Task<Result<>>> loads;
-  for (Source* source : missing_) loads.push_back(load_block(source));
+  for (Source* source : missing_) loads.push_back(load_blocks(source, direction_, ahead_));
+  ahead_ = std::min(2 * ahead_, ahead_max_);
   for (const auto& loaded : co_await when_all(std::move(loads))) CO_TRY(loaded);
   resume();
   co_return Result<>{};
 }
 
-Task<Result<>> Merge::load_block(Source* source) {
+/// The block that is wanted, and those after it into the cache. An error of theirs is met again when they are
+/// wanted.
+Task<Result<>> Merge::load_blocks(Source* source, Direction direction, std::uint32_t ahead) {
   RunIterator& run = source->run();
-  LoadedBlock loaded = CO_TRY(co_await run.table().load(run.block()));
-  run.provide(*loaded.block, std::move(loaded.pin));
+  TableFile& table = run.table();
+  const std::uint32_t first = run.block();
+  std::vector<Task<Result<LoadedBlock>>> loads;
+  for (std::uint32_t i = 0; i < ahead; ++i) {
+    if (direction == Direction::backward ? i > first : first + i >= table.table().block_count()) break;
+    const std::uint32_t ordinal = direction == Direction::backward ? first - i : first + i;
+    if (i == 0 || !table.cached().holds(ordinal)) loads.push_back(table.load(ordinal));
+  }
+  auto loaded = co_await when_all(std::move(loads));
+  LoadedBlock wanted = CO_TRY(std::move(loaded.front()));
+  run.provide(*wanted.block, std::move(wanted.pin));
   co_return Result<>{};
 }
 

@@ -84,7 +84,10 @@ class Source {
 /// and goes on.
 class Merge {
  public:
-  explicit Merge(Direction direction) noexcept : direction_(direction) {}
+  /// Where a block is missing, `ahead` blocks of its run are read at once, and twice as many each next time,
+  /// up to `ahead_max`.
+  explicit Merge(Direction direction, std::uint32_t ahead = 1, std::uint32_t ahead_max = 8) noexcept
+      : direction_(direction), ahead_(ahead), ahead_max_(ahead_max) {}
 
   void add(Memtable& memtable) { sources_.emplace_back(memtable, direction_); }
   void add(std::vector<TableFile*> tables) { sources_.emplace_back(std::move(tables), direction_); }
@@ -104,11 +107,12 @@ class Merge {
   bool before(const Source& a, const Source& b) const noexcept;
   SourceState resume();
   void place(Source& source);
-  static Task<Result<>> load_block(Source* source);
+  static Task<Result<>> load_blocks(Source* source, Direction direction, std::uint32_t ahead);
   void sift_down(std::size_t at) noexcept;
   SourceState settle() noexcept;
 
   Direction direction_;
+  std::uint32_t ahead_, ahead_max_;
   std::vector<Source> sources_;
   std::vector<Source*> heap_;     // those at an entry, the front first
   std::vector<Source*> missing_;  // those that need a block

@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <functional>
+#include <thread>
+#include <vector>
 
 #include "ashlar/kv/transaction.h"
 #include "ashlar/runtime/mesh/invoke.h"
@@ -173,6 +176,54 @@ TEST_F(StoreTest, OnAFullDiskReadsGoOnErasesWorkAndSpaceBringsWritesBack) {
     EXPECT_TRUE(co_await put(store, "after", "space again"));
     EXPECT_EQ((co_await get(store, "after")).value(), "space again");
     EXPECT_FALSE((co_await get(store, name(1))).value().has_value());
+  });
+  EXPECT_TRUE(done);
+}
+
+/// Other threads read what memory holds while the owner writes, flushes and merges: never an older value than
+/// one that was acknowledged before they looked.
+TEST_F(StoreTest, AnyThreadReadsWhatMemoryHolds) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  const Result<> done = with_store(1, options, [](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    static constexpr int keys = 20, rounds = 150;
+    std::vector<StoredKey> names;
+    for (int i = 0; i < keys; ++i) names.push_back(store.stored(as_bytes(name(i))));
+    std::atomic<int> acknowledged{0};
+    std::atomic<std::uint64_t> answered{0};
+    std::vector<std::jthread> readers;
+    for (int reader = 0; reader < 2; ++reader) {
+      readers.emplace_back([&] {
+        for (int least = 0; least < rounds;) {
+          least = acknowledged.load(std::memory_order_acquire);
+          for (const StoredKey& key : names) {
+            const epoch::Guard guard;
+            kv::Peek found;
+            if (!partition.peek(key, Durability::durable, found))
+              continue;  // the owner would have to be asked
+            answered.fetch_add(1, std::memory_order_relaxed);
+            ASSERT_TRUE(found.present || least == 0);
+            if (found.present) ASSERT_GE(std::stoi(std::string(as_text(found.value))), least);
+          }
+        }
+      });
+    }
+    for (int round = 1; round <= rounds; ++round) {
+      const std::string value = std::to_string(round) + std::string(200, ' ');
+      kv::Ticket last;
+      for (const StoredKey& key : names) {
+        const auto ticket = partition.append({.key = &key, .value = as_bytes(value)});
+        EXPECT_TRUE(ticket);
+        if (ticket) last = *ticket;
+      }
+      EXPECT_TRUE(co_await last);
+      acknowledged.store(round, std::memory_order_release);
+      if (round % 20 == 0) EXPECT_TRUE(co_await partition.flush());
+      for (const StoredKey& key : names) EXPECT_TRUE(co_await partition.get(key));
+    }
+    readers.clear();
+    EXPECT_GT(answered.load(), 0u);
   });
   EXPECT_TRUE(done);
 }
