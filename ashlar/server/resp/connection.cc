@@ -155,7 +155,7 @@ Task<Result<>> Connection::run_batch(ReceivedBytes received) {
 Connection::Stop Connection::run_some(MutableBytes& unread) {
   parser_.set_authenticated(session_.authenticated);
   parser_.set_limits({.bulk_bytes_max = static_cast<std::int64_t>(service_.options().bulk_bytes_max)});
-  while (!session_.close_after_reply) {
+  for (unsigned commands = 1; !session_.close_after_reply; ++commands) {
     switch (parser_.parse(unread)) {
       case RequestParser::Status::incomplete: return Stop::starved;
       case RequestParser::Status::error:
@@ -167,7 +167,8 @@ Connection::Stop Connection::run_some(MutableBytes& unread) {
     const auto arguments = parser_.arguments();
     if (!arguments.empty() && pipeline_.run(arguments) == Pipeline::Step::wait) return Stop::alone;
     unread = unread.subspan(parser_.consumed());
-    if (pipeline_.reply_bytes() > reply_batch_bytes || Shard::current().should_yield()) return Stop::full;
+    const bool turn_over = commands % commands_per_look == 0 && Shard::current().should_yield();
+    if (turn_over || pipeline_.reply_bytes() > reply_batch_bytes) return Stop::full;
   }
   return Stop::closing;
 }
