@@ -108,8 +108,9 @@ Task<Result<>> stats(Context* context) {
   const kv::StoreDescription description = context->store.describe();
   fmt::print("engine {}, {} partitions by {}, consistency {}\n", description.engine, description.partitions,
              description.scheme == kv::Partitioner::Scheme::hash ? "hash" : "range", description.consistency);
-  for (std::uint16_t id = 0; id < description.partitions; ++id) {
-    const kv::PartitionStats figures = context->store.partition(kv::PartitionId{id}).stats();
+  for (std::uint32_t id = 0; id < description.partitions; ++id) {
+    const kv::PartitionId partition{static_cast<std::uint16_t>(id)};
+    const kv::PartitionStats figures = context->store.partition(partition).stats();
     fmt::print("partition {}: {} tables with {} entries in {}, memtable {} entries in {}, log {}\n", id,
                figures.table_count, figures.table_entries, approximate_bytes(figures.table_bytes),
                figures.memtable_entries, approximate_bytes(figures.memtable_bytes),
