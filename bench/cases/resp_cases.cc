@@ -23,9 +23,21 @@ Measure measure(std::shared_ptr<RedisServer> server, const RedisLoad& load) {
   return [server = std::move(server), load] { return server->run(load); };
 }
 
-/// Fills the key space, so that a get finds what it asks for.
+/// CPU time of a server that has no client, as a share of one core.
+Result<Sample> measure_idle(RedisServer& server, double seconds) {
+  const double cpu = server.process().cpu_seconds();
+  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+  return Sample{.value = (server.process().cpu_seconds() - cpu) / seconds * 100};
+}
+
+constexpr double idle_percent = 5;
+
+/// Fills the key space, so that a get finds what it asks for, and waits until the server rests.
 Result<> fill(RedisServer& server) {
-  TRY(server.run({.command = "set", .clients = 50, .pipeline = 64, .requests = 10 * RedisServer::key_space}));
+  TRY(server.run({.command = "set", .clients = 50, .pipeline = 64, .requests = 5 * RedisServer::key_space}));
+  for (int i = 0; i < 100; ++i) {
+    if (TRY(measure_idle(server, 0.2)).value < idle_percent) break;
+  }
   return {};
 }
 
@@ -55,13 +67,6 @@ Result<Contest> prepare(const BenchOptions& options, RedisLoad load, Sync sync) 
       {"redis", sync == Sync::always ? "appendonly, appendfsync always" : "no persistence"},
       {"pinned", "server to the first core, client to the last"}};
   return contest;
-}
-
-/// CPU time of a server that has no client, as a share of one core.
-Result<Sample> measure_idle(RedisServer& server, double seconds) {
-  const double cpu = server.process().cpu_seconds();
-  std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
-  return Sample{.value = (server.process().cpu_seconds() - cpu) / seconds * 100};
 }
 
 Result<Contest> prepare_idle(const BenchOptions& options) {
