@@ -1,11 +1,15 @@
 #include "ashlar/runtime/ops/conformance.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
+#include <thread>
+#include <vector>
 
 #include "ashlar/runtime/ops/epoll/epoll_backend.h"
 #include "ashlar/runtime/ops/sim/sim_backend.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/sync/sleep.h"
 
 namespace ashlar::testing {
 
@@ -94,3 +98,67 @@ void Conformance::run(Task<Result<>> task) {
 }
 
 }  // namespace ashlar::testing
+
+namespace ashlar {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LoopConformance : public testing::Conformance {};
+
+TEST_P(LoopConformance, TimersFireInOrderAndNeverEarly) {
+  run([]() -> Task<Result<>> {
+    struct Alarm : Timer {
+      int id = 0;
+      std::vector<int>* order = nullptr;
+    };
+    std::vector<int> order;
+    std::vector<Alarm> alarms(20);
+    const Instant start = Shard::current().now();
+    for (int i = 0; i < 20; ++i) {
+      Alarm& alarm = alarms[static_cast<std::size_t>(i)];
+      alarm.id = (i * 7) % 20;
+      alarm.order = &order;
+      alarm.fire = [](Timer& timer) noexcept {
+        const auto& self = static_cast<Alarm&>(timer);
+        EXPECT_GE(Shard::current().now(), self.when);
+        self.order->push_back(self.id);
+      };
+      Shard::current().timers().arm(alarm, start + 1ms * alarm.id);
+    }
+    while (order.size() < alarms.size()) CO_TRY(co_await sleep_for(1ms));
+    EXPECT_TRUE(std::is_sorted(order.begin(), order.end()));
+    EXPECT_GE(Shard::current().backend().wall_ms(), 1'500'000'000'000u);
+    EXPECT_NE(Shard::current().random(), Shard::current().random());
+    co_return Result<>{};
+  }());
+}
+
+TEST_P(LoopConformance, AForeignThreadWakesASleepingShard) {
+  if (simulated()) GTEST_SKIP() << "a simulated world has one thread";
+  struct Ping : Message {
+    int* count = nullptr;
+  };
+  int count = 0;
+  std::vector<Ping> pings(200);
+  std::thread poster([&] {
+    for (Ping& ping : pings) {
+      ping.count = &count;
+      ping.deliver = [](Message& message) noexcept { ++*static_cast<Ping&>(message).count; };
+      std::this_thread::sleep_for(50us);
+      shard().post(ping);
+    }
+  });
+  while (count < 200) {
+    if (!shard().poll_once()) shard().sleep();  // for ever: only a wake-up ends it
+  }
+  poster.join();
+}
+
+INSTANTIATE_TEST_SUITE_P(Backends, LoopConformance,
+                         ::testing::Values(testing::Subject::uring, testing::Subject::uring_plain,
+                                           testing::Subject::epoll, testing::Subject::simulated),
+                         [](const auto& info) { return testing::to_string(info.param); });
+
+}  // namespace
+}  // namespace ashlar
