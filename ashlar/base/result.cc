@@ -36,7 +36,7 @@ std::string Error::to_string() const {
     line += fmt::format(" ({}: {})", name ? name : "errno",
                         strerrordesc_np(native) ? strerrordesc_np(native) : "?");
   }
-  if (object != 0) line += fmt::format(", object {} at {}", object, offset);
+  if (object != 0 || code == Errc::corrupt) line += fmt::format(", object {} at {}", object, offset);
   return line;
 }
 

@@ -96,12 +96,16 @@ Task<Result<>> ManifestLog::read_current() {
   std::uint64_t superseded_by = 0;
   std::optional<std::size_t> newest;
   AlignedBuffer content;
+  std::uint64_t damaged = 0;  // a segment that begins with no valid record
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     AlignedBuffer bytes(segments_[i]->bytes());
     if (!bytes) co_return fail(Errc::no_memory, "manifest");
     CO_TRY(co_await segments_[i]->read(0, bytes.span()));
     const auto first = parse(bytes.span(), 0);
-    if (!first) continue;
+    if (!first) {
+      damaged = segments_[i]->name().number;
+      continue;
+    }
     if (first->index == retirement) {
       superseded_by = std::max(superseded_by, first->generation);
     } else if (first->index == 0 && first->generation > generation_) {
@@ -110,7 +114,7 @@ Task<Result<>> ManifestLog::read_current() {
       content = std::move(bytes);
     }
   }
-  if (!newest || superseded_by > generation_) co_return fail(Errc::corrupt, "manifest");
+  if (!newest || superseded_by > generation_) co_return fail(Errc::corrupt, "manifest", {.object = damaged});
   current_ = *newest;
   started_ = true;
 
