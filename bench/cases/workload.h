@@ -15,7 +15,8 @@ namespace ashlar::bench {
 
 constexpr std::size_t value_bytes = 100;
 
-/// A store is open so long before its durable writes are measured: what opening left to the background is done.
+/// A store is open so long before its durable writes are measured: what opening left to the background is
+/// done.
 constexpr unsigned warm_up_ms = 1000;
 
 /// key-00000000, key-00000001 …, and an order to ask for them in, each once.
