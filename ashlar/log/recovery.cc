@@ -39,7 +39,7 @@ class Recovery {
  private:
   Task<Result<>> open_segments();
   Task<Result<std::optional<Candidate>>> inspect(blob::SegmentInfo info);
-  Result<std::size_t> find_start() const;
+  Task<Result<std::size_t>> find_start();
   Task<Result<>> follow(std::size_t start);
   Task<Result<>> follow_in(LiveSegment& segment);
   Result<bool> follows(const Group& group, ErrorPlace place) const;
@@ -57,7 +57,7 @@ class Recovery {
 
 Task<Result<Recovered>> Recovery::run() {
   CO_TRY(co_await open_segments());
-  const std::size_t start = CO_TRY(find_start());
+  const std::size_t start = CO_TRY(co_await find_start());
   if (start < candidates_.size()) {
     CO_TRY(co_await follow(start));
   } else {
@@ -115,18 +115,24 @@ Task<Result<std::optional<Candidate>>> Recovery::inspect(blob::SegmentInfo info)
   co_return candidate;
 }
 
-// The number of candidates where no group was ever written.
-Result<std::size_t> Recovery::find_start() const {
+// The number of candidates where no group was ever whole. A segment whose first group is torn is no
+// beginning: the one before it is still there, as it is released only when a group behind it is durable.
+Task<Result<std::size_t>> Recovery::find_start() {
+  const auto begins_in_time = [&](const Candidate& candidate) {
+    return candidate.first && candidate.first->first_index <= first_needed_;
+  };
   for (std::size_t at = candidates_.size(); at-- > 0;) {
-    const Candidate& candidate = candidates_[at];
-    if (candidate.first && candidate.first->first_index <= first_needed_) return at;
+    if (!begins_in_time(candidates_[at])) continue;
+    SegmentReader reader(*candidates_[at].blob, candidates_[at].generation);
+    if (CO_TRY(co_await reader.group(first_group_offset))) co_return at;
   }
   for (const Candidate& candidate : candidates_) {
-    if (!candidate.first) continue;
-    return fail(Errc::corrupt, "log: records before this segment are missing",
-                {.object = candidate.number()});
+    const bool torn_beginning = begins_in_time(candidate) && candidate.first->ordinal == 1;
+    if (!candidate.first || torn_beginning) continue;
+    co_return fail(Errc::corrupt, "log: records before this segment are missing",
+                   {.object = candidate.number()});
   }
-  return candidates_.size();
+  co_return candidates_.size();
 }
 
 Task<Result<>> Recovery::follow(std::size_t start) {
