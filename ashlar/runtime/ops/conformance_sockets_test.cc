@@ -18,6 +18,8 @@ namespace {
 using namespace ashlar::literals;
 using namespace std::chrono_literals;
 
+using testing::pool_buffers;
+
 class SocketConformance : public testing::Conformance {};
 
 std::string random_text(std::size_t bytes, std::uint64_t seed) {

@@ -84,6 +84,8 @@ struct Operation {
 
 /// A buffer of the back end's pool, filled by a multishot receive. Returned with Backend::recycle().
 struct ReceiveBuffer {
+  static constexpr std::uint16_t not_pooled = 0xffff;  ///< the id of one that a stream allocated
+
   std::byte* data = nullptr;
   std::uint32_t size = 0;
   std::uint16_t id = 0;

@@ -4,8 +4,34 @@
 #include <cassert>
 #include <cerrno>
 #include <cstring>
+#include <new>
 
 namespace ashlar {
+namespace {
+
+/// What a queued buffer counts for: its bytes, and that it exists, lest single bytes add up to anything.
+std::uint32_t charge(const ReceiveBuffer& buffer) noexcept {
+  return buffer.size + static_cast<std::uint32_t>(sizeof(ReceiveBuffer));
+}
+
+/// The same bytes outside the pool, or null where there is no memory.
+ReceiveBuffer* copy_of(const ReceiveBuffer& pooled) noexcept {
+  void* const memory = ::operator new(sizeof(ReceiveBuffer) + pooled.size, std::nothrow);
+  if (memory == nullptr) return nullptr;
+  std::byte* const data = static_cast<std::byte*>(memory) + sizeof(ReceiveBuffer);
+  std::memcpy(data, pooled.data, pooled.size);
+  return new (memory) ReceiveBuffer{data, pooled.size, ReceiveBuffer::not_pooled, nullptr};
+}
+
+}  // namespace
+
+void ReceivedBytes::release(ReceiveBuffer& buffer) noexcept {
+  if (buffer.id == ReceiveBuffer::not_pooled) {
+    ::operator delete(&buffer);
+  } else {
+    Shard::current().backend().recycle(buffer);
+  }
+}
 
 /// Completes when no receive is in the kernel's hands.
 class ReceiveStream::Idle : private Waiter {
@@ -43,11 +69,7 @@ void ReceiveStream::pause() noexcept {
 void ReceiveStream::completed(Operation& operation) noexcept {
   auto& self = static_cast<ReceiveStream&>(operation);
   if (operation.more) {
-    ReceiveBuffer* arrived = operation.buffer;
-    arrived->next = nullptr;
-    *(self.first_ == nullptr ? &self.first_ : &self.last_->next) = arrived;
-    self.last_ = arrived;
-    self.queued_bytes_ += arrived->size;
+    self.push(*operation.buffer);
     if (self.queued_bytes_ > queued_bytes_max) self.pause();
   } else if (operation.result != -ECANCELED) {
     self.ended_ = true;
@@ -69,12 +91,26 @@ void ReceiveStream::wake_consumer() noexcept {
   consumer.make_ready();
 }
 
+void ReceiveStream::push(ReceiveBuffer& arrived) noexcept {
+  ReceiveBuffer* queued = &arrived;
+  if (consumer_ == nullptr) {
+    if (ReceiveBuffer* const copy = copy_of(arrived)) {
+      ReceivedBytes::release(arrived);
+      queued = copy;
+    }
+  }
+  queued->next = nullptr;
+  *(first_ == nullptr ? &first_ : &last_->next) = queued;
+  last_ = queued;
+  queued_bytes_ += charge(*queued);
+}
+
 ReceiveBuffer* ReceiveStream::pop() noexcept {
   ReceiveBuffer* buffer = first_;
   if (buffer == nullptr) return nullptr;
   first_ = buffer->next;
   buffer->next = nullptr;
-  queued_bytes_ -= buffer->size;
+  queued_bytes_ -= charge(*buffer);
   if (consumed_ != 0) {  // read_exact() took the beginning
     std::memmove(buffer->data, buffer->data + consumed_, buffer->size - consumed_);
     buffer->size -= std::exchange(consumed_, 0);
@@ -125,7 +161,7 @@ Task<Result<>> ReceiveStream::read_exact(MutableBytes into) {
     consumed_ += static_cast<std::uint32_t>(part);
     if (consumed_ == first_->size) {
       consumed_ = 0;
-      Shard::current().backend().recycle(*pop());
+      ReceivedBytes::release(*pop());
     }
   }
   if (into.empty()) co_return Result<>{};
@@ -142,7 +178,7 @@ Task<> ReceiveStream::stop() {
   pause();
   co_await Idle(*this);
   consumed_ = 0;
-  while (ReceiveBuffer* buffer = pop()) Shard::current().backend().recycle(*buffer);
+  while (ReceiveBuffer* buffer = pop()) ReceivedBytes::release(*buffer);
 }
 
 }  // namespace ashlar

@@ -14,8 +14,8 @@
 
 namespace ashlar {
 
-/// Bytes that arrived, in a buffer of the pool; goes back to it when destroyed. Owner: the shard that
-/// received it.
+/// Bytes that arrived, in a buffer of the pool or of the stream's; goes back when destroyed. Owner: the shard
+/// that received it. Not to be kept while waiting for the peer: the pool is the whole shard's.
 class ReceivedBytes {
  public:
   ReceivedBytes() = default;
@@ -26,7 +26,7 @@ class ReceivedBytes {
     return *this;
   }
   ~ReceivedBytes() {
-    if (buffer_ != nullptr) Shard::current().backend().recycle(*buffer_);
+    if (buffer_ != nullptr) release(*buffer_);
   }
 
   /// Empty at the end of the stream. Writable, so that a parser may work in place.
@@ -34,6 +34,9 @@ class ReceivedBytes {
     return buffer_ == nullptr ? MutableBytes{} : MutableBytes{buffer_->data, buffer_->size};
   }
   bool empty() const noexcept { return buffer_ == nullptr || buffer_->size == 0; }
+
+  /// Gives a buffer back to where it came from.
+  static void release(ReceiveBuffer& buffer) noexcept;
 
  private:
   ReceiveBuffer* buffer_ = nullptr;
@@ -44,7 +47,8 @@ class ReceivedBytes {
 ///
 /// Back-pressure: a consumer that leaves more than queued_bytes_max unread stops the receive; what arrives
 /// meanwhile is still taken in, and the kernel then holds the peer back. The next() that finds the queue
-/// empty starts it again.
+/// empty starts it again. What arrives while nobody waits for it is copied out of the pool: streams that
+/// are not read, however many, take no buffer from those that are.
 class ReceiveStream : private Operation {
  public:
   static constexpr std::uint32_t queued_bytes_max = 128 * 1024;
@@ -84,6 +88,7 @@ class ReceiveStream : private Operation {
   void start() noexcept;
   void pause() noexcept;
   void wake_consumer() noexcept;
+  void push(ReceiveBuffer& arrived) noexcept;
   ReceiveBuffer* pop() noexcept;
 
   ReceiveBuffer* first_ = nullptr;
