@@ -1,5 +1,7 @@
 #include "ashlar/kv/lsm/cursor.h"
 
+#include <algorithm>
+
 namespace ashlar::lsm {
 
 namespace {
@@ -30,30 +32,27 @@ LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::Sca
 }
 
 bool LsmCursor::advance(Result<bool>& result) noexcept {
-  const Step step = walk();
-  if (step == Step::need_blocks || (step == Step::item && must_wait())) return false;
-  result = step == Step::item;
+  step_ = walk();
+  if (step_ == Step::need_blocks || must_wait()) return false;
+  result = step_ == Step::item;
   return true;
 }
 
 Task<Result<bool>> LsmCursor::fetch() {
-  // advance() stopped in the middle of a step: at blocks to be read, or at an item that is not durable yet.
-  if (merge_.state() == SourceState::need_block) {
-    Step step = Step::need_blocks;
-    while (step == Step::need_blocks) {
-      CO_TRY(co_await merge_.load());
-      step = walk();
-    }
-    if (step == Step::end) co_return false;
+  // advance() stopped in the middle of a step: at blocks to be read, or at what is not durable yet.
+  while (step_ == Step::need_blocks) {
+    CO_TRY(co_await merge_.load());
+    step_ = walk();
   }
   if (must_wait()) {
-    CO_TRY(co_await kv::Ticket(partition_, item_.sequence, kv::Durability::durable, false));
+    CO_TRY(co_await kv::Ticket(partition_, seen_, kv::Durability::durable, false));
   }
-  co_return true;
+  co_return step_ == Step::item;
 }
 
+/// Also where an erase or a clear that may yet vanish made the walk pass over a key (D12).
 bool LsmCursor::must_wait() const noexcept {
-  return durability_ == kv::Durability::durable && item_.sequence > partition_.durable_sequence();
+  return durability_ == kv::Durability::durable && seen_ > partition_.durable_sequence();
 }
 
 LsmCursor::Step LsmCursor::walk() {
@@ -116,7 +115,9 @@ bool LsmCursor::within(Bytes key) const noexcept {
   return first_.empty() || compare(key, first_) >= 0;
 }
 
-bool LsmCursor::visible(const Entry& entry) const noexcept {
+/// Judges the version that decides about its key.
+bool LsmCursor::visible(const Entry& entry) noexcept {
+  seen_ = std::max(seen_, entry.sequence < cleared_ ? cleared_ : entry.sequence);
   return entry.sequence >= cleared_ && !is_absent(entry, now_ms_);
 }
 

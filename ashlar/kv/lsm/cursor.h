@@ -31,7 +31,7 @@ class LsmCursor final : public kv::Cursor {
   Step walk_forward();
   Step walk_backward();
   bool within(Bytes key) const noexcept;
-  bool visible(const Entry& entry) const noexcept;
+  bool visible(const Entry& entry) noexcept;
   void show(const Entry& entry) noexcept;
   void keep(const Entry& entry);
   bool show_kept() noexcept;
@@ -46,6 +46,8 @@ class LsmCursor final : public kv::Cursor {
   Sequence cleared_;  // entries below are absent
   std::vector<std::byte> first_, last_;
   Merge merge_;
+  Sequence seen_;          // newest version that decided anything shown so far, absence too
+  Step step_ = Step::end;  // the last one
   bool started_ = false;
   bool stepped_ = true;            // forward: the merge has left the entry last shown
   std::vector<std::byte> passed_;  // forward: key whose further versions are passed over
