@@ -81,7 +81,9 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
   double most = 1;
   unsigned from = level_count;
   double limit = static_cast<double>(options.level1_bytes);
-  const double level0 = static_cast<double>(version.levels[0].size()) / options.level0_tables;
+  // Due before writers wait for it, however the two are configured.
+  const double level0 = static_cast<double>(version.levels[0].size()) /
+                        std::min(options.level0_tables, options.level0_tables_max);
   if (level0 >= most) {
     most = level0;
     from = 0;
