@@ -37,7 +37,8 @@ TableIterator::State TableIterator::settle() {
     }
     case Target::before: {
       const std::uint32_t ordinal = current_.lower_bound(seek_key_, seek_sequence_);
-      if (ordinal == current_.count() && current_.continues()) return go(block_ + 1, Target::before);
+      const bool in_next = ordinal == current_.count() && current_.continues();
+      if (in_next && block_ + 1 != table_->block_count()) return go(block_ + 1, Target::before);
       if (ordinal > 0) return show(ordinal - 1);
       return block_ == 0 ? state_ = State::end : go(block_ - 1, Target::last);
     }
