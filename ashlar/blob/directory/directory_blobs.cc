@@ -47,7 +47,9 @@ Task<Result<>> DirectoryTableWriter::write(std::uint64_t offset, Bytes from) {
 
 Task<Result<>> DirectoryTableWriter::publish(std::uint64_t bytes) {
   CO_TRY(co_await file_.resize(bytes));
-  CO_TRY(co_await file_.sync());
+  const Result<> synced = co_await file_.sync();
+  if (lacks_space(synced)) co_await reserve_.give_up(bytes);  // too late for this table, in time for the next
+  CO_TRY(synced);
   CO_TRY(co_await sync_directory(directory_));
   co_return co_await file_.close();
 }
