@@ -15,14 +15,17 @@ namespace {
 
 constexpr std::uint32_t root_number = 0;
 
-/// Makes a directory where there is none, and its name durable.
+/// Makes a directory where there is none, and its name durable: also where it is there already, because who
+/// made it may have been killed before that. A parent that may not be read is the business of who made it.
 Task<Result<>> ensure_directory(std::string path) {
   const auto made = Shard::current().backend().make_directory(path);
-  if (!made && made.error().code == Errc::exists) co_return Result<>{};
-  CO_TRY(made);
+  const bool exists = !made && made.error().code == Errc::exists;
+  if (!exists) CO_TRY(made);
   const std::size_t slash = path.find_last_of('/');
   const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  co_return co_await sync_directory(parent);
+  const Result<> synced = co_await sync_directory(parent);
+  if (exists && !synced && synced.error().code == Errc::permission) co_return Result<>{};
+  co_return synced;
 }
 
 Result<> first_error(const std::vector<Result<>>& results) {
