@@ -96,6 +96,8 @@ class Log {
   /// Whether buffers are at hand: false while writes lag behind appends. A writer that can wait does, on
   /// room().
   bool has_room() const noexcept { return queued_bytes_ <= options_.buffer_bytes; }
+  /// Closed groups that are not written yet.
+  std::uint64_t queued_bytes() const noexcept { return queued_bytes_; }
   /// `while (!log.has_room()) CO_TRY(co_await log.room());`: the next moment when there may be.
   Condition::Wait room() noexcept { return room_.wait(); }
 
@@ -120,6 +122,8 @@ class Log {
   /// Stops at the first error of `visitor`.
   Task<Result<>> read(std::uint64_t first, std::uint64_t last, RecordVisitor& visitor);
 
+  /// Segments that hold records, the one being written included.
+  std::size_t segment_count() const noexcept { return segments_.live().size(); }
   std::uint64_t next_index() const noexcept { return next_index_; }
   LogPosition last() const noexcept;  ///< of the newest record
   /// Everything up to here is durable.

@@ -21,8 +21,15 @@
 
 namespace ashlar::lsm {
 
+namespace {
+
+constexpr std::uint64_t log_bytes_per_memtable_byte = 4;
+constexpr std::uint64_t log_groups_behind_max = 8;  // half of what one write of the log takes
+
+}  // namespace
+
 LsmPartition::LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard)
-    : options_(options), shard_(shard), blobs_(std::move(blobs)), versions_(shard.epochs()) {}
+    : options_(options), shard_(shard), blobs_(std::move(blobs)), versions_(shard.epochs(), work_) {}
 
 LsmPartition::~LsmPartition() {
   assert(versions_.empty() && "close() it first");
@@ -149,6 +156,7 @@ Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
     if (write.kind == Kind::clear) continue;
     const std::size_t bytes = write.key->bytes().size();
     if (bytes < kv::key_prefix_bytes || bytes > kv::stored_key_bytes_max) return fail(Errc::too_large, "key");
+    if (write.value.size() > kv::value_bytes_max) return fail(Errc::too_large, "value");
   }
   if (batch_payload_bytes(writes) > kv::value_bytes_max + kv::stored_key_bytes_max)
     return fail(Errc::too_large, "value");
@@ -167,12 +175,17 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   const Sequence sequence = clock_.next(now_ms());
   scratch_.resize(batch_bytes(writes));
   encode_batch(writes, scratch_.data());
-  TRY(log_->append({.sequence = sequence.value}, scratch_));
+  if (const auto ordered = log_->append({.sequence = sequence.value}, scratch_); !ordered) {
+    // Full disk, log used up: only a flush releases segments, and the memtable may never fill.
+    const bool may_release = ordered.error().code == Errc::no_space && frozen_.empty() && !memtable_->empty();
+    if (may_release) rotate(log_->next_index(), last_sequence());
+    return std::unexpected(ordered.error());
+  }
   apply(writes, sequence);
   counters_.writes += writes.size();
   counters_.write_bytes += scratch_.size();
   if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
-  if (memtable_->bytes() >= options_.memtable_bytes) rotate(log_->next_index(), sequence);
+  if (memtable_->bytes() >= options_.memtable_bytes || log_is_long()) rotate(log_->next_index(), sequence);
   update_stall();
   return kv::Ticket(*this, sequence, durability);
 }
@@ -203,6 +216,12 @@ void LsmPartition::clear(Sequence sequence) {
   work_.notify_all();
 }
 
+/// Small durable writes take a block of log each: the log may be due long before the memtable is full.
+bool LsmPartition::log_is_long() const noexcept {
+  const std::uint64_t bytes_max = log_bytes_per_memtable_byte * options_.memtable_bytes;
+  return frozen_.empty() && log_->segment_count() > 2 + bytes_max / options_.log.segment_bytes;
+}
+
 /// Freezes the memtable. `last`: the newest sequence in it; `log_end`: index of the first log record behind
 /// that.
 void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
@@ -216,25 +235,15 @@ void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
   work_.notify_all();
 }
 
-/// Tickets wait while flush, compaction or the log lag behind.
+/// Tickets wait while flush, compaction or the log lag behind. Whatever ends the lag calls this again.
 void LsmPartition::update_stall() noexcept {
-  const bool lags = !log_->has_room();
-  const bool stall = lags || frozen_.size() + 1 >= options_.memtables_max ||
+  const bool stall = log_->queued_bytes() > log_groups_behind_max * options_.log.buffer_bytes ||
+                     frozen_.size() + 1 >= options_.memtables_max ||
                      versions_.load().levels[0].size() >= options_.level0_tables_max;
   if (stall && !stalled()) ++counters_.stalls;
-  set_stalled(stall && !stop_reason());
-  if (lags && !waits_for_log_) {
-    waits_for_log_ = true;
-    background_.spawn(unstall_when_log_has_room(), Share::foreground);
-  }
-}
-
-Task<> LsmPartition::unstall_when_log_has_room() {
-  while (!log_->has_room() && !log_->stop_reason()) {
-    if (!co_await log_->room()) break;
-  }
-  waits_for_log_ = false;
-  if (!closing_) update_stall();
+  // Nobody waits for space that may never come: what grows is refused then, and what was written is durable.
+  const bool no_space = background_error_ && background_error_->code == Errc::no_space;
+  set_stalled(stall && !no_space && !stop_reason());
 }
 
 kv::PartitionStats LsmPartition::stats() const noexcept {

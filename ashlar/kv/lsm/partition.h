@@ -88,8 +88,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Sequence read_limit(const kv::ReadOptions& options) const noexcept;
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
   void rotate(std::uint64_t log_end, Sequence last);
+  bool log_is_long() const noexcept;
   void update_stall() noexcept;
-  Task<> unstall_when_log_has_room();
 
   // partition_background.cc
   void start_background();
@@ -118,7 +118,6 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   std::uint64_t next_number_ = 1;   // of tables, in memory; the manifest's is behind
 
   bool closing_ = false;
-  bool waits_for_log_ = false;
   bool compacting_ = false;
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;

@@ -139,6 +139,7 @@ Task<Result<>> LsmPartition::back_off(const Error& why, const char* what) {
   if (!background_error_ || background_error_->code != why.code) log::warn("{}: {}; trying again", what, why);
   background_error_ = why;
   progressed_.notify_all();
+  update_stall();
   // A full disk may pass. Where the device fails again and again, writers must not wait for it for ever.
   if (stalled() && why.code != Errc::no_space && ++failures_ == failures_max) {
     on_stopped(why);

@@ -21,12 +21,23 @@ namespace {
 constexpr std::uint32_t log_number = 0;
 constexpr std::size_t tables_opened_at_once = 32;
 
+/// A creation that was interrupted left no table and no log. Where there are any, it is the root record that
+/// was lost: to begin anew would remove what was stored.
+Task<Result<>> create_in(blob::Store& blobs, std::uint64_t id) {
+  const blob::Listing listing = CO_TRY(blobs.list());
+  const auto of_log = [](const blob::SegmentInfo& info) { return info.name.log == log_number; };
+  if (!listing.tables.empty() || std::ranges::any_of(listing.segments, of_log)) {
+    co_return fail(Errc::corrupt, "partition with data, but no root record", {.object = id});
+  }
+  CO_TRY(co_await ManifestLog::create(blobs, id));
+  co_return Result<>{};
+}
+
 }  // namespace
 
 Task<Result<>> LsmPartition::create(std::string path, const LsmOptions& options, std::uint64_t id) {
   auto blobs = CO_TRY(co_await blob::open_directory(std::move(path), options.directory));
-  const auto made = co_await ManifestLog::create(*blobs, id);
-  const Result<> result = made ? Result<>{} : std::unexpected(made.error());
+  const Result<> result = co_await create_in(*blobs, id);
   const Result<> closed = co_await blobs->close();
   co_return result ? closed : result;
 }
@@ -84,6 +95,8 @@ Task<Result<>> LsmPartition::open_tables(Version& version) {
     for (const auto& table : co_await when_all(std::move(opening))) {
       if (table) {
         version.levels[(*table)->meta().level].push_back(*table);
+      } else if (result && table.error().code == Errc::not_found) {  // the manifest's last edit is damaged
+        result = fail(Errc::corrupt, "table that the manifest names", {.object = table.error().object});
       } else if (result) {
         result = std::unexpected(table.error());
       }
@@ -114,7 +127,11 @@ Result<> LsmPartition::on_record(const wal::Record& record) {
 }
 
 void LsmPartition::on_durable(const wal::Progress& progress) noexcept {
+  const Sequence before = durable_sequence();
   settle(Sequence{progress.sequence});
+  const auto& clears = versions_.load().clears;
+  if (!clears.empty() && clears.back() > before) work_.notify_all();  // what it covers may be dropped now
+  if (log_ != nullptr && !closing_) update_stall();
 }
 
 void LsmPartition::on_stopped(const Error& why) noexcept {

@@ -180,6 +180,85 @@ TEST_F(StoreTest, OnAFullDiskReadsGoOnErasesWorkAndSpaceBringsWritesBack) {
   EXPECT_TRUE(done);
 }
 
+TEST_F(StoreTest, RefusesValuesThatTablesAndRecoveryWouldRefuse) {
+  const Result<> done = with_store(1, LsmOptions(), [](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    const StoredKey key = store.stored(as_bytes("key"));
+    const std::vector<std::byte> value(kv::value_bytes_max + 1);
+    EXPECT_EQ(partition.append({.key = &key, .value = value}).error().code, Errc::too_large);
+    const auto largest = partition.append({.key = &key, .value = Bytes(value).first(kv::value_bytes_max)});
+    EXPECT_TRUE(largest && co_await *largest);
+    EXPECT_TRUE(co_await partition.flush());
+  });
+  EXPECT_TRUE(done);
+}
+
+/// Nothing comes after it that would start a compaction or remove files.
+TEST_F(StoreTest, AClearGivesSpaceBackByItself) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  const Result<> done = with_store(1, options, [this](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    for (int i = 0; i < 200; ++i) EXPECT_TRUE(co_await put(store, name(i), std::string(1000, 'v')));
+    EXPECT_TRUE(co_await partition.flush());
+    EXPECT_GT(partition.stats().table_count, 0u);
+    const auto cleared = partition.append({.value = {}, .kind = kv::Kind::clear});
+    EXPECT_TRUE(cleared && co_await *cleared);
+    (void)co_await sleep_for(std::chrono::seconds(1));
+    EXPECT_EQ(partition.stats().table_count, 0u);
+    for (const auto& file : disk_.files()) EXPECT_FALSE(file.ends_with(".table")) << file;
+  });
+  EXPECT_TRUE(done);
+}
+
+/// Small durable writes fill the log long before the memtable.
+TEST_F(StoreTest, TheLogOfSmallWritesIsBounded) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  options.memtable_bytes = 256u << 10;
+  const Result<> done = with_store(1, options, [](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    for (int i = 0; i < 1500; ++i) {
+      EXPECT_TRUE(co_await put(store, name(i % 10), "small"));
+      EXPECT_LE(partition.stats().log_bytes, 9 * (256u << 10));
+    }
+    EXPECT_GT(partition.stats().flushes, 0u);
+  });
+  EXPECT_TRUE(done);
+}
+
+TEST_F(StoreTest, DoesNotBeginAnewOverData) {
+  EXPECT_TRUE(with_store(1, small_options(), [](LsmStore& store) -> Task<> {
+    EXPECT_TRUE(co_await put(store, "key", "value"));
+  }));
+  ASSERT_EQ(disk_.rename("/data/0.root", "/data/elsewhere"), 0);
+  EXPECT_EQ(with_store(1, small_options(), [](LsmStore&) -> Task<> { co_return; }).error().code,
+            Errc::corrupt);
+  ASSERT_EQ(disk_.rename("/data/elsewhere", "/data/0.root"), 0);
+  EXPECT_TRUE(with_store(1, small_options(), [](LsmStore& store) -> Task<> {
+    EXPECT_EQ((co_await get(store, "key")).value(), "value");
+  }));
+}
+
+/// D12: that a key is absent is shown once the erase is durable, not before.
+TEST_F(StoreTest, AScanWaitsForErasesItPassesOver) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  const Result<> done = with_store(1, options, [](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    for (const kv::Kind kind : {kv::Kind::erase, kv::Kind::clear}) {
+      EXPECT_TRUE(co_await put(store, "key", "value"));
+      const StoredKey key = store.stored(as_bytes("key"));
+      const auto ticket = partition.append({.key = &key, .value = {}, .kind = kind}, Durability::none);
+      EXPECT_GT(ticket->sequence(), partition.durable_sequence());
+      const auto cursor = partition.scan({});
+      EXPECT_FALSE((co_await cursor->next()).value());
+      EXPECT_LE(ticket->sequence(), partition.durable_sequence());
+    }
+  });
+  EXPECT_TRUE(done);
+}
+
 /// Other threads read what memory holds while the owner writes, flushes and merges: never an older value than
 /// one that was acknowledged before they looked.
 TEST_F(StoreTest, AnyThreadReadsWhatMemoryHolds) {

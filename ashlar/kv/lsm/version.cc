@@ -18,9 +18,17 @@ void Version::pin_all() noexcept {
   pinned_ = true;
 }
 
+VersionRef::~VersionRef() {
+  if (version_ == nullptr || --version_->references_ != 0) return;
+  set_->epochs_.retire(version_, [](void* version) noexcept {
+    std::default_delete<Version>()(static_cast<Version*>(version));
+  });
+  set_->retired_.notify_all();
+}
+
 void VersionSet::publish(std::unique_ptr<Version> next) {
   next->pin_all();
-  VersionRef replaced = std::exchange(held_, VersionRef(*next, epochs_));
+  VersionRef replaced = std::exchange(held_, VersionRef(*next, *this));
   current_.store(next.release(), std::memory_order_release);
 }
 

@@ -8,6 +8,7 @@
 #include "ashlar/kv/lsm/memtable.h"
 #include "ashlar/kv/lsm/table_file.h"
 #include "ashlar/runtime/memory/epoch.h"
+#include "ashlar/runtime/sync/condition.h"
 
 namespace ashlar::lsm {
 
@@ -62,46 +63,42 @@ class Version {
   bool pinned_ = false;
 };
 
-/// Keeps a version while a task on the owner shard suspends. Move-only.
+class VersionSet;
+
+/// Keeps a version while a task on the owner shard suspends. Move-only; ends before its set.
 class VersionRef {
  public:
   VersionRef() = default;
-  VersionRef(Version& version, EpochDomain& epochs) noexcept : version_(&version), epochs_(&epochs) {
+  VersionRef(Version& version, const VersionSet& set) noexcept : version_(&version), set_(&set) {
     ++version.references_;
   }
   VersionRef(VersionRef&& other) noexcept
-      : version_(std::exchange(other.version_, nullptr)), epochs_(other.epochs_) {}
+      : version_(std::exchange(other.version_, nullptr)), set_(other.set_) {}
   VersionRef& operator=(VersionRef&& other) noexcept {
     std::swap(version_, other.version_);
-    std::swap(epochs_, other.epochs_);
+    std::swap(set_, other.set_);
     return *this;
   }
-  ~VersionRef() {
-    if (version_ != nullptr && --version_->references_ == 0)
-      epochs_->retire(version_, [](void* version) noexcept {
-        std::default_delete<Version>()(static_cast<Version*>(version));
-      });
-  }
+  ~VersionRef();
   const Version& operator*() const noexcept { return *version_; }
   const Version* operator->() const noexcept { return version_; }
 
  private:
   Version* version_ = nullptr;
-  EpochDomain* epochs_ = nullptr;
+  const VersionSet* set_ = nullptr;
 };
 
 /// The current version of one partition. Owner shard, but for load().
 class VersionSet {
  public:
-  explicit VersionSet(EpochDomain& epochs) noexcept : epochs_(epochs) {}
+  /// `retired` is notified whenever a version was retired: memory and files wait for the grace period to end.
+  VersionSet(EpochDomain& epochs, Condition& retired) noexcept : epochs_(epochs), retired_(retired) {}
   VersionSet(const VersionSet&) = delete;
   VersionSet& operator=(const VersionSet&) = delete;
 
   /// Any thread, inside an epoch; the owner anywhere, up to its next suspension.
   const Version& load() const noexcept { return *current_.load(std::memory_order_acquire); }
-  VersionRef acquire() const noexcept {
-    return VersionRef(*current_.load(std::memory_order_relaxed), epochs_);
-  }
+  VersionRef acquire() const noexcept { return VersionRef(*current_.load(std::memory_order_relaxed), *this); }
   /// Replaces the current version.
   void publish(std::unique_ptr<Version> next);
   bool empty() const noexcept { return current_.load(std::memory_order_relaxed) == nullptr; }
@@ -109,7 +106,10 @@ class VersionSet {
   void reset() noexcept;
 
  private:
+  friend class VersionRef;
+
   EpochDomain& epochs_;
+  Condition& retired_;
   std::atomic<Version*> current_{nullptr};
   VersionRef held_;
 };
