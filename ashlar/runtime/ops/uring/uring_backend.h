@@ -99,6 +99,7 @@ class UringBackend final : public SystemBackend {
   bool multishot_receive_ = true;
   unsigned in_flight_ = 0;
   std::uint64_t wake_value_ = 0;
+  bool wake_watched_ = false;     // a read of the wake descriptor is under way
   std::vector<bool> registered_;  // by descriptor
   OperationList backlog_;         // no submission entry was free
   OperationList starved_;         // receives without a buffer

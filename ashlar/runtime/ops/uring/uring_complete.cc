@@ -12,10 +12,13 @@ namespace ashlar {
 bool UringBackend::pending() const noexcept {
   constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
   return io_uring_cq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0 ||
-         deferred_.first != nullptr || (starved_.first != nullptr && receive_buffers_->available() != 0);
+         deferred_.first != nullptr || !wake_watched_ ||
+         (starved_.first != nullptr && receive_buffers_->available() != 0);
 }
 
 unsigned UringBackend::poll() noexcept {
+  if (!wake_watched_) [[unlikely]]
+    watch_wake();
   while (backlog_.first != nullptr) {
     io_uring_sqe* sqe = entry();
     if (sqe == nullptr) break;

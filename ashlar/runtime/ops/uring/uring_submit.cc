@@ -107,7 +107,8 @@ io_uring_sqe* UringBackend::entry() noexcept {
 
 void UringBackend::watch_wake() noexcept {
   io_uring_sqe* sqe = entry();
-  if (sqe == nullptr) return;  // poll() tries again
+  wake_watched_ = sqe != nullptr;
+  if (!wake_watched_) return;  // poll() tries again
   io_uring_prep_read(sqe, wake_fd(), &wake_value_, sizeof wake_value_, 0);
   io_uring_sqe_set_data(sqe, this);
 }
