@@ -116,9 +116,9 @@ Task<Result<>> Connection::receive_rest(ReceiveStream& input) {
 }
 
 /// Runs every whole request of what arrived, behind what was left before, and sends the replies. The buffer
-/// goes back to its pool as soon as no command refers to it.
+/// goes back to its pool as soon as no command refers to it, and in any case before the client is waited for.
 Task<Result<>> Connection::run_batch(ReceivedBytes received) {
-  const bool in_place = partial_.empty();
+  bool in_place = partial_.empty();
   if (!in_place) {
     partial_.append(received.bytes());
     received = ReceivedBytes();
@@ -131,7 +131,8 @@ Task<Result<>> Connection::run_batch(ReceivedBytes received) {
     } else {
       partial_.keep_last(unread.size());
     }
-    unread = {};
+    in_place = false;
+    unread = partial_.bytes();
   };
   for (;;) {
     const Stop stop = run_some(unread);
@@ -141,10 +142,10 @@ Task<Result<>> Connection::run_batch(ReceivedBytes received) {
       if (pipeline_.reply_bytes() < reply_batch_bytes && !session_.close_after_reply) continue;
     }
     const bool over = stop == Stop::starved || session_.close_after_reply;
-    const bool early = over && !pipeline_.pending();
+    const bool early = !pipeline_.pending();
     if (early) keep_unread();
     if (!pipeline_.settled()) co_await pipeline_.finish();
-    if (over && !early) keep_unread();
+    if (!early) keep_unread();
     CO_TRY(co_await send_replies());
     if (over) co_return Result<>{};
     co_await yield();
@@ -176,7 +177,7 @@ Connection::Stop Connection::run_some(MutableBytes& unread) {
 Task<Result<>> Connection::send_replies() {
   OutputBuffer& out = pipeline_.out();
   if (out.empty()) co_return Result<>{};
-  account();
+  if (!within_limits()) co_return fail(Errc::too_large, "replies");
   session_.sending_since = Shard::current().turn_time();
   std::array<Bytes, 64> views;
   std::array<iovec, views.size()> vectors;

@@ -8,6 +8,7 @@
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/server/resp/number.h"
+#include "ashlar/server/resp/set_options.h"
 #include "ashlar/server/resp/transaction.h"
 
 namespace ashlar::resp {
@@ -38,6 +39,22 @@ struct Pipeline::Group {
 
   static Task<> execute(Group& group, Service& service);
 };
+
+namespace {
+
+bool has_long_key(const CommandSpec& spec, std::span<const std::string_view> arguments) noexcept {
+  for (std::size_t i = 0; i < key_count(spec, arguments.size()); ++i) {
+    if (arguments[key_index(spec, i)].size() > kv::user_key_bytes_max) return true;
+  }
+  return false;
+}
+
+/// A browser that a web page made talk to us: its other lines would be commands.
+bool is_http(std::string_view word) noexcept {
+  return is_keyword(word, "post") || is_keyword(word, "host:");
+}
+
+}  // namespace
 
 Pipeline::Pipeline(Service& service, Session& session)
     : service_(service), session_(session), main_(service.chunks()), composed_(service.chunks()) {
@@ -79,8 +96,13 @@ const CommandSpec* Pipeline::admit(std::span<const std::string_view> arguments) 
     reply.error(error);
     return nullptr;
   };
-  if (spec == nullptr) [[unlikely]]
+  if (spec == nullptr) [[unlikely]] {
+    if (is_http(arguments[0])) {
+      session_.close_after_reply = true;
+      return nullptr;
+    }
     return refuse(unknown_command(arguments));
+  }
   if (!arity_fits(*spec, arguments.size())) [[unlikely]] {
     return refuse(wrong_arity(spec->name));
   }
@@ -92,6 +114,7 @@ const CommandSpec* Pipeline::admit(std::span<const std::string_view> arguments) 
     return spec;
   if ((spec->flags & CommandFlag::no_multi) != 0)
     return refuse("ERR Command not allowed inside a transaction");
+  if (spec->route == Route::keys && has_long_key(*spec, arguments)) return refuse(key_too_long);
   if (!queue_command(session_, *spec, arguments, service_.options().request_bytes_max)) {
     return refuse("ERR transaction is too large");
   }

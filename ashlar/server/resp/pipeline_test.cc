@@ -129,6 +129,11 @@ TEST_F(Commands, Expiry) {
             "$-1\r\n:-2\r\n:0\r\n+none\r\n+OK\r\n+string\r\n");
 }
 
+TEST_F(Commands, HttpIsHungUpOn) {
+  EXPECT_EQ(run("get / http/1.1\nHost: localhost"), "-ERR wrong number of arguments for 'get' command\r\n");
+  EXPECT_TRUE(client().session.close_after_reply);
+}
+
 TEST_F(Commands, ErrorsAreRedis) {
   EXPECT_EQ(run("foo a b"), "-ERR unknown command 'foo', with args beginning with: 'a' 'b' \r\n");
   EXPECT_EQ(run("get"), "-ERR wrong number of arguments for 'get' command\r\n");
@@ -260,6 +265,17 @@ TEST_F(Commands, Transactions) {
             "+OK\r\n-ERR Command not allowed inside a transaction\r\n-EXECABORT Transaction discarded "
             "because of previous "
             "errors.\r\n");
+}
+
+TEST_F(Commands, TransactionsHaveLimits) {
+  const std::string long_set = "*3\r\n$3\r\nset\r\n$65533\r\n" + std::string(65533, 'k') + "\r\n$1\r\nv\r\n";
+  EXPECT_EQ(
+      run("multi\n" + long_set + "exec\ndiscard"),
+      "+OK\r\n-ERR key is longer than 65532 bytes\r\n-EXECABORT Transaction discarded because of previous "
+      "errors.\r\n-ERR DISCARD without MULTI\r\n");
+  service_->settings().options.request_bytes_max = 4 * sizeof(WatchedKey);
+  EXPECT_EQ(run("watch a b c d\nunwatch\nwatch a b c\nwatch d"),
+            "-ERR transaction is too large\r\n+OK\r\n+OK\r\n-ERR transaction is too large\r\n");
 }
 
 TEST_F(Commands, WatchedKeysGuardTheTransaction) {

@@ -51,7 +51,7 @@ struct Session : ListHook<> {
 
   bool in_multi = false;
   bool multi_failed = false;
-  std::size_t multi_bytes = 0;
+  std::size_t multi_bytes = 0;  // of `queued` and `watched`
   std::vector<QueuedCommand> queued;
   std::vector<WatchedKey> watched;
 

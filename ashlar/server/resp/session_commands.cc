@@ -75,6 +75,9 @@ void echo_command(SessionCall& call) {
 void select_command(SessionCall& call) {
   const auto index = parse_integer(call.argument(1));
   if (!index) return call.fail(not_an_integer);
+  if (*index != static_cast<std::int32_t>(*index)) {
+    return call.fail("ERR value is out of range, value must between -2147483648 and 2147483647");
+  }
   if (*index != 0) return call.fail("ERR DB index is out of range");
   call.reply.ok();
 }
@@ -168,6 +171,7 @@ void discard_command(SessionCall& call) {
 
 void unwatch_command(SessionCall& call) {
   call.session.watched.clear();
+  call.session.multi_bytes = 0;  // nothing is queued where this runs
   call.reply.ok();
 }
 

@@ -212,6 +212,11 @@ Task<> watch_command(ServerCall& call) {
       call.fail(key_too_long);
       co_return;
     }
+    const std::size_t bytes = sizeof(WatchedKey) + key.size();
+    if (call.session.multi_bytes + bytes > call.service.options().request_bytes_max) {
+      call.fail("ERR transaction is too large");
+      co_return;
+    }
     const kv::StoredKey stored(key);
     const Place& place = call.service.place_of(stored);
     const Result<Seen> seen = co_await invoke(place.home, [&] { return look_at(*place.partition, stored); });
@@ -219,6 +224,7 @@ Task<> watch_command(ServerCall& call) {
       call.fail(error_text(seen.error()));
       co_return;
     }
+    call.session.multi_bytes += bytes;
     call.session.watched.push_back({std::string(key), seen->since, seen->expiry_ms});
   }
   call.reply().ok();
