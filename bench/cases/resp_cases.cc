@@ -32,12 +32,17 @@ Result<Sample> measure_idle(RedisServer& server, double seconds) {
 
 constexpr double idle_percent = 5;
 
-/// Fills the key space, so that a get finds what it asks for, and waits until the server rests.
-Result<> fill(RedisServer& server) {
-  TRY(server.run({.command = "set", .clients = 50, .pipeline = 64, .requests = 5 * RedisServer::key_space}));
+/// Waits until the server rests: what its start or the requests before left to the background is done.
+Result<> let_rest(RedisServer& server) {
   for (int i = 0; i < 100; ++i) {
     if (TRY(measure_idle(server, 0.2)).value < idle_percent) break;
   }
+  return {};
+}
+
+/// Fills the key space, so that a get finds what it asks for.
+Result<> fill(RedisServer& server, std::uint64_t requests) {
+  TRY(server.run({.command = "set", .clients = 50, .pipeline = 64, .requests = requests}));
   return {};
 }
 
@@ -49,9 +54,12 @@ Result<Contest> prepare(const BenchOptions& options, RedisLoad load, Sync sync) 
   std::shared_ptr<RedisServer> theirs;
   if (is_installed("redis-server")) theirs = TRY(RedisServer::start_redis(options.data, sync));
   if (load.command == "get") {
-    TRY(fill(*ours));
-    if (theirs) TRY(fill(*theirs));
+    const std::uint64_t requests = scaled(options, 5 * RedisServer::key_space);
+    TRY(fill(*ours, requests));
+    if (theirs) TRY(fill(*theirs, requests));
   }
+  TRY(let_rest(*ours));
+  if (theirs) TRY(let_rest(*theirs));
   Contest contest;
   contest.ashlar = measure(ours, load);
   if (theirs) contest.peer = measure(theirs, load);
