@@ -45,7 +45,7 @@ class Connection {
   void account() noexcept;
 
   static constexpr std::size_t reply_batch_bytes = 1 << 20;
-  static constexpr unsigned commands_per_look = 16;  // at the clock
+  static constexpr unsigned commands_per_look = 16;            // at the clock
   static constexpr std::size_t big_request_bytes = 32 * 1024;  // worth receiving into its own memory
 
   Service& service_;

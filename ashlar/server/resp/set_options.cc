@@ -54,11 +54,10 @@ bool to_absolute_ms(std::int64_t value, TimeUnit unit, TimeBase base, std::uint6
   return true;
 }
 
-std::string_view parse_set_options(std::span<const std::string_view> arguments, SetOptionsOf kind,
-                                   std::uint64_t now_ms, SetOptions& options) noexcept {
+bool parse_set_options(std::span<const std::string_view> arguments, SetOptionsOf kind,
+                       SetOptions& options) noexcept {
   const bool set = kind == SetOptionsOf::set;
   const ExpiryKeyword* expiry = nullptr;
-  std::string_view expiry_text;
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string_view word = arguments[i];
     if (set && is_keyword(word, "nx") && !options.only_present) {
@@ -75,18 +74,28 @@ std::string_view parse_set_options(std::span<const std::string_view> arguments, 
                keyword != nullptr && (expiry == nullptr || expiry == keyword) && !options.keep_expiry &&
                !options.persist && i + 1 < arguments.size()) {
       expiry = keyword;
-      expiry_text = arguments[++i];
+      options.time = arguments[++i];
     } else {
-      return syntax_error;
+      return false;
     }
   }
-  if (expiry == nullptr) return {};
-  const auto value = parse_integer(expiry_text);
-  if (!value) return not_an_integer;
+  if (expiry == nullptr) return true;
   options.has_expiry = true;
-  if (*value <= 0 || !to_absolute_ms(*value, expiry->unit, expiry->base, now_ms, options.expiry_ms)) {
-    return set ? "ERR invalid expire time in 'set' command" : "ERR invalid expire time in 'getex' command";
+  options.unit = expiry->unit;
+  options.base = expiry->base;
+  return true;
+}
+
+std::string_view resolve_expiry(const SetOptions& options, SetOptionsOf kind, std::uint64_t now_ms,
+                                std::uint64_t& expiry_ms) noexcept {
+  const auto time = parse_integer(options.time);
+  if (!time) return not_an_integer;
+  std::int64_t absolute_ms = 0;
+  if (*time <= 0 || !to_absolute_ms(*time, options.unit, options.base, now_ms, absolute_ms)) {
+    return kind == SetOptionsOf::set ? "ERR invalid expire time in 'set' command"
+                                     : "ERR invalid expire time in 'getex' command";
   }
+  expiry_ms = static_cast<std::uint64_t>(absolute_ms);
   return {};
 }
 

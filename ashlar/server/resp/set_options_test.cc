@@ -13,18 +13,22 @@ namespace {
 constexpr std::uint64_t now = 1'700'000'000'000;
 
 std::string_view parse(std::vector<std::string_view> words, SetOptions& options,
-                       SetOptionsOf kind = SetOptionsOf::set) {
+                       SetOptionsOf kind = SetOptionsOf::set, std::uint64_t* expiry_ms = nullptr) {
   options = {};
-  return parse_set_options(words, kind, now, options);
+  if (!parse_set_options(words, kind, options)) return "ERR syntax error";
+  std::uint64_t ignored = 0;
+  return options.has_expiry ? resolve_expiry(options, kind, now, expiry_ms != nullptr ? *expiry_ms : ignored)
+                            : "";
 }
 
 TEST(SetOptions, CombineAsInRedis) {
   SetOptions options;
-  EXPECT_EQ(parse({"NX", "Get", "EX", "10"}, options), "");
+  std::uint64_t expiry_ms = 0;
+  EXPECT_EQ(parse({"NX", "Get", "EX", "10"}, options, SetOptionsOf::set, &expiry_ms), "");
   EXPECT_TRUE(options.only_absent && options.return_old && options.has_expiry);
-  EXPECT_EQ(options.expiry_ms, static_cast<std::int64_t>(now) + 10'000);
-  EXPECT_EQ(parse({"pxat", "5", "xx"}, options), "");
-  EXPECT_EQ(options.expiry_ms, 5);
+  EXPECT_EQ(expiry_ms, now + 10'000);
+  EXPECT_EQ(parse({"pxat", "5", "xx"}, options, SetOptionsOf::set, &expiry_ms), "");
+  EXPECT_EQ(expiry_ms, 5u);
   EXPECT_EQ(parse({"ex", "1", "ex", "2"}, options), "");
   EXPECT_EQ(parse({"keepttl"}, options), "");
   EXPECT_TRUE(options.keep_expiry);

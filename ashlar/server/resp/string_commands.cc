@@ -82,15 +82,17 @@ void set_command(KeyCall& call) {
     return;
   }
   SetOptions options;
-  const std::string_view error =
-      parse_set_options(call.arguments().subspan(3), SetOptionsOf::set, call.now_ms(), options);
-  if (!error.empty()) return call.fail(error);
+  if (!parse_set_options(call.arguments().subspan(3), SetOptionsOf::set, options))
+    return call.fail(syntax_error);
+  std::uint64_t expiry_ms = kv::no_expiry;
+  if (options.has_expiry) {
+    const auto error = resolve_expiry(options, SetOptionsOf::set, call.now_ms(), expiry_ms);
+    if (!error.empty()) return call.fail(error);
+  }
   auto& old = call.key().value;
   if ((options.only_absent && old) || (options.only_present && !old)) {
     return options.return_old ? reply_value(call, old) : call.reply().null();
   }
-  std::uint64_t expiry_ms = kv::no_expiry;
-  if (options.has_expiry) expiry_ms = static_cast<std::uint64_t>(options.expiry_ms);
   if (options.keep_expiry) expiry_ms = expiry_of(old);
   if (!call.put(call.key(), call.argument(2), expiry_ms)) return;
   if (!options.return_old) return call.reply().ok();
@@ -120,18 +122,19 @@ void getdel_command(KeyCall& call) {
 
 void getex_command(KeyCall& call) {
   SetOptions options;
-  const std::string_view error =
-      parse_set_options(call.arguments().subspan(2), SetOptionsOf::getex, call.now_ms(), options);
-  if (!error.empty()) return call.fail(error);
+  if (!parse_set_options(call.arguments().subspan(2), SetOptionsOf::getex, options)) {
+    return call.fail(syntax_error);
+  }
   auto& value = call.key().value;
   if (!value) return call.reply().null();
-  if (options.has_expiry && static_cast<std::uint64_t>(options.expiry_ms) <= call.now_ms()) {
-    if (!call.erase(call.key())) return;
-  } else if (options.has_expiry || (options.persist && value->expiry_ms != kv::no_expiry)) {
-    const std::uint64_t expiry_ms =
-        options.persist ? kv::no_expiry : static_cast<std::uint64_t>(options.expiry_ms);
-    if (!call.put(call.key(), text_of(value), expiry_ms)) return;
+  std::uint64_t expiry_ms = options.persist ? kv::no_expiry : value->expiry_ms;
+  if (options.has_expiry) {
+    const auto error = resolve_expiry(options, SetOptionsOf::getex, call.now_ms(), expiry_ms);
+    if (!error.empty()) return call.fail(error);
   }
+  const bool past = options.has_expiry && expiry_ms <= call.now_ms();
+  const bool changes = options.has_expiry || expiry_ms != value->expiry_ms;
+  if (past ? !call.erase(call.key()) : changes && !call.put(call.key(), text_of(value), expiry_ms)) return;
   reply_value(call, value);
 }
 
