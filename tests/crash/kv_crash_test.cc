@@ -3,9 +3,13 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "ashlar/kv/lsm/store.h"
@@ -20,7 +24,7 @@ namespace {
 
 using sim::World;
 
-constexpr std::uint32_t partitions = 3;
+constexpr std::uint32_t partitions = 2;
 constexpr std::size_t keys_per_partition = 40;
 
 lsm::LsmOptions small_options(Random& random) {
@@ -159,16 +163,16 @@ TEST(KvCrash, WhatWasAcknowledgedIsThereAndNothingElse) {
   Random random(base_seed());
   Coverage coverage;
   std::uint64_t lives = 0;
-  for (Budget budget(20, 30); budget.more();) {
+  for (Budget budget(20, 25); budget.more();) {
     const std::uint64_t seed = random.next();
     SCOPED_TRACE("machine " + std::to_string(budget.lives()) + ", seed " + std::to_string(seed));
     Machine machine(seed);
-    std::uint64_t operations = 300;
-    for (int i = 0; i < 8; ++i, ++lives) {
-      const Fate fate = i == 7 ? Fate{} : draw_fate(machine.random, operations);
-      const Ended ended = live(machine, fate, static_cast<unsigned>(machine.random.between(5, 60)), coverage);
+    for (int i = 0; i < 16; ++i, ++lives) {
+      const auto rounds = static_cast<unsigned>(machine.random.between(2, 40));
+      const std::uint64_t operations = 40 + std::uint64_t{rounds} * 6;  // of a life in order, about
+      const Fate fate = i == 15 ? Fate{} : draw_fate(machine.random, operations);
+      const Ended ended = live(machine, fate, rounds, coverage);
       if (!ended.right) return;
-      if (!ended.cut) operations = ended.operations;
     }
   }
   std::printf("%llu lives, %s", static_cast<unsigned long long>(lives), coverage.table().c_str());
@@ -224,6 +228,97 @@ TEST(KvCrash, EveryOperationIsCut) {
     EXPECT_TRUE(coverage.cut(label)) << label << "\n" << coverage.table();
   }
   std::printf("%s", coverage.table().c_str());
+}
+
+// What a killed process had done is visible to the next, and not durable: the next must not rely on it.
+TEST(KvCrash, NothingThatAKilledProcessLeftIsReliedOn) {
+  Random random(base_seed());
+  Coverage coverage;
+  {
+    Machine machine(random.next());
+    if (!live(machine, {}, 10, coverage).right) return;
+  }
+  for (const std::string& label : coverage.labels()) {
+    for (int attempt = 0; attempt < 2; ++attempt) {
+      const std::uint64_t seed = random.next();
+      SCOPED_TRACE("machine with seed " + std::to_string(seed));
+      Machine machine(seed);
+      const Fate killed{.cut_at = 1, .cut_label = label, .when = sim::FileVerdict::Cut::after, .kill = true};
+      if (!live(machine, killed, 10, coverage).right) return;
+      if (!live(machine, {}, 5, coverage).right) return;
+      machine.disk.crash(random.next());
+      if (!live(machine, {}, 2, coverage).right) return;
+    }
+  }
+}
+
+/// The life of a machine whose disk has decayed: what is there is right, or an error says that it is not.
+Task<> look(Machine& machine, Result<>& ended, testing::AssertionResult& verdict) {
+  auto store = co_await lsm::LsmStore::open("/data", machine.options, 1);
+  if (!store) {
+    ended = std::unexpected(store.error());
+    co_return;
+  }
+  for (std::uint16_t i = 0; i < partitions && ended; ++i) {
+    const kv::PartitionId id{i};
+    PartitionModel model = machine.models[i];
+    PartitionWork work((*store)->partition(id), model, keys_of(**store, id), 1);
+    ended = co_await work.verify();
+    if (!work.verdict()) verdict = work.verdict();
+  }
+  const Result<> closed = co_await (*store)->close();
+  if (ended) ended = closed;
+}
+
+/// A file of this kind, if the machine has one, and a byte of it that is not zero: most of a file may be
+/// empty.
+std::optional<std::pair<std::string, std::uint64_t>> pick_byte(const sim::Disk& disk, std::string_view kind,
+                                                               Random& random) {
+  std::vector<std::string> paths;
+  for (const std::string& path : disk.files()) {
+    if (sim::Faults::label({.name = "flip", .path = path}) == kind) paths.push_back(path);
+  }
+  if (paths.empty()) return std::nullopt;
+  const std::string& path = paths[random.below(paths.size())];
+  const std::string bytes = disk.contents(path).value();
+  std::vector<std::uint64_t> used;
+  for (std::uint64_t i = 0; i < bytes.size(); ++i) {
+    if (bytes[i] != 0) used.push_back(i);
+  }
+  if (used.empty()) return std::nullopt;
+  return std::pair(path, used[random.below(used.size())]);
+}
+
+// After an orderly end, one flipped bit in any file is found, and the error says where; or it is in what
+// nobody needs.
+TEST(KvCrash, AFlippedBitIsFound) {
+  constexpr std::array kinds = {"flip #.table", "flip 0.#.log", "flip 1.#.log", "flip 0.root"};
+  Random random(base_seed());
+  Coverage coverage;
+  std::map<std::string, std::uint64_t> found;
+  for (Budget budget(60, 5); budget.more();) {
+    Machine machine(random.next());
+    if (!live(machine, {}, 30, coverage).right) return;
+    const std::string kind = kinds[budget.lives() % kinds.size()];
+    const auto byte = pick_byte(machine.disk, kind, random);
+    if (!byte) continue;
+    ASSERT_EQ(machine.disk.flip_bit(byte->first, byte->second, static_cast<unsigned>(random.below(8))), 0);
+    SCOPED_TRACE(byte->first + " at " + std::to_string(byte->second) + ", life " +
+                 std::to_string(budget.lives()));
+
+    World world({.shards = 1, .environment = {.seed = random.next()}, .turns_max = 5'000'000}, machine.disk);
+    Result<> ended;
+    testing::AssertionResult verdict = testing::AssertionSuccess();
+    world.spawn(0, look(machine, ended, verdict));
+    ASSERT_EQ(world.run_to_end(), World::Outcome::done) << world.report();
+    EXPECT_TRUE(verdict);
+    if (!ended) {
+      ++found[kind];
+      EXPECT_EQ(ended.error().code, Errc::corrupt) << ended.error().to_string();
+    }
+    if (HasFailure()) return;
+  }
+  for (const char* kind : kinds) EXPECT_GT(found[kind], 0u) << kind;
 }
 
 }  // namespace

@@ -224,7 +224,7 @@ bool live(sim::Disk& disk, Model& model, std::uint64_t seed, const Fate& fate, C
 TEST(LogCrash, WhatWasAcknowledgedIsThereAndNothingElse) {
   Random random(base_seed());
   Coverage coverage;
-  for (Budget budget(300, 12); budget.more();) {
+  for (Budget budget(100, 8); budget.more();) {
     sim::Disk disk;
     Model model;
     for (int i = 0; i < 10; ++i) {

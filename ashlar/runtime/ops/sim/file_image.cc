@@ -26,16 +26,21 @@ std::uint64_t FileImage::blocks_missing(std::uint64_t offset, std::uint64_t leng
 }
 
 void FileImage::read(std::uint64_t offset, MutableBytes into) const {
-  std::fill(into.begin(), into.end(), std::byte{0});
-  if (into.empty()) return;
   const std::uint64_t end = offset + into.size();
-  for (auto it = blocks_.lower_bound(offset / block_bytes); it != blocks_.end(); ++it) {
+  std::uint64_t at = offset;
+  const auto fill_hole = [&](std::uint64_t until) {
+    if (until > at) std::memset(into.data() + (at - offset), 0, until - at);
+  };
+  for (auto it = blocks_.lower_bound(offset / block_bytes); it != blocks_.end() && at < end; ++it) {
     const std::uint64_t base = it->first * block_bytes;
     if (base >= end) break;
-    const std::uint64_t from = std::max(offset, base);
+    fill_hole(base);
+    at = std::max(at, base);
     const std::uint64_t to = std::min(end, base + block_bytes);
-    std::memcpy(into.data() + (from - offset), it->second->data.data() + (from - base), to - from);
+    std::memcpy(into.data() + (at - offset), it->second->data.data() + (at - base), to - at);
+    at = to;
   }
+  fill_hole(end);
 }
 
 void FileImage::write(std::uint64_t offset, Bytes from, bool durable) {
