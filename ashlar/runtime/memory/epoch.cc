@@ -55,7 +55,7 @@ struct Registry {
   }
 };
 
-Registry& registry() noexcept {
+Registry& registry() {
   static auto* const instance = new Registry;  // outlives every thread
   return *instance;
 }

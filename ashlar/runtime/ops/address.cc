@@ -50,8 +50,9 @@ Result<Address> parse_unix(std::string_view path) {
 
 Result<std::uint16_t> parse_port(std::string_view text) {
   std::uint16_t port = 0;
-  const char* end = text.data() + text.size();
-  const auto [stopped, error] = std::from_chars(text.data(), end, port);
+  const char* const begin = text.data();
+  const char* const end = begin + text.size();
+  const auto [stopped, error] = std::from_chars(begin, end, port);
   if (error != std::errc{} || stopped != end) {
     return fail(Errc::invalid, "address: the port must be a number from 0 to 65535");
   }

@@ -63,6 +63,7 @@ bool stale_unix_socket(const Address& address) noexcept {
   const char* path = reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
   if (::stat(path, &status) != 0 || !S_ISSOCK(status.st_mode)) return false;
   const Descriptor probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (probe.get() < 0) return false;
   return connect(probe.get(), sockaddr_of(address), address.bytes) != 0 && errno == ECONNREFUSED;
 }
 
@@ -156,13 +157,16 @@ Result<Address> SystemBackend::peer_address(Handle socket) {
 }
 
 Result<std::vector<DirectoryEntry>> SystemBackend::list(const std::string& directory) {
-  DIR* stream = opendir(directory.c_str());
+  Descriptor opened(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (opened.get() < 0) return fail_errno(errno, "list directory");
+  DIR* stream = fdopendir(opened.get());
   if (stream == nullptr) return fail_errno(errno, "list directory");
+  const int fd = opened.release().value;  // the stream's from here on
   std::vector<DirectoryEntry> entries;
   int error = 0;
   for (;;) {
     errno = 0;
-    const dirent* found = readdir(stream);
+    const dirent* found = readdir(stream);  // NOLINT(concurrency-mt-unsafe): the stream is ours alone
     if (found == nullptr) {
       error = errno;
       break;
@@ -170,7 +174,7 @@ Result<std::vector<DirectoryEntry>> SystemBackend::list(const std::string& direc
     const std::string_view name = found->d_name;
     if (name == "." || name == "..") continue;
     struct stat status{};
-    if (fstatat(dirfd(stream), found->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(fd, found->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) continue;  // gone since readdir saw it
       error = errno;
       break;

@@ -68,7 +68,7 @@ std::string describe(void* address) {
   Dl_info info{};
   if (dladdr(address, &info) == 0) return fmt::format("{}", address);
   const auto at = reinterpret_cast<std::uintptr_t>(address);
-  const std::string place =
+  std::string place =
       fmt::format("({}+{:#x})", info.dli_fname, at - reinterpret_cast<std::uintptr_t>(info.dli_fbase));
   if (info.dli_sname == nullptr) return place;
   return fmt::format("{} + {:#x} {}", demangled(info.dli_sname),

@@ -69,10 +69,12 @@ std::vector<std::string> group_directories(const std::string& root, const Hierar
     group.erase(0, hierarchy.mount_root.size());
   }
   if (group.find("/..") != group.npos) group.clear();  // outside of what is mounted here
+  const std::string top = root + hierarchy.mount_point;
   std::vector<std::string> directories;
   for (;;) {
     while (group.ends_with('/')) group.pop_back();
-    directories.push_back(root + hierarchy.mount_point + group);
+    directories.push_back(top);
+    directories.back() += group;
     if (group.empty()) return directories;
     group.erase(group.rfind('/'));
   }

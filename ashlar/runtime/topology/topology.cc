@@ -60,8 +60,11 @@ std::vector<Cpu> pick(const std::vector<Cpu>& cpus, std::size_t count) {
   std::map<unsigned, std::vector<Cpu>> by_node;
   for (const Cpu& cpu : cpus) by_node[cpu.node].push_back(cpu);
   std::vector<std::vector<Cpu>> nodes;
+  nodes.reserve(by_node.size());
   for (auto& [node, members] : by_node) nodes.push_back(std::move(members));
-  std::ranges::stable_sort(nodes, std::ranges::greater{}, &std::vector<Cpu>::size);
+  std::ranges::sort(nodes, [](const std::vector<Cpu>& a, const std::vector<Cpu>& b) {
+    return a.size() != b.size() ? a.size() > b.size() : a.front().node < b.front().node;
+  });
 
   std::size_t needed = 0, held = 0;
   while (held < count) held += nodes[needed++].size();
