@@ -68,7 +68,7 @@ std::vector<TableFile*> Compaction::inputs() const {
 }
 
 std::optional<Compaction> pick_compaction(const Version& version, const LsmOptions& options,
-                                          const Horizon& horizon) {
+                                          const Horizon& horizon, bool full) {
   if (horizon.cleared.value != 0) {
     Compaction job{.runs = {}, .output_level = 0, .drop = true};
     for (const auto& level : version.levels) {
@@ -84,8 +84,8 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
   // Due before writers wait for it, however the two are configured.
   const double level0 = static_cast<double>(version.levels[0].size()) /
                         std::min(options.level0_tables, options.level0_tables_max);
-  if (level0 >= most) {
-    most = level0;
+  if (level0 >= most || (full && !version.levels[0].empty())) {
+    most = std::max(most, level0);
     from = 0;
   }
   for (unsigned level = 1; level + 1 < level_count; ++level, limit *= options.level_ratio) {

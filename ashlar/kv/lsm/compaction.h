@@ -25,9 +25,9 @@ struct Compaction {
 ///  1. Tables whose every entry is cleared for every reader: they become nothing.
 ///  2. Level 0 with its share of tables, or a level beyond its size: into the next one. The level that is
 ///  furthest
-///     beyond goes first.
+///     beyond goes first. While the disk is `full`, level 0 is due with any table: erases in it free space.
 std::optional<Compaction> pick_compaction(const Version& version, const LsmOptions& options,
-                                          const Horizon& horizon);
+                                          const Horizon& horizon, bool full);
 
 /// Puts a table where it belongs in its level: level 0 newest first, the others by key.
 void insert_in_order(std::vector<TableFile*>& level, TableFile& table);

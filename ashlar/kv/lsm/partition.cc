@@ -185,7 +185,11 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   counters_.writes += writes.size();
   counters_.write_bytes += scratch_.size();
   if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
-  if (memtable_->bytes() >= options_.memtable_bytes || log_is_long()) rotate(log_->next_index(), sequence);
+  // On a full disk what is erased must reach tables and log soon, for its space to come back.
+  const bool space_is_wanted = blobs_->full() && frozen_.empty() && !memtable_->empty();
+  if (memtable_->bytes() >= options_.memtable_bytes || log_is_long() || space_is_wanted) {
+    rotate(log_->next_index(), sequence);
+  }
   update_stall();
   return kv::Ticket(*this, sequence, durability);
 }

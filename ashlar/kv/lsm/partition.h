@@ -94,11 +94,11 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   // partition_background.cc
   void start_background();
   Task<> flush_loop();
-  Task<Result<>> flush_oldest();
+  Task<Result<>> flush_oldest(std::size_t count);
   Task<> compaction_loop();
   Task<Result<>> compact(Compaction job);
   Task<Result<>> commit(Edit edit, std::vector<TableMeta> added, const std::vector<TableFile*>& removed,
-                        Memtable* flushed);
+                        const std::vector<Memtable*>& flushed);
   Task<Result<>> back_off(const Error& why, const char* what);
   Task<> housekeeping_loop();
   void remove_later(std::uint64_t number) noexcept override;

@@ -2,7 +2,8 @@
 ///
 ///  1. Wait until everything in the oldest frozen memtable is durable in the log: a table must not outlive a
 ///  log that
-///     failed.
+///     failed. While the disk is full, take all frozen memtables: erases take what they erase out of the
+///     table.
 ///  2. Write it as a table of level 0; sync file and directory.
 ///  3. Append to the manifest: the table, and how much of the log it makes superfluous. This is the commit
 ///  point.
@@ -55,8 +56,12 @@ Task<> LsmPartition::flush_loop() {
       (void)co_await work_.wait();
       continue;
     }
-    if (const auto flushed = co_await flush_oldest(); !flushed) {
+    const std::size_t count = blobs_->full() ? frozen_.size() : 1;
+    if (const auto flushed = co_await flush_oldest(count); !flushed) {
       if (!co_await back_off(flushed.error(), "flush")) break;
+      // What was erased since then makes the next attempt smaller.
+      const bool may_help = blobs_->full() && !memtable_->empty() && frozen_.size() < options_.memtables_max;
+      if (may_help) rotate(log_->next_index(), last_sequence());
       continue;
     }
     background_error_.reset();
@@ -68,12 +73,15 @@ Task<> LsmPartition::flush_loop() {
   }
 }
 
-Task<Result<>> LsmPartition::flush_oldest() {
-  const Frozen frozen = frozen_.front();
-  CO_TRY(co_await kv::Ticket(*this, frozen.last, kv::Durability::durable, false));
+/// Flushes the `count` oldest frozen memtables into one table.
+Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
+  const Frozen newest = frozen_[count - 1];
+  CO_TRY(co_await kv::Ticket(*this, newest.last, kv::Durability::durable, false));
   const VersionRef version = versions_.acquire();
   Merge merge(Direction::forward);
-  merge.add(*frozen.memtable);
+  std::vector<Memtable*> memtables;
+  for (std::size_t i = 0; i < count; ++i) memtables.push_back(frozen_[i].memtable);
+  for (Memtable* memtable : memtables) merge.add(*memtable);
   const TableJob job{.blobs = *blobs_,
                      .options = options_.table,
                      .level = 0,
@@ -83,18 +91,19 @@ Task<Result<>> LsmPartition::flush_oldest() {
                      .next_number = [this] { return next_number_++; }};
   auto tables = CO_TRY(co_await write_tables(merge, job));
   Edit edit;
-  edit.flushed = frozen.last;
-  edit.log_index = frozen.log_end;
-  edit.cleared = std::max(frozen.cleared, job.horizon.cleared);
-  CO_TRY(co_await commit(std::move(edit), std::move(tables), {}, frozen.memtable));
-  frozen_.pop_front();
-  log_hold_->advance(frozen.log_end);
+  edit.flushed = newest.last;
+  edit.log_index = newest.log_end;
+  edit.cleared = std::max(newest.cleared, job.horizon.cleared);
+  CO_TRY(co_await commit(std::move(edit), std::move(tables), {}, memtables));
+  frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(count));
+  log_hold_->advance(newest.log_end);
   co_return Result<>{};
 }
 
 /// Commits, and publishes the version that goes with it.
 Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
-                                    const std::vector<TableFile*>& removed, Memtable* flushed) {
+                                    const std::vector<TableFile*>& removed,
+                                    const std::vector<Memtable*>& flushed) {
   const MutexLock lock = co_await commit_mutex_.lock();
   std::vector<TableFile*> opened;
   Result<> result;
@@ -118,7 +127,7 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
   }
   if (result) {
     auto next = versions_.load().successor();
-    if (flushed != nullptr) std::erase(next->memtables, flushed);
+    for (Memtable* memtable : flushed) std::erase(next->memtables, memtable);
     for (TableFile* table : removed) {
       std::erase(next->levels[table->meta().level], table);
       table->set_obsolete();
@@ -150,7 +159,7 @@ Task<Result<>> LsmPartition::back_off(const Error& why, const char* what) {
 
 Task<> LsmPartition::compaction_loop() {
   while (!closing_ && !stop_reason()) {
-    auto job = pick_compaction(versions_.load(), options_, horizon());
+    auto job = pick_compaction(versions_.load(), options_, horizon(), blobs_->full());
     compacting_ = job.has_value();
     if (!job) {
       progressed_.notify_all();
@@ -192,7 +201,7 @@ Task<Result<>> LsmPartition::compact(Compaction job) {
   for (const TableMeta& table : written) counters_.compaction_bytes += table.file_bytes;
   Edit edit;
   edit.cleared = now.cleared;
-  co_return co_await commit(std::move(edit), std::move(written), job.inputs(), nullptr);
+  co_return co_await commit(std::move(edit), std::move(written), job.inputs(), {});
 }
 
 void LsmPartition::remove_later(std::uint64_t number) noexcept {
@@ -227,7 +236,7 @@ Task<Result<>> LsmPartition::flush() {
 
 Task<Result<>> LsmPartition::settle_compaction() {
   work_.notify_all();
-  while (compacting_ || pick_compaction(versions_.load(), options_, horizon())) {
+  while (compacting_ || pick_compaction(versions_.load(), options_, horizon(), blobs_->full())) {
     if (stop_reason() || closing_) co_return fail(Errc::stopped, "compaction");
     if (background_error_) co_return std::unexpected(*background_error_);
     CO_TRY(co_await progressed_.wait());
