@@ -21,7 +21,8 @@ std::vector<double> ratios(std::span<const double> ours, std::span<const double>
                            bool more_is_better) {
   std::vector<double> result;
   for (std::size_t i = 0; i < std::min(ours.size(), theirs.size()); ++i) {
-    result.push_back(more_is_better ? ours[i] / theirs[i] : theirs[i] / ours[i]);
+    const double ratio = more_is_better ? ours[i] / theirs[i] : theirs[i] / ours[i];
+    result.push_back(ours[i] == theirs[i] ? 1 : ratio);  // two zeros are equal too
   }
   return result;
 }

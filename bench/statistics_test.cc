@@ -32,6 +32,8 @@ TEST(Ratios, AboveOneIsBetterWhicheverWayTheUnitCounts) {
   EXPECT_THAT(ratios(ours, theirs, false), ElementsAre(2, 1.0 / 3));  // time: less is better
   EXPECT_THAT(ratios(ours, theirs, true), ElementsAre(0.5, 3));       // throughput
   EXPECT_THAT(ratios(ours, {}, true), IsEmpty());
+  const double nothing[] = {0};
+  EXPECT_THAT(ratios(nothing, nothing, false), ElementsAre(1));
 }
 
 }  // namespace
