@@ -131,7 +131,7 @@ testing::AssertionResult PartitionModel::adopt(const State& found) {
   if (!matches) {
     return testing::AssertionFailure()
            << "what was found is no state since the last promise (" << promised_.value << "), of "
-           << writes_.size() << " writes; at the promise these differ:" << at_promise;
+           << writes_.size() << " writes; at the promise " << at_promise;
   }
   base_ = found;
   writes_.clear();
