@@ -64,17 +64,6 @@ Task<Result<std::string>> receive_to_end(ReceiveStream* input) {
   }
 }
 
-/// So many bytes, in however many pieces they come.
-Task<Result<std::string>> receive_bytes(ReceiveStream* input, std::size_t bytes) {
-  std::string text;
-  while (text.size() < bytes) {
-    const ReceivedBytes piece = CO_TRY(co_await input->next());
-    if (piece.empty()) break;
-    text += as_text(piece.bytes());
-  }
-  co_return text;
-}
-
 Task<Result<>> echo(Socket socket) {
   ReceiveStream input(socket);
   for (;;) {
@@ -299,8 +288,12 @@ TEST_P(SocketConformance, AReceiveThatFindsNoBufferGoesOnWhenOneComesBack) {
       held.push_back(CO_TRY(co_await input.next()));
     }
     CO_TRY(co_await other.a.send(as_bytes("w")));
-    auto [text, released] =
-        co_await when_all(receive_bytes(&starved, 7), [](std::vector<ReceivedBytes>* buffers) -> Task<bool> {
+    auto [text, released] = co_await when_all(
+        [](ReceiveStream* stream) -> Task<Result<std::string>> {
+          const ReceivedBytes bytes = CO_TRY(co_await stream->next());
+          co_return std::string(as_text(bytes.bytes()));
+        }(&starved),
+        [](std::vector<ReceivedBytes>* buffers) -> Task<bool> {
           (void)co_await sleep_for(10ms);
           buffers->clear();
           co_return true;
