@@ -69,10 +69,12 @@ Task<Result<>> Server::listen() {
   cluster_.port = address_.port();
   cluster_.started_wall_ms = backend.wall_ms();
   for (int i = 0; i < 5; ++i) cluster_.run_id += fmt::format("{:08x}", backend.random() & 0xffff'ffff);
-  for (unsigned shard = 0; shard < shards_.size(); ++shard) {
-    CO_TRY(co_await invoke(ShardId(shard), [this, shard] { return start_shard(shard); }));
+  Result<> started;
+  for (unsigned shard = 0; shard < shards_.size() && started; ++shard) {
+    started = co_await invoke(ShardId(shard), [this, shard] { return start_shard(shard); });
   }
-  co_return Result<>{};
+  if (!started) co_await end_shards();
+  co_return started;
 }
 
 /// On the shard: its service and listener. No client is accepted before all shards have theirs.
@@ -99,10 +101,15 @@ Task<Result<>> Server::serve(Event& stop) {
     co_await invoke(ShardId(shard), [this, shard] { shards_[shard]->stop.set(); });
   }
   co_await scope.join();
+  co_await end_shards();
+  co_return stopped;
+}
+
+/// What belongs to a shard ends there.
+Task<> Server::end_shards() {
   for (unsigned shard = 0; shard < shards_.size(); ++shard) {
     co_await invoke(ShardId(shard), [this, shard] { shards_[shard].reset(); });
   }
-  co_return stopped;
 }
 
 Task<> Server::run_shard(ShardServer& server) {

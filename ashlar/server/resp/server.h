@@ -38,6 +38,7 @@ class Server {
   struct ShardServer;
 
   Task<Result<>> start_shard(unsigned shard);
+  Task<> end_shards();
   Task<> run_shard(ShardServer& server);
   static Task<> watch_clients(ShardServer& server);
 
