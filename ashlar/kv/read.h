@@ -33,7 +33,8 @@ class Snapshot : public ListHook<> {
 
 struct ReadOptions {
   Durability durability = Durability::durable;
-  const Snapshot* snapshot = nullptr;  ///< null: the newest state, at the wall clock
+  const Snapshot* snapshot = nullptr;  ///< null: the newest state
+  std::uint64_t now_ms = 0;            ///< what has expired is judged at this time; 0: the wall clock
 };
 
 /// A value found. `bytes` stay valid as long as `pin` is held, whatever is written meanwhile.

@@ -68,7 +68,7 @@ class Transaction::Read {
   Read(Transaction& transaction, const StoredKey& key) noexcept
       : transaction_(transaction),
         key_(key),
-        get_(transaction.partition_, key, {.durability = Durability::none}) {}
+        get_(transaction.partition_, key, {.durability = Durability::none, .now_ms = transaction.now_ms_}) {}
   bool await_ready() noexcept;
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> suspended) {
     return get_.await_suspend(suspended);

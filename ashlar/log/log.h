@@ -72,6 +72,8 @@ class Log {
 
   /// Makes everything appended durable and ends background work. The error of the last write, if it failed.
   Task<Result<>> close();
+  /// From now on a write that finds no space fails, and the log stops, instead of waiting for space.
+  void give_up_waiting() noexcept { segments_.give_up(); }
 
   /// Orders a record behind all others: copies `parts`, its payload, once into the open group. No I/O, and no
   /// allocation where the buffers at hand suffice. Written when someone waits for it, when the buffer is

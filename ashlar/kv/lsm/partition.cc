@@ -69,7 +69,9 @@ bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cl
   }
   if (covered || entry.kind == Kind::erase) return true;
   if (entry.expiry_ms != no_expiry) {
-    const std::uint64_t now = read.options.snapshot != nullptr ? read.options.snapshot->now_ms() : now_ms();
+    const std::uint64_t given =
+        read.options.snapshot != nullptr ? read.options.snapshot->now_ms() : read.options.now_ms;
+    const std::uint64_t now = given != 0 ? given : now_ms();
     if (entry.expiry_ms <= now) return true;
   }
   read.result->emplace(kv::Value{.bytes = entry.value,

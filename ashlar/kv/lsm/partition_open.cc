@@ -148,6 +148,7 @@ Task<Result<>> LsmPartition::close() {
   work_.notify_all();
   progressed_.notify_all();
   background_.cancel();
+  if (log_ != nullptr) log_->give_up_waiting();  // a flush may wait for a write that waits for space
   co_await background_.join();
   Result<> result;
   if (log_ != nullptr) result = co_await log_->close();
