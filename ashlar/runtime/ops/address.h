@@ -18,9 +18,9 @@ struct Address {
   /// Numeric addresses only (no name service): `invalid` says what is wrong with the text.
   static Result<Address> parse(std::string_view text);
   std::string to_string() const;
-  std::uint16_t port() const noexcept;      ///< 0 for Unix sockets
+  std::uint16_t port() const noexcept;  ///< 0 for Unix sockets
   void set_port(std::uint16_t port) noexcept;
-  bool loopback() const noexcept;           ///< 127.0.0.0/8, ::1 or a Unix socket
+  bool loopback() const noexcept;  ///< 127.0.0.0/8, ::1 or a Unix socket
 };
 
 }  // namespace ashlar

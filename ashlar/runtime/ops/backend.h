@@ -20,7 +20,7 @@ struct DirectoryEntry {
 };
 
 struct FileSystemSpace {
-  std::uint64_t free_bytes = 0;   ///< available to this process
+  std::uint64_t free_bytes = 0;  ///< available to this process
   std::uint64_t total_bytes = 0;
 };
 
@@ -29,8 +29,8 @@ struct ListenOptions {
   bool reuse_port = false;  ///< one listener per shard on the same port
 };
 
-/// Executes operations for one shard. All calls on the owner shard's thread, except wake(). Lifecycle: created on that
-/// thread; destroyed when no operation is in flight and every ReceiveBuffer was recycled.
+/// Executes operations for one shard. All calls on the owner shard's thread, except wake(). Lifecycle:
+/// created on that thread; destroyed when no operation is in flight and every ReceiveBuffer was recycled.
 class Backend {
  public:
   virtual ~Backend() = default;
@@ -38,11 +38,12 @@ class Backend {
 
   /// Starts an operation. Never blocks, never completes it before it returns.
   virtual void submit(Operation& operation) noexcept = 0;
-  /// Asks an operation to end early (accept, receive, connect, send). It still completes, exactly once, with its
-  /// result or ECANCELED. Ignored for file operations, whose buffer the kernel owns until they end.
+  /// Asks an operation to end early (accept, receive, connect, send). It still completes, exactly once, with
+  /// its result or ECANCELED. Ignored for file operations, whose buffer the kernel owns until they end.
   virtual void cancel(Operation& operation) noexcept = 0;
 
-  /// Hands submitted operations to the kernel and completes those that have finished; returns how many. Never blocks.
+  /// Hands submitted operations to the kernel and completes those that have finished; returns how many. Never
+  /// blocks.
   virtual unsigned poll() noexcept = 0;
   /// Whether poll() has anything to do; a few loads, no system call.
   virtual bool pending() const noexcept = 0;
@@ -67,12 +68,14 @@ class Backend {
   virtual Result<Handle> socket(const Address& peer) = 0;  ///< unconnected stream socket of the peer's family
   virtual Result<Address> local_address(Handle socket) = 0;
   virtual Result<Address> peer_address(Handle socket) = 0;
-  virtual Result<std::vector<DirectoryEntry>> list(const std::string& directory) = 0;  ///< sorted by name, no dots
-  virtual Result<> make_directory(const std::string& path) = 0;  ///< not durable until sync_directory of the parent
+  virtual Result<std::vector<DirectoryEntry>> list(
+      const std::string& directory) = 0;  ///< sorted by name, no dots
+  virtual Result<> make_directory(
+      const std::string& path) = 0;  ///< not durable until sync_directory of the parent
   virtual Result<std::uint64_t> file_bytes(Handle file) = 0;
   virtual Result<FileSystemSpace> space(const std::string& path) = 0;
-  /// Exclusive advisory lock on a file, created where missing: held until the handle is closed; `busy` if another
-  /// process (or another shard) holds it.
+  /// Exclusive advisory lock on a file, created where missing: held until the handle is closed; `busy` if
+  /// another process (or another shard) holds it.
   virtual Result<Handle> lock(const std::string& path) = 0;
 };
 

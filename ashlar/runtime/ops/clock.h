@@ -1,6 +1,7 @@
 #pragma once
 
-/// Time as the runtime gives it: monotonic from the back end (virtual in simulation), wall-clock where a user sees it.
+/// Time as the runtime gives it: monotonic from the back end (virtual in simulation), wall-clock where a user
+/// sees it.
 
 #include <chrono>
 

@@ -1,7 +1,8 @@
 #pragma once
 
-/// The seam to the outside world (D6): one Operation is one request to kernel, network or simulator. Three back ends
-/// execute it (io_uring, epoll + threads, simulated); everything above is the same code on all of them.
+/// The seam to the outside world (D6): one Operation is one request to kernel, network or simulator. Three
+/// back ends execute it (io_uring, epoll + threads, simulated); everything above is the same code on all of
+/// them.
 
 #include <sys/uio.h>
 
@@ -20,50 +21,52 @@ struct Handle {
 enum class OpCode : std::uint8_t {
   nop,
   // Files. Paths are absolute or relative to the working directory.
-  open,       ///< path, open_flags (O_*), mode → handle
-  close,      ///< handle
-  read,       ///< handle, buffers, offset → bytes; fewer than asked only at the end of the file
-  write,      ///< handle, buffers, offset, durable → all bytes, or an error
-  allocate,   ///< handle, offset, length: reserves space and extends the size (fallocate mode 0)
-  sync,       ///< handle: data and metadata durable (fsync)
-  data_sync,  ///< handle: data and what is needed to read it durable (fdatasync)
-  resize,     ///< handle, length (ftruncate)
-  rename,     ///< path → path2, replacing it
-  link,       ///< path → path2, which must not exist
-  unlink,     ///< path
+  open,            ///< path, open_flags (O_*), mode → handle
+  close,           ///< handle
+  read,            ///< handle, buffers, offset → bytes; fewer than asked only at the end of the file
+  write,           ///< handle, buffers, offset, durable → all bytes, or an error
+  allocate,        ///< handle, offset, length: reserves space and extends the size (fallocate mode 0)
+  sync,            ///< handle: data and metadata durable (fsync)
+  data_sync,       ///< handle: data and what is needed to read it durable (fdatasync)
+  resize,          ///< handle, length (ftruncate)
+  rename,          ///< path → path2, replacing it
+  link,            ///< path → path2, which must not exist
+  unlink,          ///< path
   sync_directory,  ///< path: its entries durable (open, fsync, close)
   // Sockets.
-  accept,     ///< handle of a listener; multishot → handle, once per connection
-  connect,    ///< handle of a new socket, address, address_bytes
-  receive,    ///< handle, buffers → at least 1 byte, 0 at the end; all bytes with receive_all
+  accept,             ///< handle of a listener; multishot → handle, once per connection
+  connect,            ///< handle of a new socket, address, address_bytes
+  receive,            ///< handle, buffers → at least 1 byte, 0 at the end; all bytes with receive_all
   receive_multishot,  ///< handle → a filled ReceiveBuffer per completion, 0 at the end
-  send,       ///< handle, buffers → all bytes, or an error
-  shutdown,   ///< handle: both directions
+  send,               ///< handle, buffers → all bytes, or an error
+  shutdown,           ///< handle: both directions
 };
 
 struct ReceiveBuffer;
 
-/// One request in flight. It lives in the awaiter, hence in the caller's frame: it never moves, and is not destroyed
-/// before it completes. Short transfers, EINTR, EAGAIN and a full submission queue are handled by the back end.
+/// One request in flight. It lives in the awaiter, hence in the caller's frame: it never moves, and is not
+/// destroyed before it completes. Short transfers, EINTR, EAGAIN and a full submission queue are handled by
+/// the back end.
 struct Operation {
   enum class State : std::uint8_t { idle, in_flight };
 
   OpCode code = OpCode::nop;
-  State state = State::idle;  ///< kept by the back end: in_flight from submit() until just before the last complete()
-  bool durable = false;       ///< write: acknowledged only once it survives power loss (RWF_DSYNC)
-  bool receive_all = false;   ///< receive: fill the buffers entirely, fewer only at the end
-  bool more = false;          ///< set by the back end on each completion of a multishot that goes on
+  State state =
+      State::idle;  ///< kept by the back end: in_flight from submit() until just before the last complete()
+  bool durable = false;      ///< write: acknowledged only once it survives power loss (RWF_DSYNC)
+  bool receive_all = false;  ///< receive: fill the buffers entirely, fewer only at the end
+  bool more = false;         ///< set by the back end on each completion of a multishot that goes on
   bool cancel_requested = false;
   Handle handle;
-  std::int64_t result = 0;    ///< bytes, handle or 0; -errno on failure
+  std::int64_t result = 0;  ///< bytes, handle or 0; -errno on failure
 
   /// The memory to transfer: one buffer, or `vectors` (advanced in place as parts complete).
   std::byte* data = nullptr;
-  std::uint64_t length = 0;   ///< bytes at `data`, or the length of allocate and resize
-  std::uint64_t offset = 0;   ///< byte offset in the file
+  std::uint64_t length = 0;  ///< bytes at `data`, or the length of allocate and resize
+  std::uint64_t offset = 0;  ///< byte offset in the file
   iovec* vectors = nullptr;
   std::uint32_t vector_count = 0;
-  std::uint32_t mode = 0;     ///< open: permission bits
+  std::uint32_t mode = 0;  ///< open: permission bits
 
   const char* path = nullptr;   ///< zero-terminated; must live as long as the operation
   const char* path2 = nullptr;  ///< rename, link: the target. connect: the sockaddr
@@ -72,8 +75,8 @@ struct Operation {
 
   ReceiveBuffer* buffer = nullptr;  ///< receive_multishot: what arrived; the consumer recycles it
 
-  /// Called from Backend::poll() or wait() on the owner shard, never inside submit(). Makes the waiter ready; must
-  /// not resume it directly. For a multishot, once per completion until `more` is false.
+  /// Called from Backend::poll() or wait() on the owner shard, never inside submit(). Makes the waiter ready;
+  /// must not resume it directly. For a multishot, once per completion until `more` is false.
   void (*complete)(Operation&) noexcept = nullptr;
 
   // For the back end while the operation is in flight.

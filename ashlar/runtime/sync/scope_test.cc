@@ -111,7 +111,9 @@ TEST_F(Scope, TasksKeepTheirShareAndScopeAcrossSuspensions) {
 }
 
 TEST_F(Scope, ATaskThatNeverRanLeavesNothingBehind) {
-  { const Task<> unused = sleeper(1h, 'x', &trace); }
+  {
+    const Task<> unused = sleeper(1h, 'x', &trace);
+  }
   EXPECT_EQ(shard->frames().frames_live(), 0u);
 }
 
