@@ -38,7 +38,8 @@ TEST(Result, TryPassesOnTheValueOrTheError) {
 }
 
 TEST(Result, AnErrorReadsAsOneLine) {
-  EXPECT_EQ((Error{.code = Errc::corrupt, .where = "table footer"}).to_string(), "table footer: corrupt");
+  EXPECT_EQ((Error{.code = Errc::closed, .where = "receive"}).to_string(), "receive: closed");
+  EXPECT_EQ((Error{.code = Errc::corrupt, .where = "root"}).to_string(), "root: corrupt, object 0 at 0");
   EXPECT_EQ(error_from_errno(ENOSPC, "log append", {.object = 12, .offset = 4096}).to_string(),
             "log append: no space (ENOSPC: No space left on device), object 12 at 4096");
 }
