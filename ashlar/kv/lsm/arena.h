@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "ashlar/runtime/memory/memory_cap.h"
+
 namespace ashlar::lsm {
 
 /// Purpose: keeps chunks of finished memtables for the next one, so that their pages stay mapped. Owner shard
@@ -15,18 +17,29 @@ class ChunkPool {
  public:
   static constexpr std::size_t chunk_bytes = 256u << 10;
 
-  /// Keeps at most `kept_bytes` of free chunks.
-  explicit ChunkPool(std::size_t kept_bytes) noexcept : kept_chunks_(kept_bytes / chunk_bytes) {}
+  /// Keeps at most `kept_bytes` of free chunks, and none while memory is tight. Charges what it holds and
+  /// hands out to `budget`, if there is one, which outlives it.
+  explicit ChunkPool(std::size_t kept_bytes, MemoryBudget* budget = nullptr) noexcept
+      : kept_chunks_(kept_bytes / chunk_bytes), budget_(budget) {}
+  ~ChunkPool() { uncharge(free_bytes()); }
   ChunkPool(const ChunkPool&) = delete;
   ChunkPool& operator=(const ChunkPool&) = delete;
 
   using Chunk = std::unique_ptr<std::byte[]>;
   Chunk take();
   void give(Chunk chunk);
+  /// For memory beside the chunks. A write that was admitted is never refused here: it counts beyond the cap.
+  void charge(std::size_t bytes) noexcept {
+    if (budget_ != nullptr) budget_->take_regardless(Purpose::memtables, bytes);
+  }
+  void uncharge(std::size_t bytes) noexcept {
+    if (budget_ != nullptr) budget_->give(Purpose::memtables, bytes);
+  }
   std::size_t free_bytes() const noexcept { return free_.size() * chunk_bytes; }
 
  private:
   std::size_t kept_chunks_;
+  MemoryBudget* budget_;
   std::vector<Chunk> free_;
 };
 

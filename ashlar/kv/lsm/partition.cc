@@ -163,6 +163,7 @@ Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
   if (batch_payload_bytes(writes) > kv::value_bytes_max + kv::stored_key_bytes_max)
     return fail(Errc::too_large, "value");
   if (grows && blobs_->full()) return fail(Errc::no_space, "write");
+  if (grows && Shard::current().memory().cap().full()) return fail(Errc::no_memory, "memory cap");
   return {};
 }
 
@@ -173,7 +174,13 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
     writes = writes.subspan(i);
     break;
   }
-  TRY(admit(writes));
+  if (const auto admitted = admit(writes); !admitted) {
+    // What a memtable holds can be read again from a table, in less memory.
+    const bool may_release =
+        admitted.error().code == Errc::no_memory && frozen_.empty() && !memtable_->empty();
+    if (may_release) rotate(log_->next_index(), last_sequence());
+    return std::unexpected(admitted.error());
+  }
   const Sequence sequence = clock_.next(now_ms());
   scratch_.resize(batch_bytes(writes));
   encode_batch(writes, scratch_.data());
@@ -187,11 +194,8 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   counters_.writes += writes.size();
   counters_.write_bytes += scratch_.size();
   if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
-  // On a full disk what is erased must reach tables and log soon, for its space to come back.
-  const bool space_is_wanted = blobs_->full() && frozen_.empty() && !memtable_->empty();
-  if (memtable_->bytes() >= options_.memtable_bytes || log_is_long() || space_is_wanted) {
-    rotate(log_->next_index(), sequence);
-  }
+  if (memtable_->bytes() >= options_.memtable_bytes || log_is_long()) rotate(log_->next_index(), sequence);
+  if (erases_wanted()) work_.notify_all();
   update_stall();
   return kv::Ticket(*this, sequence, durability);
 }
@@ -199,6 +203,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
 void LsmPartition::apply(std::span<const kv::Write> writes, Sequence sequence) {
   appended(sequence, writes);
   for (const kv::Write& write : writes) {
+    erases_ |= write.kind == Kind::erase;
     if (write.kind == Kind::clear) {
       clear(sequence);
       continue;
@@ -231,6 +236,7 @@ bool LsmPartition::log_is_long() const noexcept {
 /// Freezes the memtable. `last`: the newest sequence in it; `log_end`: index of the first log record behind
 /// that.
 void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
+  erases_ = false;
   const Version& current = versions_.load();
   frozen_.push_back(
       {.memtable = memtable_, .log_end = log_end, .last = last, .cleared = current.cleared_at(sequence_max)});

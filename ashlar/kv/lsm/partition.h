@@ -89,6 +89,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
+  /// On a full disk what is erased must reach tables and log soon, for its space to come back.
+  bool erases_wanted() const noexcept { return erases_ && blobs_->full(); }
   void update_stall() noexcept;
 
   // partition_background.cc
@@ -112,6 +114,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   std::optional<wal::Log::Hold> log_hold_;
   VersionSet versions_;
   Memtable* memtable_ = nullptr;  // the one being written; the current version pins it
+  bool erases_ = false;           // in it
   std::deque<Frozen> frozen_;     // oldest first
   kv::SequenceClock clock_;
   std::vector<std::byte> scratch_;  // a batch being encoded

@@ -52,6 +52,7 @@ Horizon LsmPartition::horizon() {
 
 Task<> LsmPartition::flush_loop() {
   while (!closing_ && !stop_reason()) {
+    if (frozen_.empty() && erases_wanted()) rotate(log_->next_index(), last_sequence());
     if (frozen_.empty()) {
       (void)co_await work_.wait();
       continue;
@@ -60,8 +61,8 @@ Task<> LsmPartition::flush_loop() {
     if (const auto flushed = co_await flush_oldest(count); !flushed) {
       if (!co_await back_off(flushed.error(), "flush")) break;
       // What was erased since then makes the next attempt smaller.
-      const bool may_help = blobs_->full() && !memtable_->empty() && frozen_.size() < options_.memtables_max;
-      if (may_help) rotate(log_->next_index(), last_sequence());
+      if (erases_wanted() && frozen_.size() < options_.memtables_max)
+        rotate(log_->next_index(), last_sequence());
       continue;
     }
     background_error_.reset();

@@ -120,6 +120,7 @@ Result<> LsmPartition::on_record(const wal::Record& record) {
       clear(sequence);
     } else {
       memtable_->insert(entry, key_hash(entry.key));
+      erases_ |= entry.kind == Kind::erase;
     }
   }
   if (memtable_->bytes() >= options_.memtable_bytes) rotate(record.index + 1, sequence);

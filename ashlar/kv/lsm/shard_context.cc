@@ -15,9 +15,9 @@ std::vector<SlotClass> slot_classes(const LsmOptions& options, std::uint64_t cac
 }  // namespace
 
 ShardContext::ShardContext(const LsmOptions& options, std::uint64_t cache_bytes)
-    : chunks_(options.memtable_bytes),
+    : chunks_(options.memtable_bytes, &Shard::current().memory()),
       classes_(slot_classes(options, cache_bytes)),
-      arena_(BlockCache::arena_bytes(classes_)),
+      arena_(BlockCache::arena_bytes(classes_), Purpose::cache),
       cache_(arena_.span(), classes_, epochs_) {}
 
 }  // namespace ashlar::lsm

@@ -38,8 +38,9 @@ class StoreTest : public ::testing::Test {
   using Body = std::function<Task<>(LsmStore&)>;
 
   /// Opens the store on so many shards, runs `body` on shard 0, closes it.
-  Result<> with_store(unsigned shards, LsmOptions options, const Body& body) {
-    sim::World world({.shards = shards, .environment = {.seed = ++seed_}}, disk_);
+  Result<> with_store(unsigned shards, LsmOptions options, const Body& body, MemoryCap* cap = nullptr) {
+    sim::World world({.shards = shards, .environment = {.seed = ++seed_}, .shard = {.memory_cap = cap}},
+                     disk_);
     Result<> result = fail(Errc::cancelled, "not run");
     world.spawn(0, world.on(0, [&] { return run(shards, options, &body, &result); }));
     EXPECT_EQ(world.run_to_end(), sim::World::Outcome::done) << world.report();
@@ -82,6 +83,36 @@ class StoreTest : public ::testing::Test {
 
   std::uint64_t seed_ = 0;
 };
+
+TEST_F(StoreTest, ChargesWhatItKeepsAndRefusesGrowthAtTheCap) {
+  const LsmOptions options = small_options();
+  MemoryCap cap(options.cache_bytes + (8u << 20));
+  const Result<> done = with_store(
+      1, options,
+      [&](LsmStore& store) -> Task<> {
+        const MemoryBudget& memory = Shard::current().memory();
+        EXPECT_GE(memory.used_bytes(Purpose::cache), options.cache_bytes);
+        EXPECT_GT(memory.used_bytes(Purpose::io_buffers), 0u);
+        EXPECT_TRUE(co_await put(store, name(1), "kept"));
+        EXPECT_GT(memory.used_bytes(Purpose::memtables), 0u);
+
+        cap.borrow_regardless(cap.cap_bytes());  // somebody else needs it all
+        const auto refused = co_await put(store, name(2), "too much");
+        EXPECT_TRUE(!refused && refused.error().code == Errc::no_memory);
+        const auto read = co_await get(store, name(1));
+        EXPECT_TRUE(read && *read == "kept");
+        kv::Partition& partition = store.partition(PartitionId{0});
+        const StoredKey key = store.stored(as_bytes(name(1)));
+        const auto erased = partition.append({.key = &key, .value = {}, .kind = kv::Kind::erase});
+        EXPECT_TRUE(erased && co_await *erased);
+
+        cap.give_back(cap.cap_bytes());
+        EXPECT_TRUE(co_await put(store, name(2), "room again"));
+      },
+      &cap);
+  EXPECT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(cap.lent_bytes(), 0u);  // closed: everything was given back
+}
 
 TEST_F(StoreTest, IsCreatedOnTwoShardsAndOpensOnOneAndThree) {
   LsmOptions options = small_options();

@@ -21,7 +21,7 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, TableMeta meta, Blo
   const Footer footer = CO_TRY(Footer::decode(page.span(), number, file_bytes));
 
   const std::uint64_t bytes = footer.offset - footer.meta;
-  file->memory_ = blob::AlignedBuffer(bytes);
+  file->memory_ = blob::AlignedBuffer(bytes, Purpose::tables);
   if (bytes != 0 && !file->memory_) co_return fail(Errc::no_memory, "open table", {.object = number});
   CO_TRY(co_await file->blob_->read(footer.meta, file->memory_.span()));
   file->table_ = CO_TRY(Table::open(footer, Bytes(file->memory_.span()).first(bytes)));

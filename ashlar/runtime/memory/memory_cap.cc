@@ -26,6 +26,11 @@ const char* to_string(Purpose purpose) noexcept {
   return "unknown";
 }
 
+MemoryCap& MemoryCap::unlimited() noexcept {
+  static MemoryCap cap(~std::uint64_t{0});
+  return cap;
+}
+
 Result<> MemoryCharge::resize(std::uint64_t bytes) noexcept {
   assert(budget_ != nullptr);
   if (bytes > bytes_) {

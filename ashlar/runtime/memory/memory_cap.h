@@ -40,10 +40,14 @@ class MemoryCap {
   MemoryCap(const MemoryCap&) = delete;
   MemoryCap& operator=(const MemoryCap&) = delete;
 
+  /// For whoever was given no cap.
+  static MemoryCap& unlimited() noexcept;
+
   std::uint64_t cap_bytes() const noexcept { return cap_bytes_; }
   /// With the budgets; may exceed the cap by what was charged regardless.
   std::uint64_t lent_bytes() const noexcept { return lent_bytes_.load(std::memory_order_relaxed); }
-  /// Whether caches ought to shrink: less than an eighth is left.
+  /// Whether what can be refused ought to be: nothing is left; and kept back: less than an eighth is.
+  bool full() const noexcept { return lent_bytes() >= cap_bytes_; }
   bool tight() const noexcept { return lent_bytes() > cap_bytes_ - cap_bytes_ / 8; }
 
   /// All of it, or false.

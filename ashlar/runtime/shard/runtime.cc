@@ -29,6 +29,7 @@ RuntimeOptions resolved(RuntimeOptions options, const Topology& topology) {
   // Where shards share cores with others, a long spin takes the core from whoever we wait for (D19).
   if (options.shards >= topology.cpus().size())
     options.shard.spin = std::min(options.shard.spin, Duration(std::chrono::microseconds(5)));
+  if (options.memory_cap_bytes == 0) options.memory_cap_bytes = topology.memory_bytes() / 4 * 3;
   return options;
 }
 
@@ -37,7 +38,8 @@ RuntimeOptions resolved(RuntimeOptions options, const Topology& topology) {
 Runtime::Runtime(const RuntimeOptions& options) : Runtime(options, Topology::detect()) {}
 
 Runtime::Runtime(const RuntimeOptions& options, const Topology& topology)
-    : options_(resolved(options, topology)), mesh_(options_.shards) {
+    : options_(resolved(options, topology)), memory_cap_(options_.memory_cap_bytes), mesh_(options_.shards) {
+  options_.shard.memory_cap = &memory_cap_;
   if (options.pin) placement_ = topology.place(options_.shards);
   for (unsigned i = 0; i < options_.shards; ++i) {
     workers_.push_back(std::make_unique<Worker>());

@@ -30,8 +30,9 @@ enum class BackendKind : std::uint8_t {
 };
 
 struct RuntimeOptions {
-  unsigned shards = 0;  ///< 0: one per usable core
-  bool pin = true;      ///< each shard to a core of its own, where there are enough
+  unsigned shards = 0;                 ///< 0: one per usable core
+  std::uint64_t memory_cap_bytes = 0;  ///< 0: three quarters of what this process may use
+  bool pin = true;                     ///< each shard to a core of its own, where there are enough
   BackendKind backend = BackendKind::automatic;
   ShardOptions shard;
   UringOptions uring;
@@ -71,6 +72,7 @@ class Runtime {
   Result<std::unique_ptr<Backend>> make_backend(unsigned shard) const;
 
   RuntimeOptions options_;
+  MemoryCap memory_cap_;
   Mesh mesh_;
   StallDetector stalls_;
   std::vector<Cpu> placement_;  // by shard; empty where none is pinned

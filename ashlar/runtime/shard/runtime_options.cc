@@ -9,6 +9,11 @@ void describe(OptionSet& set, RuntimeOptions& options) {
           {.max = 1024,
            .test_max = 4,
            .help = "Shards, each a thread with its own event loop; 0: one per usable core"});
+  set.add(
+      "memory-cap", options.memory_cap_bytes,
+      {.unit = Unit::bytes,
+       .max = 1ull << 50,
+       .help = "Memory that may be in use before writes are refused; 0: three quarters of what there is"});
   set.add("runtime.backend", options.backend,
           {.names = {"auto", "uring", "epoll"},
            .help = "How operations reach the kernel; auto takes io_uring, and epoll where it is forbidden"});

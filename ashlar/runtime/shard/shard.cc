@@ -32,7 +32,11 @@ void cpu_relax() noexcept {
 }  // namespace
 
 Shard::Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const ShardOptions& options)
-    : id_(id), options_(options), backend_(std::move(backend)), mesh_(mesh, id.value) {
+    : id_(id),
+      options_(options),
+      memory_(options.memory_cap != nullptr ? *options.memory_cap : MemoryCap::unlimited()),
+      backend_(std::move(backend)),
+      mesh_(mesh, id.value) {
   turn_time_ = backend_->now();
   scope_ = std::make_unique<TaskScope>(nullptr);
   mesh.shard(id.value) = this;

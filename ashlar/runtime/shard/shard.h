@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "ashlar/runtime/memory/memory_cap.h"
 #include "ashlar/runtime/mesh/mesh.h"
 #include "ashlar/runtime/ops/backend.h"
 #include "ashlar/runtime/shard/shard_id.h"
@@ -23,6 +24,7 @@ struct ShardOptions {
   Duration spin = std::chrono::microseconds(50);    ///< polls this long before it sleeps
   Duration slice = std::chrono::microseconds(200);  ///< longest run of one share before I/O is looked at
   Duration stall = std::chrono::milliseconds(50);   ///< a task that holds the shard longer is reported
+  MemoryCap* memory_cap = nullptr;                  ///< what its budget borrows from; null: no limit
 };
 
 /// Counters of one shard since it started.
@@ -57,6 +59,8 @@ class Shard {
   ShardId id() const noexcept { return id_; }
   Backend& backend() noexcept { return *backend_; }
   FramePool& frames() noexcept { return frames_; }
+  /// This shard's part of the memory cap: whoever keeps memory charges it here, by purpose (D18).
+  MemoryBudget& memory() noexcept { return memory_; }
   MeshPort& mesh() noexcept { return mesh_; }
   TimerHeap& timers() noexcept { return timers_; }
   const ShardOptions& options() const noexcept { return options_; }
@@ -129,7 +133,8 @@ class Shard {
 
   ShardId id_;
   ShardOptions options_;
-  FramePool frames_;
+  MemoryBudget memory_;
+  FramePool frames_{memory_};
   std::unique_ptr<Backend> backend_;
   MeshPort mesh_;
   TimerHeap timers_;

@@ -17,6 +17,7 @@ FramePool::~FramePool() {
     std::free(chunks_);
     chunks_ = next;
   }
+  budget_.give(Purpose::frames, bytes_reserved_);
 }
 
 void* FramePool::allocate(std::size_t bytes) {
@@ -67,6 +68,7 @@ void FramePool::refill(std::size_t size_class) {
   chunk->next = chunks_;
   chunks_ = chunk;
   bytes_reserved_ += chunk_bytes;
+  budget_.take_regardless(Purpose::frames, chunk_bytes);
   const std::size_t block_bytes = (size_class + 1) * class_bytes;
   auto* base = reinterpret_cast<std::byte*>(chunk);
   for (std::size_t at = class_bytes; at + block_bytes <= chunk_bytes; at += block_bytes) {

@@ -9,6 +9,8 @@
 
 namespace ashlar {
 
+class MemoryBudget;
+
 /// Purpose: O(1) frames. Owner: one shard (or one thread that runs no shard); not thread-safe. A frame
 /// returns to the pool it came from, and pools outlive their frames. Frames above frame_bytes_max come from
 /// the heap. Under ASan a free frame is poisoned, so that use of a finished coroutine is reported where it
@@ -17,7 +19,7 @@ class FramePool {
  public:
   static constexpr std::size_t frame_bytes_max = 4096;
 
-  FramePool() = default;
+  explicit FramePool(MemoryBudget& budget) noexcept : budget_(budget) {}
   FramePool(const FramePool&) = delete;
   FramePool& operator=(const FramePool&) = delete;
   ~FramePool();
@@ -53,6 +55,7 @@ class FramePool {
   void give(void* block, std::size_t size_class) noexcept;
   void refill(std::size_t size_class);
 
+  MemoryBudget& budget_;
   std::array<Free*, class_count> free_{};
   Chunk* chunks_ = nullptr;
   std::size_t frames_live_ = 0;

@@ -47,7 +47,7 @@ std::vector<std::pair<std::string_view, std::string>> all_parameters(Service& se
       {"client-query-buffer-limit", std::to_string(options.request_bytes_max)},
       {"databases", "1"},
       {"maxclients", std::to_string(options.clients_max)},
-      {"maxmemory", "0"},
+      {"maxmemory", std::to_string(Shard::current().memory().cap().cap_bytes())},
       {"maxmemory-clients", std::to_string(options.shard_buffer_bytes_max)},
       {"maxmemory-policy", "noeviction"},
       {"port", std::to_string(service.cluster().port)},

@@ -51,6 +51,7 @@ Connection::Connection(Service& service, Socket socket)
 
 Connection::~Connection() {
   service_.buffered_bytes -= accounted_bytes_;
+  Shard::current().memory().give(Purpose::connections, accounted_bytes_);
   service_.leave(session_);
 }
 
@@ -201,6 +202,9 @@ Task<Result<>> Connection::send_replies() {
 void Connection::account() noexcept {
   const std::size_t bytes = partial_.capacity() + pipeline_.out().size() + session_.multi_bytes;
   service_.buffered_bytes += bytes - accounted_bytes_;
+  MemoryBudget& memory = Shard::current().memory();
+  if (bytes > accounted_bytes_) memory.take_regardless(Purpose::connections, bytes - accounted_bytes_);
+  if (bytes < accounted_bytes_) memory.give(Purpose::connections, accounted_bytes_ - bytes);
   accounted_bytes_ = bytes;
   session_.request_bytes = partial_.bytes().size();
 }

@@ -23,6 +23,7 @@ namespace {
 struct Totals {
   ServiceStats service;
   std::size_t buffered_bytes = 0;
+  std::array<std::uint64_t, purpose_count> memory_bytes{};
   std::uint64_t entries = 0;  // of all partitions: versions, an upper bound of the keys
   kv::PartitionStats store;
   bool stopped = false;
@@ -43,6 +44,9 @@ void add_stats(ServiceStats& sum, const ServiceStats& more) {
 void add_shard(Totals& totals, Service& service) {
   add_stats(totals.service, service.stats());
   totals.buffered_bytes += service.buffered_bytes;
+  for (std::size_t i = 0; i < purpose_count; ++i) {
+    totals.memory_bytes[i] += Shard::current().memory().used_bytes(static_cast<Purpose>(i));
+  }
   for (const Place& place : service.places()) {
     if (place.home != service.shard()) continue;
     const kv::PartitionStats stats = place.partition->stats();
@@ -92,9 +96,15 @@ void memory_section(Lines to, const Totals& totals) {
   const std::uint64_t used_bytes = ::mallinfo2().uordblks;
   fmt::format_to(to,
                  "used_memory:{}\r\nused_memory_human:{:.2f}M\r\nused_memory_rss_peak:{}\r\n"
-                 "memtable_bytes:{}\r\nmaxmemory:0\r\nmaxmemory_policy:noeviction\r\n",
+                 "memtable_bytes:{}\r\nmaxmemory:{}\r\nmaxmemory_policy:noeviction\r\n",
                  used_bytes, static_cast<double>(used_bytes) / (1 << 20),
-                 static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, totals.store.memtable_bytes);
+                 static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, totals.store.memtable_bytes,
+                 Shard::current().memory().cap().cap_bytes());
+  for (std::size_t i = 0; i < purpose_count; ++i) {
+    std::string name = to_string(static_cast<Purpose>(i));
+    std::ranges::replace(name, ' ', '_');
+    fmt::format_to(to, "used_memory_{}:{}\r\n", name, totals.memory_bytes[i]);
+  }
 }
 
 void persistence_section(Lines to, Service& service, const Totals& totals) {
