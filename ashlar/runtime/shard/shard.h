@@ -21,7 +21,8 @@ namespace ashlar {
 class TaskScope;
 
 struct ShardOptions {
-  Duration spin = std::chrono::microseconds(50);    ///< polls this long before it sleeps
+  Duration spin =
+      std::chrono::microseconds(120);  ///< polls this long before it sleeps: as long as a durable write
   Duration slice = std::chrono::microseconds(200);  ///< longest run of one share before I/O is looked at
   Duration stall = std::chrono::milliseconds(50);   ///< a task that holds the shard longer is reported
   MemoryCap* memory_cap = nullptr;                  ///< what its budget borrows from; null: no limit
