@@ -176,9 +176,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   }
   if (const auto admitted = admit(writes); !admitted) {
     // What a memtable holds can be read again from a table, in less memory.
-    const bool may_release =
-        admitted.error().code == Errc::no_memory && frozen_.empty() && !memtable_->empty();
-    if (may_release) rotate(log_->next_index(), last_sequence());
+    if (admitted.error().code == Errc::no_memory) flush_early();
     return std::unexpected(admitted.error());
   }
   const Sequence sequence = clock_.next(now_ms());
@@ -186,8 +184,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   encode_batch(writes, scratch_.data());
   if (const auto ordered = log_->append({.sequence = sequence.value}, scratch_); !ordered) {
     // Full disk, log used up: only a flush releases segments, and the memtable may never fill.
-    const bool may_release = ordered.error().code == Errc::no_space && frozen_.empty() && !memtable_->empty();
-    if (may_release) rotate(log_->next_index(), last_sequence());
+    if (ordered.error().code == Errc::no_space) flush_early();
     return std::unexpected(ordered.error());
   }
   apply(writes, sequence);
@@ -231,6 +228,11 @@ void LsmPartition::clear(Sequence sequence) {
 bool LsmPartition::log_is_long() const noexcept {
   const std::uint64_t bytes_max = log_bytes_per_memtable_byte * options_.memtable_bytes;
   return frozen_.empty() && log_->segment_count() > 2 + bytes_max / options_.log.segment_bytes;
+}
+
+/// Before the memtable is full, for what its flush gives back; one at a time.
+void LsmPartition::flush_early() {
+  if (frozen_.empty() && !memtable_->empty()) rotate(log_->next_index(), last_sequence());
 }
 
 /// Freezes the memtable. `last`: the newest sequence in it; `log_end`: index of the first log record behind

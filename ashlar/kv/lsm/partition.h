@@ -89,6 +89,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
+  void flush_early();
   /// On a full disk what is erased must reach tables and log soon, for its space to come back.
   bool erases_wanted() const noexcept { return erases_ && blobs_->full(); }
   void update_stall() noexcept;

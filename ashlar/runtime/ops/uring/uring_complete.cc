@@ -9,11 +9,19 @@
 
 namespace ashlar {
 
-bool UringBackend::pending() const noexcept {
+namespace {
+
+/// Whether the kernel holds completions that it posts only when it is entered.
+bool kernel_asks(const io_uring& ring) noexcept {
   constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-  return io_uring_cq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0 ||
-         deferred_.first != nullptr || !wake_watched_ ||
-         (starved_.first != nullptr && receive_buffers_->available() != 0);
+  return (__atomic_load_n(ring.sq.kflags, __ATOMIC_RELAXED) & asks) != 0;
+}
+
+}  // namespace
+
+bool UringBackend::pending() const noexcept {
+  return io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) || deferred_.first != nullptr ||
+         !wake_watched_ || (starved_.first != nullptr && receive_buffers_->available() != 0);
 }
 
 unsigned UringBackend::poll() noexcept {
@@ -28,10 +36,7 @@ unsigned UringBackend::poll() noexcept {
   // time.
   for (unsigned n = receive_buffers_->available(); n != 0 && starved_.first != nullptr; --n)
     start(*starved_.pop());
-  constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-  if (io_uring_sq_ready(&ring_) != 0 || (__atomic_load_n(ring_.sq.kflags, __ATOMIC_RELAXED) & asks) != 0) {
-    io_uring_submit_and_get_events(&ring_);
-  }
+  if (io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) io_uring_submit_and_get_events(&ring_);
   return finish_deferred() + reap();
 }
 
