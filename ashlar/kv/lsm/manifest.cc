@@ -46,9 +46,10 @@ Result<TableMeta> decode_table(kv::FieldReader& in) {
   table.largest_sequence = Sequence{TRY(in.number())};
   table.smallest_key = as_text(TRY(in.bytes()));
   table.largest_key = as_text(TRY(in.bytes()));
-  if (table.smallest_key > table.largest_key || table.smallest_key.size() < kv::key_prefix_bytes) {
-    return in.error();
+  for (const std::string* key : {&table.smallest_key, &table.largest_key}) {
+    if (key->size() < kv::key_prefix_bytes || key->size() > kv::stored_key_bytes_max) return in.error();
   }
+  if (table.smallest_key > table.largest_key) return in.error();
   return table;
 }
 

@@ -64,24 +64,25 @@ TEST(Block, FindsEachKeyAndNoOther) {
 
 TEST(Block, ReadsTheNewestVersionAtASnapshot) {
   const auto payload = build(
-      {{"a", 5, "a5"}, {"b", 9, "", Kind::erase}, {"b", 4, "b4", Kind::put, 123}, {"b", 2, "b2"}}, 4, true);
+      {{"k-a", 5, "a5"}, {"k-b", 9, "", Kind::erase}, {"k-b", 4, "b4", Kind::put, 123}, {"k-b", 2, "b2"}}, 4,
+      true);
   const Block block = parse(payload);
-  EXPECT_EQ(find(block, "b").entry.kind, Kind::erase);
-  EXPECT_EQ(find(block, "b", 8).entry.sequence.value, 4u);
-  EXPECT_EQ(find(block, "b", 8).entry.expiry_ms, 123u);
-  EXPECT_EQ(as_text(find(block, "b", 2).entry.value), "b2");
-  EXPECT_EQ(find(block, "b", 1).state, State::next_block);
-  EXPECT_EQ(find(block, "a", 4).state, State::absent);
+  EXPECT_EQ(find(block, "k-b").entry.kind, Kind::erase);
+  EXPECT_EQ(find(block, "k-b", 8).entry.sequence.value, 4u);
+  EXPECT_EQ(find(block, "k-b", 8).entry.expiry_ms, 123u);
+  EXPECT_EQ(as_text(find(block, "k-b", 2).entry.value), "b2");
+  EXPECT_EQ(find(block, "k-b", 1).state, State::next_block);
+  EXPECT_EQ(find(block, "k-a", 4).state, State::absent);
 }
 
 TEST(Block, StoresSequencesAsNarrowAsTheirRange) {
   const std::uint64_t base = 0x0123'4567'89ab'cdef;
   for (std::uint64_t range : {0ull, 1ull, 255ull, 256ull, 1ull << 31, 1ull << 40, ~0ull - base}) {
-    const auto payload = build({{"a", base, "1"}, {"b", base + range, "2"}});
+    const auto payload = build({{"k-a", base, "1"}, {"k-b", base + range, "2"}});
     EXPECT_EQ(static_cast<unsigned>(payload[21]), (static_cast<unsigned>(std::bit_width(range)) + 7) / 8);
     const Block block = parse(payload);
-    EXPECT_EQ(find(block, "a").entry.sequence.value, base);
-    EXPECT_EQ(find(block, "b").entry.sequence.value, base + range);
+    EXPECT_EQ(find(block, "k-a").entry.sequence.value, base);
+    EXPECT_EQ(find(block, "k-b").entry.sequence.value, base + range);
   }
 }
 
@@ -118,19 +119,31 @@ TEST(Block, BuilderKeepsWithinItsSize) {
 }
 
 TEST(Block, LowerBoundAgreesWithTheOrder) {
-  const auto payload = build({{"aa", 5, ""}, {"ab", 9, ""}, {"ab", 4, ""}, {"abc", 2, ""}, {"b", 7, ""}}, 1);
+  const auto payload =
+      build({{"kaa", 5, ""}, {"kab", 9, ""}, {"kab", 4, ""}, {"kabc", 2, ""}, {"kb1", 7, ""}}, 1);
   const Block block = parse(payload);
   const auto at = [&](std::string_view key, std::uint64_t sequence) {
     return block.lower_bound(as_bytes(key), Sequence{sequence});
   };
   EXPECT_EQ(at("", 0), 0u);
-  EXPECT_EQ(at("aa", ~0ull), 0u);
-  EXPECT_EQ(at("aa", 4), 1u);
-  EXPECT_EQ(at("ab", 9), 1u);
-  EXPECT_EQ(at("ab", 8), 2u);
-  EXPECT_EQ(at("ab", 3), 3u);
-  EXPECT_EQ(at("abb", 3), 3u);
-  EXPECT_EQ(at("b", 6), 5u);
+  EXPECT_EQ(at("kaa", ~0ull), 0u);
+  EXPECT_EQ(at("kaa", 4), 1u);
+  EXPECT_EQ(at("kab", 9), 1u);
+  EXPECT_EQ(at("kab", 8), 2u);
+  EXPECT_EQ(at("kab", 3), 3u);
+  EXPECT_EQ(at("kabb", 3), 3u);
+  EXPECT_EQ(at("kb1", 6), 5u);
+}
+
+/// The rest of the engine takes a key's type and slot without looking at its length.
+TEST(Block, AKeyWithoutTypeAndSlotIsCorrupt) {
+  for (const std::string key : {"", "k", "k1"}) {
+    const auto block = Block::parse(build({{key, 5, "value"}}), {7, 4096});
+    ASSERT_FALSE(block.has_value()) << key;
+    EXPECT_EQ(block.error().code, Errc::corrupt);
+    EXPECT_EQ(block.error().object, 7u);
+    EXPECT_EQ(block.error().offset, 4096u);
+  }
 }
 
 TEST(Block, EveryDamageIsCorruptOrHarmless) {

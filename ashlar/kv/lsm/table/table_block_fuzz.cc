@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> key;
   for (std::uint32_t i = 0; i < block->count() && i < 300; ++i) {
     const Entry entry = block->entry(i, key);
-    if (!inside(entry.value)) std::abort();
+    if (!inside(entry.value) || entry.key.size() < kv::key_prefix_bytes) std::abort();
     const std::uint64_t hash = key_hash(entry.key);
     for (const std::uint64_t snapshot : {entry.sequence.value, ~std::uint64_t{0}}) {
       const BlockLookup found = block->find(entry.key, hash, Sequence{snapshot});

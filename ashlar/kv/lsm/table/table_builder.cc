@@ -30,7 +30,7 @@ Result<> TableBuilder::check(const Entry& entry, bool first_version) const {
   const ErrorPlace place{number_, offset_};
   if (!is_key_kind(static_cast<std::uint8_t>(entry.kind)))
     return fail(Errc::invalid, "table add: kind", place);
-  if (entry.key.empty() || entry.key.size() > kv::stored_key_bytes_max ||
+  if (entry.key.size() < kv::key_prefix_bytes || entry.key.size() > kv::stored_key_bytes_max ||
       entry.value.size() > kv::value_bytes_max) {
     return fail(Errc::invalid, "table add: size", place);
   }

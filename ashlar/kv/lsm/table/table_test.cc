@@ -238,13 +238,14 @@ TEST(Table, RefusesWhatIsOutOfOrderOrTooLarge) {
     return builder.add({as_bytes(key), Sequence{sequence}, Kind::put, no_expiry, {}});
   };
   EXPECT_EQ(builder.finish().error().code, Errc::invalid);
-  EXPECT_TRUE(add("b", 5).has_value());
-  EXPECT_EQ(add("a", 9).error().code, Errc::invalid);
-  EXPECT_EQ(add("b", 5).error().code, Errc::invalid);
-  EXPECT_EQ(add("b", 6).error().code, Errc::invalid);
-  EXPECT_TRUE(add("b", 4).has_value());
+  EXPECT_TRUE(add("kkb", 5).has_value());
+  EXPECT_EQ(add("kka", 9).error().code, Errc::invalid);
+  EXPECT_EQ(add("kkb", 5).error().code, Errc::invalid);
+  EXPECT_EQ(add("kkb", 6).error().code, Errc::invalid);
+  EXPECT_TRUE(add("kkb", 4).has_value());
   EXPECT_EQ(add("", 4).error().code, Errc::invalid);
-  EXPECT_EQ(add(std::string(kv::stored_key_bytes_max + 1, 'c'), 4).error().code, Errc::invalid);
+  EXPECT_EQ(add("kl", 4).error().code, Errc::invalid);
+  EXPECT_EQ(add(std::string(kv::stored_key_bytes_max + 1, 'l'), 4).error().code, Errc::invalid);
 }
 
 TEST(Table, ReportsASinkWithoutMemory) {
@@ -252,7 +253,7 @@ TEST(Table, ReportsASinkWithoutMemory) {
     MutableBytes allocate(std::uint64_t, std::size_t) override { return {}; }
   } sink;
   TableBuilder builder({}, number, sink);
-  EXPECT_TRUE(builder.add({as_bytes("k"), Sequence{1}, Kind::put, no_expiry, {}}).has_value());
+  EXPECT_TRUE(builder.add({as_bytes("key"), Sequence{1}, Kind::put, no_expiry, {}}).has_value());
   EXPECT_EQ(builder.finish().error().code, Errc::no_memory);
 }
 
