@@ -14,7 +14,7 @@ RANKS = {
     "runtime": 1, "nvme": 1, "spdk": 1,
     "block": 2, "net": 2,
     "transport": 3, "layer": 3,
-    "blob": 4,
+    "device": 4, "blob": 4,
     "log": 5,
     "kv": 6,
     "object": 7, "file": 7, "series": 7,

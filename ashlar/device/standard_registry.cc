@@ -1,0 +1,20 @@
+#include "ashlar/device/standard_registry.h"
+
+#include "ashlar/layer/pass/pass_layer.h"
+#include "ashlar/transport/null/null_device.h"
+#include "ashlar/transport/ram/ram_device.h"
+
+namespace ashlar {
+
+const Registry& standard_registry() {
+  static const Registry registry = [] {
+    Registry kinds;
+    kinds.add(null_kind());
+    kinds.add(ram_kind());
+    kinds.add(pass_kind());
+    return kinds;
+  }();
+  return registry;
+}
+
+}  // namespace ashlar

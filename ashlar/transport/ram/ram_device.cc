@@ -1,0 +1,209 @@
+#include "ashlar/transport/ram/ram_device.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+#include <utility>
+
+#include "ashlar/base/units.h"
+#include "ashlar/runtime/shard/shard.h"
+
+namespace ashlar {
+
+namespace {
+
+struct RamOptions {
+  std::uint32_t block_bytes = 512;
+};
+
+void describe(OptionSet& set, RamOptions& options) {
+  set.add("block", options.block_bytes, block_size_option());
+}
+
+/// Keeps shards from copying into the same stripe at once, so that each block is as one of them left it. Held
+/// for one memcpy of at most a stripe; a device of a single shard has none.
+class StripeLocks {
+ public:
+  static constexpr std::uint64_t stripe_bytes = 64_KiB;
+
+  explicit StripeLocks(bool needed) : locks_(needed ? std::make_unique<Lock[]>(count) : nullptr) {}
+
+  template <class Copy>
+  void locked(std::uint64_t stripe, Copy copy) noexcept {
+    if (locks_ == nullptr) return copy();
+    std::atomic_flag& flag = locks_[stripe % count].flag;
+    while (flag.test_and_set(std::memory_order_acquire)) {
+      while (flag.test(std::memory_order_relaxed)) __builtin_ia32_pause();
+    }
+    copy();
+    flag.clear(std::memory_order_release);
+  }
+
+ private:
+  static constexpr std::size_t count = 256;
+  struct alignas(64) Lock {
+    std::atomic_flag flag;
+  };
+  std::unique_ptr<Lock[]> locks_;
+};
+
+/// Anonymous memory of the process; touched pages only.
+class Memory {
+ public:
+  Memory(std::byte* data, std::uint64_t bytes, MemoryCharge charge)
+      : data_(data),
+        bytes_(bytes),
+        charge_(std::move(charge)),
+        locks_(Shard::current().mesh().shard_count() > 1) {}
+  Memory(const Memory&) = delete;
+  Memory& operator=(const Memory&) = delete;
+  ~Memory() { ::munmap(data_, bytes_); }
+
+  std::byte* at(std::uint64_t offset) const noexcept { return data_ + offset; }
+
+  /// Calls copy(memory, done, size) for each part of [offset, offset + size) that lies in one stripe.
+  template <class Copy>
+  void each_part(std::uint64_t offset, std::uint64_t size, Copy copy) noexcept {
+    for (std::uint64_t done = 0; done < size;) {
+      const std::uint64_t stripe = (offset + done) / StripeLocks::stripe_bytes;
+      const std::uint64_t part =
+          std::min(size - done, (stripe + 1) * StripeLocks::stripe_bytes - (offset + done));
+      locks_.locked(stripe, [&] { copy(at(offset + done), done, part); });
+      done += part;
+    }
+  }
+
+ private:
+  std::byte* const data_;
+  const std::uint64_t bytes_;
+  MemoryCharge charge_;
+  StripeLocks locks_;
+};
+
+class RamChannel final : public Channel {
+ public:
+  RamChannel(Device& device, const Geometry& geometry, Memory& memory) noexcept
+      : Channel(device, geometry), memory_(memory) {}
+
+  void start(Request& request) noexcept override {
+    const std::uint64_t block = geometry().block_bytes;
+    std::uint64_t offset = request.lba.value * block;
+    switch (request.op) {
+      case Op::read:
+      case Op::write:
+        for (const Segment& segment : request.data) {
+          copy(request.op, offset, segment);
+          offset += segment.size;
+        }
+        break;
+      case Op::trim:
+      case Op::write_zeroes:
+        memory_.each_part(
+            offset, request.blocks * block,
+            [](std::byte* memory, std::uint64_t, std::uint64_t size) { std::memset(memory, 0, size); });
+        break;
+      case Op::flush:
+      case Op::compare_and_write:  // Channel makes it of a read and a write
+        break;
+    }
+    finish(request, {});
+  }
+
+ private:
+  void copy(Op op, std::uint64_t offset, const Segment& segment) noexcept {
+    memory_.each_part(offset, segment.size, [&](std::byte* memory, std::uint64_t done, std::uint64_t size) {
+      if (op == Op::read) {
+        std::memcpy(segment.data + done, memory, size);
+      } else {
+        std::memcpy(memory, segment.data + done, size);
+      }
+    });
+  }
+
+  Memory& memory_;
+};
+
+/// The memory itself, or a copy of it.
+class RamView final : public DeviceMapping {
+ public:
+  explicit RamView(MutableBytes memory) noexcept : memory_(memory) {}
+  explicit RamView(std::unique_ptr<std::byte[]> copy, std::size_t size) noexcept
+      : copy_(std::move(copy)), memory_(copy_.get(), size) {}
+
+  MutableBytes bytes() const noexcept override { return memory_; }
+  Result<> ok() const noexcept override { return {}; }
+  Task<Result<>> persist(std::uint64_t offset, std::uint64_t size) override {
+    if (offset > memory_.size() || size > memory_.size() - offset)
+      co_return fail(Errc::invalid, "persist: beyond the end of the view", {.offset = offset});
+    co_return Result<>{};
+  }
+  Task<> release() override { co_return; }
+
+ private:
+  std::unique_ptr<std::byte[]> copy_;
+  MutableBytes memory_;
+};
+
+class RamDevice final : public Device {
+ public:
+  RamDevice(std::string spec, const Geometry& geometry, std::byte* data, MemoryCharge charge)
+      : Device(std::move(spec), geometry), memory_(data, geometry.bytes(), std::move(charge)) {}
+
+  Task<Result<MappedView>> map(Lba lba, std::uint64_t blocks, MapMode mode) override {
+    const Geometry now = geometry();
+    if (lba.value > now.blocks || blocks > now.blocks - lba.value || blocks == 0)
+      co_return fail(Errc::invalid, "map: beyond the end of the device",
+                     {.offset = lba.value * now.block_bytes});
+    const MutableBytes range(memory_.at(lba.value * now.block_bytes), blocks * now.block_bytes);
+    if (mode != MapMode::private_copy) co_return MappedView(std::make_unique<RamView>(range));
+    auto copy = std::make_unique_for_overwrite<std::byte[]>(range.size());
+    std::memcpy(copy.get(), range.data(), range.size());
+    co_return MappedView(std::make_unique<RamView>(std::move(copy), range.size()));
+  }
+
+ private:
+  Task<Result<std::unique_ptr<Channel>>> open_channel() override {
+    co_return std::make_unique<RamChannel>(*this, geometry(), memory_);
+  }
+
+  Memory memory_;
+};
+
+Task<SpecResult<std::unique_ptr<Device>>> open_ram(const Spec& spec, DeviceKind::Children&) {
+  const auto options = options_of<RamOptions>(spec);
+  if (!options) co_return std::unexpected(options.error());
+  const auto size = size_of_target(spec, options->block_bytes);
+  if (!size) co_return std::unexpected(size.error());
+  auto charge = Shard::current().memory().charge(Purpose::other, *size);
+  if (!charge)
+    co_return open_failed(spec, Errc::no_memory, "more than the memory cap has left (--runtime-memory-cap)");
+  void* const data =
+      ::mmap(nullptr, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (data == MAP_FAILED) co_return open_failed(spec, error_from_errno(errno, "mmap"));
+  const Geometry geometry{.block_bytes = options->block_bytes,
+                          .blocks = *size / options->block_bytes,
+                          .physical_block_bytes = options->block_bytes,
+                          .write_cache = false,
+                          .fua = true,
+                          .trim = true,
+                          .write_zeroes = true,
+                          .mappable = true};
+  co_return std::make_unique<RamDevice>(spec.text, geometry, static_cast<std::byte*>(data),
+                                        *std::move(charge));
+}
+
+}  // namespace
+
+DeviceKind ram_kind() {
+  return {.name = "ram",
+          .target = "SIZE",
+          .help = "memory of this process",
+          .describe = describe_as<RamOptions>,
+          .open = open_ram};
+}
+
+}  // namespace ashlar
