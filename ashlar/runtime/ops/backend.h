@@ -3,12 +3,17 @@
 /// The interface of the three back ends: UringBackend, EpollBackend, SimBackend. One object per shard.
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "ashlar/base/bytes.h"
 #include "ashlar/base/result.h"
 #include "ashlar/runtime/ops/address.h"
 #include "ashlar/runtime/ops/clock.h"
+#include "ashlar/runtime/ops/file_traits.h"
+#include "ashlar/runtime/ops/io_ring.h"
+#include "ashlar/runtime/ops/mapped_range.h"
 #include "ashlar/runtime/ops/operation.h"
 
 namespace ashlar {
@@ -54,6 +59,8 @@ class Backend {
 
   /// Returns the buffer of a receive_multishot to the pool.
   virtual void recycle(ReceiveBuffer& buffer) noexcept = 0;
+  /// Memory of that pool, whether it is in use or not.
+  virtual std::uint64_t receive_buffer_bytes_total() const noexcept { return 0; }
 
   virtual Instant now() const noexcept = 0;
   /// Milliseconds since 1970, as TTLs store it. May step.
@@ -74,6 +81,20 @@ class Backend {
       const std::string& path) = 0;  ///< not durable until sync_directory of the parent
   virtual Result<std::uint64_t> file_bytes(Handle file) = 0;
   virtual Result<FileSystemSpace> space(const std::string& path) = 0;
+  /// What stands behind a handle, from statx, ioctls and sysfs: tens of short system calls.
+  virtual Result<FileTraits> describe(Handle file) = 0;
+  /// A further ring of this shard, for reads and writes of devices. `invalid` for a pair of options that no
+  /// kernel takes, named; `unsupported` where the back end has no rings. An option that this kernel lacks is
+  /// left out, with a note.
+  virtual Result<std::unique_ptr<IoRing>> open_ring(const RingOptions& options) = 0;
+  /// Makes a region known to the kernel, so that operations whose `region` is `id` skip pinning its pages.
+  /// Repeated for the same id it does nothing. `unsupported` where the back end gains nothing by it,
+  /// `no_memory` at too low a memlock, `too_large` for an id beyond the table; operations then work as they
+  /// do for any memory. It stays known, and resident, for as long as the back end lives.
+  virtual Result<> register_region(std::uint32_t id, MutableBytes memory) = 0;
+  /// Maps a range of a file (ops/mapping.h is what tasks use). `offset` is a multiple of the page.
+  virtual Result<MappedRange> map(Handle file, std::uint64_t offset, std::uint64_t bytes,
+                                  const MapOptions& options) = 0;
   /// Exclusive advisory lock on a file, created where missing: held until the handle is closed; `busy` if
   /// another process (or another shard) holds it.
   virtual Result<Handle> lock(const std::string& path) = 0;

@@ -28,12 +28,13 @@ class StatusAwaiter : public OperationAwaiter {
     where_ = where;
     object_ = object;
   }
-  /// allocate, resize: a range of the file.
+  /// allocate, resize, discard, write_zeroes, advise: a range of the file.
   StatusAwaiter(OpCode op, Handle on, const char* where, std::uint64_t object, std::uint64_t at,
-                std::uint64_t bytes) noexcept
+                std::uint64_t bytes, std::uint32_t how = 0) noexcept
       : StatusAwaiter(op, on, where, object) {
     offset = at;
     length = bytes;
+    mode = how;
   }
   Result<> await_resume() const noexcept { return status(); }
 };
@@ -76,6 +77,11 @@ class ReadAwaiter : public OperationAwaiter {
     offset = at;
     where_ = "read";
     object_ = object;
+  }
+  ReadAwaiter(Handle on, std::span<iovec> into, std::uint64_t at, std::uint64_t object) noexcept
+      : ReadAwaiter(on, MutableBytes{}, at, object) {
+    vectors = into.data();
+    vector_count = static_cast<std::uint32_t>(into.size());
   }
   Result<std::size_t> await_resume() const noexcept {
     if (result < 0) [[unlikely]]
@@ -148,6 +154,10 @@ class File {
   ReadAwaiter read(MutableBytes into, std::uint64_t offset) const noexcept {
     return {handle_, into, offset, object_};
   }
+  /// The same into several buffers; `vectors` is used up (advanced in place) and must live until completion.
+  ReadAwaiter read(std::span<iovec> vectors, std::uint64_t offset) const noexcept {
+    return {handle_, vectors, offset, object_};
+  }
   /// Writes all of `from`, or fails. Durable at completion only if asked for, or if the file is O_DSYNC.
   WriteAwaiter write(Bytes from, std::uint64_t offset, bool durable = false) const noexcept {
     return {handle_, from, offset, durable, object_};
@@ -167,12 +177,28 @@ class File {
   StatusAwaiter resize(std::uint64_t bytes) const noexcept {
     return {OpCode::resize, handle_, "ftruncate", object_, 0, bytes};
   }
+  /// Gives up the contents of [offset, offset + length). On a regular file a hole: the space is free, the
+  /// size stays, and it reads as zeros. On a block device what it then reads is the device's affair; offset
+  /// and length are multiples of the logical block, else `invalid`. `unsupported` where it cannot.
+  StatusAwaiter discard(std::uint64_t offset, std::uint64_t length) const noexcept {
+    return {OpCode::discard, handle_, "discard", object_, offset, length};
+  }
+  /// [offset, offset + length) reads as zeros, its space stays reserved, the size does not change. Durable
+  /// after sync(). `unsupported` where it cannot: the caller then writes zeros.
+  StatusAwaiter write_zeroes(std::uint64_t offset, std::uint64_t length) const noexcept {
+    return {OpCode::write_zeroes, handle_, "write zeroes", object_, offset, length};
+  }
+  /// Tells the page cache what will be done with a range (POSIX_FADV_*); length 0: to the end.
+  StatusAwaiter advise(std::uint64_t offset, std::uint64_t length, int advice) const noexcept {
+    return {OpCode::advise, handle_, "fadvise", object_, offset, length, static_cast<std::uint32_t>(advice)};
+  }
   StatusAwaiter close() noexcept {
     return {OpCode::close, std::exchange(handle_, Handle{}), "close", object_};
   }
 
   /// Size in bytes; a short system call.
   Result<std::uint64_t> bytes() const { return Shard::current().backend().file_bytes(handle_); }
+  Result<FileTraits> describe() const { return Shard::current().backend().describe(handle_); }
 
  private:
   Handle handle_;

@@ -33,6 +33,14 @@ enum class OpCode : std::uint8_t {
   link,            ///< path → path2, which must not exist
   unlink,          ///< path
   sync_directory,  ///< path: its entries durable (open, fsync, close)
+  // Ranges of files and block devices, in bytes: on a device, multiples of its logical block.
+  discard,       ///< handle, offset, length: the contents are not needed any more (see File::discard)
+  write_zeroes,  ///< handle, offset, length: reads as zeros, without a transfer; EOPNOTSUPP where it cannot
+  advise,        ///< handle, offset, length, mode (POSIX_FADV_*): a hint; never changes contents
+  // Memory that maps a file (ops/mapping.h): data, length, whole pages.
+  populate,  ///< mode (0 for reading, 1 for writing): the pages are in memory; EIO where one cannot be read
+  sync_memory,  ///< what was stored is durable (msync)
+  unmap,        ///< ends the mapping
   // Sockets.
   accept,             ///< handle of a listener; multishot → handle, once per connection
   connect,            ///< handle of a new socket, address, address_bytes
@@ -43,6 +51,16 @@ enum class OpCode : std::uint8_t {
 };
 
 struct ReceiveBuffer;
+
+/// How urgent a read or write is to the disk scheduler, as ioprio_set(2) encodes it; 0: as the thread is.
+/// A hint: a class that the process may not use is ignored.
+constexpr std::uint16_t io_priority_best_effort(unsigned level) noexcept {
+  return static_cast<std::uint16_t>(2u << 13 | (level & 7));  // 0 is the most urgent of 8
+}
+constexpr std::uint16_t io_priority_idle = 3u << 13;
+
+/// Operation::region of memory that belongs to none.
+constexpr std::uint32_t no_region = ~std::uint32_t{0};
 
 /// One request in flight. It lives in the awaiter, hence in the caller's frame: it never moves, and is not
 /// destroyed before it completes. Short transfers, EINTR, EAGAIN and a full submission queue are handled by
@@ -57,16 +75,18 @@ struct Operation {
   bool receive_all = false;  ///< receive: fill the buffers entirely, fewer only at the end
   bool more = false;         ///< set by the back end on each completion of a multishot that goes on
   bool cancel_requested = false;
+  std::uint16_t priority = 0;  ///< read, write: io_priority_…()
   Handle handle;
-  std::int64_t result = 0;  ///< bytes, handle or 0; -errno on failure
+  std::uint32_t region = no_region;  ///< read, write: where all the memory lies in one region, its number
+  std::int64_t result = 0;           ///< bytes, handle or 0; -errno on failure
 
   /// The memory to transfer: one buffer, or `vectors` (advanced in place as parts complete).
   std::byte* data = nullptr;
-  std::uint64_t length = 0;  ///< bytes at `data`, or the length of allocate and resize
+  std::uint64_t length = 0;  ///< bytes at `data`, or the length of a range of the file
   std::uint64_t offset = 0;  ///< byte offset in the file
   iovec* vectors = nullptr;
   std::uint32_t vector_count = 0;
-  std::uint32_t mode = 0;  ///< open: permission bits
+  std::uint32_t mode = 0;  ///< open: permission bits. advise, populate: which
 
   const char* path = nullptr;   ///< zero-terminated; must live as long as the operation
   const char* path2 = nullptr;  ///< rename, link: the target. connect: the sockaddr
@@ -84,6 +104,8 @@ struct Operation {
   std::uint64_t transferred = 0;
   std::uint64_t backend_data = 0;
 };
+
+static_assert(sizeof(Operation) == 128, "it lives in every awaiter: two cache lines");
 
 /// A buffer of the back end's pool, filled by a multishot receive. Returned with Backend::recycle().
 struct ReceiveBuffer {

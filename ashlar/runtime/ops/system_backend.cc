@@ -6,6 +6,7 @@
 #include <netinet/tcp.h>
 #include <sys/eventfd.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -18,6 +19,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+
+#include "ashlar/runtime/ops/page_guard.h"
 
 namespace ashlar {
 
@@ -206,6 +209,30 @@ Result<FileSystemSpace> SystemBackend::space(const std::string& path) {
   if (statvfs(path.c_str(), &status) != 0) return fail_errno(errno, "file system space");
   return FileSystemSpace{.free_bytes = std::uint64_t{status.f_bavail} * status.f_frsize,
                          .total_bytes = std::uint64_t{status.f_blocks} * status.f_frsize};
+}
+
+// A page behind the end could never be read: what is asked for must be there now. Of a character device only
+// the kernel knows.
+Result<MappedRange> SystemBackend::map(Handle file, std::uint64_t offset, std::uint64_t bytes,
+                                       const MapOptions& options) {
+  struct stat status{};
+  if (fstat(file.value, &status) != 0) return fail_errno(errno, "map");
+  if (!S_ISCHR(status.st_mode)) {
+    const std::uint64_t end = TRY(file_bytes(file));
+    if (bytes == 0 || offset > end || bytes > end - offset)
+      return fail(Errc::invalid, "map: beyond the end", {.offset = offset});
+  }
+  const int protection = PROT_READ | (options.writable ? PROT_WRITE : 0);
+  const int kind = options.sync ? MAP_SHARED_VALIDATE | MAP_SYNC : options.shared ? MAP_SHARED : MAP_PRIVATE;
+  void* memory = mmap(nullptr, bytes, protection, kind, file.value, static_cast<off_t>(offset));
+  if (memory == MAP_FAILED) return fail_errno(errno, "map", {.offset = offset});
+  auto* data = static_cast<std::byte*>(memory);
+  PageGuard* guard = PageGuard::watch(data, bytes);
+  if (guard == nullptr) {
+    munmap(memory, bytes);
+    return fail_errno(ENOMEM, "map");
+  }
+  return MappedRange{data, bytes, guard};
 }
 
 Result<Handle> SystemBackend::lock(const std::string& path) {

@@ -31,6 +31,9 @@ class SystemBackend : public Backend {
   Result<> make_directory(const std::string& path) final;
   Result<std::uint64_t> file_bytes(Handle file) final;
   Result<FileSystemSpace> space(const std::string& path) final;
+  Result<FileTraits> describe(Handle file) final { return describe_descriptor(file.value); }
+  Result<MappedRange> map(Handle file, std::uint64_t offset, std::uint64_t bytes,
+                          const MapOptions& options) final;
   Result<Handle> lock(const std::string& path) final;
 
  protected:

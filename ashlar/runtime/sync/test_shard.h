@@ -34,6 +34,10 @@ class NoIoBackend : public Backend {
   Result<> make_directory(const std::string&) override { return none(); }
   Result<std::uint64_t> file_bytes(Handle) override { return none(); }
   Result<FileSystemSpace> space(const std::string&) override { return none(); }
+  Result<FileTraits> describe(Handle) override { return none(); }
+  Result<std::unique_ptr<IoRing>> open_ring(const RingOptions&) override { return none(); }
+  Result<> register_region(std::uint32_t, MutableBytes) override { return none(); }
+  Result<MappedRange> map(Handle, std::uint64_t, std::uint64_t, const MapOptions&) override { return none(); }
   Result<Handle> lock(const std::string&) override { return none(); }
 
  private:

@@ -10,7 +10,7 @@
 #include <cerrno>
 #include <chrono>
 
-#include "ashlar/runtime/ops/epoll/file_operations.h"
+#include "ashlar/runtime/ops/file_operations.h"
 
 namespace ashlar {
 

@@ -14,7 +14,7 @@
 #include <memory>
 #include <vector>
 
-#include "ashlar/runtime/ops/epoll/file_workers.h"
+#include "ashlar/runtime/ops/file_workers.h"
 #include "ashlar/runtime/ops/operation_list.h"
 #include "ashlar/runtime/ops/system_backend.h"
 
@@ -40,7 +40,14 @@ class EpollBackend final : public SystemBackend {
   bool pending() const noexcept override { return !ready_.empty() || files_.pending(); }
   unsigned wait(Instant until) noexcept override;
   void recycle(ReceiveBuffer& buffer) noexcept override;
+  std::uint64_t receive_buffer_bytes_total() const noexcept override { return receive_memory_bytes_; }
   unsigned in_flight() const noexcept override { return in_flight_; }
+  Result<std::unique_ptr<IoRing>> open_ring(const RingOptions&) override {
+    return fail(Errc::unsupported, "a further ring: the epoll back end has none");
+  }
+  Result<> register_region(std::uint32_t, MutableBytes) override {
+    return fail(Errc::unsupported, "register memory: the epoll back end gains nothing");
+  }
 
  private:
   /// What waits for a socket to become readable or writable. Indexed by descriptor.

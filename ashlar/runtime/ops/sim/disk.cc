@@ -149,6 +149,17 @@ int Disk::resize(OpenFile& file, std::uint64_t size) {
   return 0;
 }
 
+int Disk::zero(OpenFile& file, std::uint64_t offset, std::uint64_t length, bool release) {
+  if (!writable(file)) return EBADF;
+  if (length == 0) return EINVAL;
+  FileImage& image = file.inode->image;
+  if (!release && image.blocks_missing(offset, length) > free_blocks()) return ENOSPC;
+  const std::uint64_t before = image.blocks();
+  image.zero(offset, length, release);
+  used_blocks_ += image.blocks() - before;
+  return 0;
+}
+
 int Disk::rename(std::string_view from, std::string_view to) {
   const auto source = walk(from);
   const auto target = walk(to);

@@ -68,6 +68,8 @@ class Disk {
   OrErrno<std::uint64_t> write(OpenFile& file, std::uint64_t offset, Bytes from, bool durable);
   int allocate(OpenFile& file, std::uint64_t offset, std::uint64_t length);
   int resize(OpenFile& file, std::uint64_t size);
+  /// What of the range is in the file reads as zeros; `release`: its whole blocks are free again.
+  int zero(OpenFile& file, std::uint64_t offset, std::uint64_t length, bool release);
   int rename(std::string_view from, std::string_view to);
   int link(std::string_view from, std::string_view to);
   int unlink(std::string_view path);

@@ -105,6 +105,28 @@ void FileImage::resize(std::uint64_t size) {
   if (size != size_.value) set_size(size, false);
 }
 
+// Only blocks that hold something change; a crash may bring back what they held, and with it their space.
+void FileImage::zero(std::uint64_t offset, std::uint64_t length, bool release) {
+  ++changes_;
+  const std::uint64_t end = offset + length;
+  for (auto it = blocks_.lower_bound(offset / block_bytes); it != blocks_.end(); ++it) {
+    const std::uint64_t base = it->first * block_bytes;
+    if (base >= end) break;
+    const std::uint64_t from = offset > base ? offset - base : 0;
+    const std::uint64_t to = std::min(end - base, block_bytes);
+    for (std::uint64_t sector = from / sector_bytes; sector <= (to - 1) / sector_bytes; ++sector)
+      change_sector(*it->second, static_cast<unsigned>(sector), false, false);
+    std::memset(it->second->data.data() + from, 0, to - from);
+    dirty_.insert(it->first);
+  }
+  if (release) {
+    give_up((offset + block_bytes - 1) / block_bytes, end / block_bytes);
+  } else {
+    reserve(offset / block_bytes, (end - 1) / block_bytes);
+    reservations_.push_back({changes_, offset / block_bytes, (end - 1) / block_bytes});
+  }
+}
+
 // A version is replaced for good once the one after it is on the medium.
 void FileImage::sync(std::uint64_t up_to) {
   settle_truncations(up_to);
@@ -164,8 +186,10 @@ void FileImage::crash(Random& random) {
   truncations_.clear();
   crash_reservations(random);
   cut_off(size_.value);
-  if (lost != no_change) {  // what a lost truncation had freed is in use again
-    for (const auto& [index, block] : blocks_) reserve(index, index);
+  // What a lost truncation or discard had freed is in use again.
+  for (const auto& [index, block] : blocks_) {
+    if (lost != no_change || std::ranges::any_of(block->data, [](std::byte b) { return b != std::byte{}; }))
+      reserve(index, index);
   }
 }
 
@@ -256,6 +280,14 @@ void FileImage::reserve(std::uint64_t first, std::uint64_t last) {
     if (reserved_[i]) continue;
     reserved_[i] = true;
     ++block_count_;
+  }
+}
+
+void FileImage::give_up(std::uint64_t first, std::uint64_t end) {
+  for (std::uint64_t i = first; i < std::min<std::uint64_t>(end, reserved_.size()); ++i) {
+    if (!reserved_[i]) continue;
+    reserved_[i] = false;
+    --block_count_;
   }
 }
 

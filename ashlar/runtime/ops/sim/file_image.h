@@ -42,6 +42,8 @@ class FileImage {
   /// Reserves blocks, which read as zeros, and extends the size.
   void allocate(std::uint64_t offset, std::uint64_t length);
   void resize(std::uint64_t size);
+  /// The range reads as zeros, the size stays. Its whole blocks are given up, or else reserved.
+  void zero(std::uint64_t offset, std::uint64_t length, bool release);
 
   /// Data and size of every change up to this number are on the medium.
   void sync(std::uint64_t up_to);
@@ -85,6 +87,7 @@ class FileImage {
   Block& block_for_write(std::uint64_t index, bool& fresh);
   void change_sector(Block& block, unsigned sector, bool fresh, bool durable);
   void reserve(std::uint64_t first, std::uint64_t last);
+  void give_up(std::uint64_t first, std::uint64_t end);
   void set_size(std::uint64_t size, bool durable);
   void settle_truncations(std::uint64_t up_to);
   void crash_block(Block& block, std::uint64_t survived, std::uint64_t lost, unsigned mode, Random& random);

@@ -45,6 +45,16 @@ class SimBackend final : public Backend {
   Result<> make_directory(const std::string& path) override;
   Result<std::uint64_t> file_bytes(Handle file) override;
   Result<FileSystemSpace> space(const std::string& path) override;
+  Result<FileTraits> describe(Handle file) override;
+  Result<std::unique_ptr<IoRing>> open_ring(const RingOptions&) override {
+    return fail(Errc::unsupported, "a further ring: a simulated shard has none");
+  }
+  Result<> register_region(std::uint32_t, MutableBytes) override {
+    return fail(Errc::unsupported, "register memory: a simulated disk gains nothing");
+  }
+  /// The memory is a copy; sync_memory writes it back, durably.
+  Result<MappedRange> map(Handle file, std::uint64_t offset, std::uint64_t bytes,
+                          const MapOptions& options) override;
   Result<Handle> lock(const std::string& path) override;
 
   // For the network and the environment.
@@ -73,7 +83,18 @@ class SimBackend final : public Backend {
     std::shared_ptr<SimSocket> socket;
   };
 
+  struct View {  // of a mapped file
+    std::shared_ptr<OpenFile> file;
+    std::uint64_t offset;
+    bool shared;
+    std::vector<std::byte> storage;  // with room to start on a page
+    MutableBytes memory;
+  };
+
   Handle add(Open open);
+  View* view_of(const std::byte* data) noexcept;
+  std::int64_t sync_memory(const Operation& operation);
+  std::int64_t unmap(const Operation& operation);
   Open* find(Handle handle) noexcept;
   void start_file(Operation& operation);
   void land(std::uint64_t flight);
@@ -94,6 +115,7 @@ class SimBackend final : public Backend {
   unsigned in_flight_ = 0;
 
   std::vector<Open> handles_;
+  std::vector<std::unique_ptr<View>> views_;
   std::map<std::uint64_t, Flight> flights_;  // file operations, by the order of their start
   std::uint64_t next_flight_ = 0;
   Operation* completed_first_ = nullptr;  // done, not yet delivered

@@ -19,7 +19,7 @@ namespace ashlar::sim {
 
 namespace {
 
-FileEvent describe(const Operation& operation, const OpenFile* file) {
+FileEvent event_of(const Operation& operation, const OpenFile* file) {
   FileEvent event;
   event.code = operation.code;
   event.changes = true;
@@ -53,6 +53,15 @@ FileEvent describe(const Operation& operation, const OpenFile* file) {
       break;
     case OpCode::unlink: event.name = "unlink"; break;
     case OpCode::sync_directory: event.name = "sync directory"; break;
+    case OpCode::discard: event.name = "discard"; break;
+    case OpCode::write_zeroes: event.name = "write zeroes"; break;
+    case OpCode::sync_memory: event.name = "sync memory"; break;
+    case OpCode::advise:
+    case OpCode::populate:
+    case OpCode::unmap:
+      event.name = "hint";
+      event.changes = false;
+      break;
     default: assert(false && "not a file operation");
   }
   return event;
@@ -60,7 +69,8 @@ FileEvent describe(const Operation& operation, const OpenFile* file) {
 
 bool needs_handle(OpCode code) noexcept {
   return code == OpCode::read || code == OpCode::write || code == OpCode::allocate || code == OpCode::sync ||
-         code == OpCode::data_sync || code == OpCode::resize;
+         code == OpCode::data_sync || code == OpCode::resize || code == OpCode::discard ||
+         code == OpCode::write_zeroes || code == OpCode::advise;
 }
 
 std::vector<std::byte> gather(const Operation& operation) {
@@ -91,10 +101,12 @@ void SimBackend::start_file(Operation& operation) {
     }
     flight.file = open->file;
     flight.up_to = flight.file->inode->image.changes();
+  } else if (operation.code == OpCode::sync_memory) {
+    if (const View* view = view_of(operation.data)) flight.file = view->file;
   } else if (operation.code == OpCode::sync_directory) {
     flight.up_to = environment_.disk.name_changes();
   }
-  const FileEvent event = describe(operation, flight.file.get());
+  const FileEvent event = event_of(operation, flight.file.get());
   flight.verdict = environment_.faults.judge(event);
   if (event.changes) flight.label = Faults::label(event);
   const Duration takes = environment_.options.disk.draw(environment_.random) + flight.verdict.delay;
@@ -139,6 +151,12 @@ std::int64_t SimBackend::carry_out(const Flight& flight) {
     case OpCode::link: return -disk.link(operation.path, operation.path2);
     case OpCode::unlink: return -disk.unlink(operation.path);
     case OpCode::sync_directory: return -disk.sync_directory(operation.path, flight.up_to);
+    case OpCode::discard: return -disk.zero(*flight.file, operation.offset, operation.length, true);
+    case OpCode::write_zeroes: return -disk.zero(*flight.file, operation.offset, operation.length, false);
+    case OpCode::advise: return 0;
+    case OpCode::populate: return view_of(operation.data) != nullptr ? 0 : -EINVAL;
+    case OpCode::sync_memory: return sync_memory(operation);
+    case OpCode::unmap: return unmap(operation);
     default: return -EINVAL;
   }
 }
@@ -212,6 +230,8 @@ void SimBackend::happen_in_part(const Flight& flight) {
     case OpCode::write: write(flight, false); break;
     case OpCode::allocate:
     case OpCode::resize:
+    case OpCode::discard:
+    case OpCode::write_zeroes:
     case OpCode::rename:
     case OpCode::link:
     case OpCode::unlink: carry_out(flight); break;

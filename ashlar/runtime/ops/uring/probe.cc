@@ -34,7 +34,7 @@ class Operations {
 
 Result<std::vector<UringFeature>> probe_uring() {
   io_uring ring{};
-  TRY(open_ring(ring, 2, 4));
+  TRY(set_up_ring(ring, 2, 4));
   std::vector<UringFeature> features;
   {
     const Operations operations(ring);

@@ -17,7 +17,7 @@ struct UringFeature {
   bool present = false;
 };
 
-/// Opens and closes a few small rings. Fails as open_ring() does where there is no io_uring at all.
+/// Opens and closes a few small rings. Fails as set_up_ring() does where there is no io_uring at all.
 Result<std::vector<UringFeature>> probe_uring();
 
 }  // namespace ashlar

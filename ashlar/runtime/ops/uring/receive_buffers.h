@@ -29,6 +29,7 @@ class ReceiveBuffers {
 
   bool provided() const noexcept { return kernel_ring_ != nullptr; }
   unsigned buffer_bytes() const noexcept { return bytes_; }
+  std::uint64_t bytes_total() const noexcept { return std::uint64_t{bytes_} * buffers_.size(); }
   /// Buffers that are with consumers.
   unsigned lent() const noexcept { return lent_; }
   /// Buffers that a receive would find, as far as we know: the kernel may have filled some already.

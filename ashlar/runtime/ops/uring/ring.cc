@@ -37,7 +37,7 @@ const char* to_string(RingProfile profile) noexcept {
   return "?";
 }
 
-Result<RingProfile> open_ring(io_uring& ring, unsigned submission_entries, unsigned completion_entries,
+Result<RingProfile> set_up_ring(io_uring& ring, unsigned submission_entries, unsigned completion_entries,
                               RingProfile best) {
   for (auto step = static_cast<unsigned char>(best);; ++step) {
     const auto profile = static_cast<RingProfile>(step);

@@ -23,7 +23,7 @@ const char* to_string(RingProfile profile) noexcept;
 /// Sets up `ring` for the calling thread, which alone may use it. `permission` where io_uring is forbidden
 /// (sysctl kernel.io_uring_disabled, seccomp), `unsupported` before 5.11 (no EXT_ARG timeouts), `no_memory`
 /// at a low memlock.
-Result<RingProfile> open_ring(io_uring& ring, unsigned submission_entries, unsigned completion_entries,
+Result<RingProfile> set_up_ring(io_uring& ring, unsigned submission_entries, unsigned completion_entries,
                               RingProfile best = RingProfile::defer_taskrun);
 
 }  // namespace ashlar

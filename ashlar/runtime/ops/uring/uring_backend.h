@@ -16,6 +16,8 @@
 #include <memory>
 #include <vector>
 
+#include "ashlar/runtime/ops/file_workers.h"
+#include "ashlar/runtime/ops/operation_list.h"
 #include "ashlar/runtime/ops/system_backend.h"
 #include "ashlar/runtime/ops/uring/receive_buffers.h"
 #include "ashlar/runtime/ops/uring/ring.h"
@@ -34,7 +36,7 @@ struct UringOptions {
 /// Owner: one shard, on whose thread it is created, used and destroyed (SINGLE_ISSUER).
 class UringBackend final : public SystemBackend {
  public:
-  /// Fails as open_ring() does; the caller then takes the EpollBackend.
+  /// Fails as set_up_ring() does; the caller then takes the EpollBackend.
   static Result<std::unique_ptr<UringBackend>> create(const UringOptions& options = {});
   ~UringBackend() override;
 
@@ -48,16 +50,16 @@ class UringBackend final : public SystemBackend {
   bool pending() const noexcept override;
   unsigned wait(Instant until) noexcept override;
   void recycle(ReceiveBuffer& buffer) noexcept override;
+  std::uint64_t receive_buffer_bytes_total() const noexcept override {
+    return receive_buffers_->bytes_total();
+  }
   unsigned in_flight() const noexcept override { return in_flight_; }
+  Result<std::unique_ptr<IoRing>> open_ring(const RingOptions& options) override;
+  Result<> register_region(std::uint32_t id, MutableBytes memory) override;
 
  private:
-  struct OperationList {
-    Operation* first = nullptr;
-    Operation* last = nullptr;
-    void push(Operation& operation) noexcept;
-    Operation* pop() noexcept;
-    bool remove(Operation& operation) noexcept;
-  };
+  /// How a discard of a block device is tried (Operation::backend_data).
+  static constexpr std::uint64_t discard_by_command = 1, discard_by_worker = 2;
   struct SendMessage {  // what sendmsg points at while it is in flight
     msghdr header;
     SendMessage* next;
@@ -75,6 +77,8 @@ class UringBackend final : public SystemBackend {
   void prepare_receive_multishot(Operation& operation, io_uring_sqe& sqe) noexcept;
   void use_registered(const Operation& operation, io_uring_sqe& sqe) const noexcept;
   void enter_directory_step(Operation& operation, io_uring_sqe& sqe) noexcept;
+  bool for_workers(Operation& operation) noexcept;
+  void hand_to_workers(Operation& operation) noexcept;
   void watch_wake() noexcept;
   void finish_later(Operation& operation, std::int64_t result) noexcept;
 
@@ -88,6 +92,7 @@ class UringBackend final : public SystemBackend {
   void deliver(Operation& operation, bool more) noexcept;
   void finish(Operation& operation, std::int64_t result) noexcept;
   unsigned finish_deferred() noexcept;
+  unsigned finish_workers() noexcept;
 
   void register_file(std::int32_t descriptor) noexcept;
   void unregister_file(std::int32_t descriptor) noexcept;
@@ -107,6 +112,8 @@ class UringBackend final : public SystemBackend {
   std::unique_ptr<ReceiveBuffers> receive_buffers_;
   std::vector<std::unique_ptr<SendMessage>> messages_;
   SendMessage* free_message_ = nullptr;
+  bool discard_commands_ = true;          // Linux 6.12: block devices take discards on the ring
+  std::unique_ptr<FileWorkers> workers_;  // for what no ring can do; started when first needed
 };
 
 }  // namespace ashlar

@@ -4,7 +4,7 @@
 #include <cassert>
 #include <cerrno>
 
-#include "ashlar/runtime/ops/transfer.h"
+#include "ashlar/runtime/ops/uring/transfers.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 
 namespace ashlar {
@@ -20,28 +20,30 @@ bool kernel_asks(const io_uring& ring) noexcept {
 }  // namespace
 
 bool UringBackend::pending() const noexcept {
-  return io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) || deferred_.first != nullptr ||
-         !wake_watched_ || (starved_.first != nullptr && receive_buffers_->available() != 0);
+  return io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) || !deferred_.empty() || !wake_watched_ ||
+         (workers_ != nullptr && workers_->pending()) ||
+         (!starved_.empty() && receive_buffers_->available() != 0);
 }
 
 unsigned UringBackend::poll() noexcept {
   if (!wake_watched_) [[unlikely]]
     watch_wake();
-  while (backlog_.first != nullptr) {
+  while (!backlog_.empty()) {
     io_uring_sqe* sqe = entry();
     if (sqe == nullptr) break;
     prepare(*backlog_.pop(), *sqe);
   }
   // As many starved receives as there are buffers; one that finds no data leaves its buffer to the next, next
   // time.
-  for (unsigned n = receive_buffers_->available(); n != 0 && starved_.first != nullptr; --n)
-    start(*starved_.pop());
+  for (unsigned n = receive_buffers_->available(); n != 0 && !starved_.empty(); --n) start(*starved_.pop());
+  if (workers_ != nullptr) workers_->dispatch();
   if (io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) io_uring_submit_and_get_events(&ring_);
-  return finish_deferred() + reap();
+  return finish_deferred() + finish_workers() + reap();
 }
 
 unsigned UringBackend::wait(Instant until) noexcept {
-  if (deferred_.first == nullptr && backlog_.first == nullptr) {
+  if (workers_ != nullptr) workers_->dispatch();
+  if (deferred_.empty() && backlog_.empty()) {
     io_uring_cqe* cqe = nullptr;
     if (until == never) {
       io_uring_submit_and_wait(&ring_, 1);
@@ -83,12 +85,38 @@ unsigned UringBackend::finish_deferred() noexcept {
   return finished;
 }
 
+unsigned UringBackend::finish_workers() noexcept {
+  if (workers_ == nullptr) return 0;
+  unsigned finished = 0;
+  OperationList done = workers_->collect();
+  while (Operation* operation = done.pop()) {
+    // The device discards, yet has refused the command: this kernel does not know it.
+    if (operation->code == OpCode::discard && operation->result == 0) discard_commands_ = false;
+    finish(*operation, operation->result);
+    ++finished;
+  }
+  return finished;
+}
+
 void UringBackend::completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept {
   switch (operation.code) {
     case OpCode::read:
     case OpCode::write:
+      if (transfer_done(operation, result)) {
+        finish(operation, operation.result);
+      } else {
+        start(operation);
+      }
+      return;
     case OpCode::send:
     case OpCode::receive: transfer_completed(operation, result); return;
+    case OpCode::discard:
+      if (operation.backend_data == discard_by_command && (result == -EINVAL || result == -EOPNOTSUPP)) {
+        operation.backend_data = discard_by_worker;
+        start(operation);
+        return;
+      }
+      break;
     case OpCode::accept: accept_completed(operation, result, flags); return;
     case OpCode::receive_multishot: receive_completed(operation, result, flags); return;
     case OpCode::sync_directory: directory_step_completed(operation, result); return;
@@ -121,21 +149,18 @@ void UringBackend::transfer_completed(Operation& operation, std::int32_t result)
     start(operation);
     return;
   }
-  const bool reading = operation.code == OpCode::read || operation.code == OpCode::receive;
+  const bool reading = operation.code == OpCode::receive;
   if (result < 0) {
-    // The rest of a direct read that ended inside a block is misaligned: that is the end of the file.
-    const bool end = operation.code == OpCode::read && result == -EINVAL && operation.transferred != 0;
-    finish(operation, end ? static_cast<std::int64_t>(operation.transferred) : result);
+    finish(operation, result);
     return;
   }
   advance(operation, static_cast<std::uint64_t>(result));
-  const bool any_will_do = operation.code == OpCode::receive && !operation.receive_all;
-  if (bytes_left(operation) == 0 || (reading && (result == 0 || any_will_do))) {
+  if (bytes_left(operation) == 0 || (reading && (result == 0 || !operation.receive_all))) {
     finish(operation, static_cast<std::int64_t>(operation.transferred));
   } else if (operation.cancel_requested) {
     finish(operation, -ECANCELED);  // it came while a part was under way
   } else if (result == 0) {
-    finish(operation, -EIO);  // a write that makes no progress
+    finish(operation, -EIO);  // a send that makes no progress
   } else {
     start(operation);
   }

@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -6,7 +7,8 @@
 #include <cassert>
 #include <cerrno>
 
-#include "ashlar/runtime/ops/transfer.h"
+#include "ashlar/runtime/ops/file_operations.h"
+#include "ashlar/runtime/ops/uring/transfers.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 
 namespace ashlar {
@@ -15,38 +17,13 @@ namespace {
 
 constexpr std::uint8_t op_ftruncate = 55;  // IORING_OP_FTRUNCATE, Linux 6.9; liburing 2.3 does not name it
 
-unsigned transfer_size(const Operation& operation) noexcept {
-  return static_cast<unsigned>(std::min(bytes_left(operation), transfer_bytes_max));
-}
+// IORING_OP_URING_CMD with BLOCK_URING_CMD_DISCARD, Linux 6.12.
+constexpr std::uint32_t command_discard = _IO(0x12, 0);
 
-unsigned transfer_vectors(const Operation& operation) noexcept {
-  return std::min(operation.vector_count, transfer_vectors_max);
-}
+// Of each shard, for the few operations that no ring takes.
+constexpr unsigned worker_threads_max = 2;
 
 }  // namespace
-
-void UringBackend::OperationList::push(Operation& operation) noexcept {
-  operation.next = nullptr;
-  *(first == nullptr ? &first : &last->next) = &operation;
-  last = &operation;
-}
-
-Operation* UringBackend::OperationList::pop() noexcept {
-  Operation* operation = first;
-  if (operation != nullptr) first = operation->next;
-  return operation;
-}
-
-bool UringBackend::OperationList::remove(Operation& operation) noexcept {
-  Operation* previous = nullptr;
-  for (Operation* at = first; at != nullptr; previous = at, at = at->next) {
-    if (at != &operation) continue;
-    *(previous == nullptr ? &first : &previous->next) = at->next;
-    if (last == at) last = previous;
-    return true;
-  }
-  return false;
-}
 
 Result<std::unique_ptr<UringBackend>> UringBackend::create(const UringOptions& options) {
   std::unique_ptr<UringBackend> backend(new UringBackend);
@@ -56,7 +33,7 @@ Result<std::unique_ptr<UringBackend>> UringBackend::create(const UringOptions& o
 
 Result<> UringBackend::open(const UringOptions& options) {
   profile_ =
-      TRY(open_ring(ring_, options.submission_entries, options.completion_entries, options.best_profile));
+      TRY(set_up_ring(ring_, options.submission_entries, options.completion_entries, options.best_profile));
   ring_open_ = true;
   receive_buffers_ = std::make_unique<ReceiveBuffers>();
   TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes));
@@ -87,7 +64,11 @@ void UringBackend::submit(Operation& operation) noexcept {
 }
 
 void UringBackend::start(Operation& operation) noexcept {
-  io_uring_sqe* sqe = backlog_.first == nullptr ? entry() : nullptr;
+  if (for_workers(operation)) {
+    hand_to_workers(operation);
+    return;
+  }
+  io_uring_sqe* sqe = backlog_.empty() ? entry() : nullptr;
   if (sqe == nullptr) {
     backlog_.push(operation);
   } else {
@@ -125,7 +106,8 @@ void UringBackend::use_registered(const Operation& operation, io_uring_sqe& sqe)
 
 bool UringBackend::prepare_file(Operation& operation, io_uring_sqe& sqe) noexcept {
   const int fd = operation.handle.value;
-  const std::uint64_t at = operation.offset + operation.transferred;
+  const auto at = static_cast<off_t>(operation.offset);
+  const auto length = static_cast<off_t>(operation.length);
   switch (operation.code) {
     case OpCode::nop: io_uring_prep_nop(&sqe); return true;
     case OpCode::open:
@@ -136,23 +118,23 @@ bool UringBackend::prepare_file(Operation& operation, io_uring_sqe& sqe) noexcep
       io_uring_prep_close(&sqe, fd);
       return true;
     case OpCode::read:
-      if (operation.vectors == nullptr) {
-        io_uring_prep_read(&sqe, fd, operation.data + operation.transferred, transfer_size(operation), at);
+    case OpCode::write: prepare_transfer(operation, sqe); break;
+    case OpCode::allocate: io_uring_prep_fallocate(&sqe, fd, 0, at, length); break;
+    case OpCode::write_zeroes: io_uring_prep_fallocate(&sqe, fd, zero_range_mode, at, length); break;
+    case OpCode::discard:
+      if (operation.backend_data == discard_by_command) {
+        io_uring_prep_rw(IORING_OP_URING_CMD, &sqe, fd, nullptr, 0, 0);
+        sqe.cmd_op = command_discard;
+        sqe.addr = operation.offset;
+        sqe.addr3 = operation.length;
       } else {
-        io_uring_prep_readv(&sqe, fd, operation.vectors, transfer_vectors(operation), at);
+        io_uring_prep_fallocate(&sqe, fd, punch_hole_mode, at, length);
       }
       break;
-    case OpCode::write:
-      if (operation.vectors == nullptr) {
-        io_uring_prep_write(&sqe, fd, operation.data + operation.transferred, transfer_size(operation), at);
-      } else {
-        io_uring_prep_writev(&sqe, fd, operation.vectors, transfer_vectors(operation), at);
-      }
-      if (operation.durable) sqe.rw_flags = RWF_DSYNC;
-      break;
-    case OpCode::allocate:
-      io_uring_prep_fallocate(&sqe, fd, 0, static_cast<off_t>(operation.offset),
-                              static_cast<off_t>(operation.length));
+    case OpCode::advise:  // the length has 32 bits here; it is a hint
+      io_uring_prep_fadvise(&sqe, fd, operation.offset,
+                            static_cast<off_t>(std::min<std::uint64_t>(operation.length, ~std::uint32_t{0})),
+                            static_cast<int>(operation.mode));
       break;
     case OpCode::sync: io_uring_prep_fsync(&sqe, fd, 0); break;
     case OpCode::data_sync: io_uring_prep_fsync(&sqe, fd, IORING_FSYNC_DATASYNC); break;
@@ -169,6 +151,25 @@ bool UringBackend::prepare_file(Operation& operation, io_uring_sqe& sqe) noexcep
   }
   use_registered(operation, sqe);
   return true;
+}
+
+// Memory operations have no place on a ring, nor have discards of block devices before Linux 6.12.
+bool UringBackend::for_workers(Operation& operation) noexcept {
+  switch (operation.code) {
+    case OpCode::populate:
+    case OpCode::sync_memory:
+    case OpCode::unmap: return true;
+    case OpCode::discard:
+      if (operation.backend_data == 0 && is_block_device(operation.handle.value))
+        operation.backend_data = discard_commands_ ? discard_by_command : discard_by_worker;
+      return operation.backend_data == discard_by_worker;
+    default: return false;
+  }
+}
+
+void UringBackend::hand_to_workers(Operation& operation) noexcept {
+  if (workers_ == nullptr) workers_ = std::make_unique<FileWorkers>(*this, worker_threads_max);
+  workers_->submit(operation);
 }
 
 // Three steps, each checked: open the directory, fsync it, close it. The descriptor + 1 is in backend_data.
@@ -271,6 +272,14 @@ void UringBackend::cancel(Operation& operation) noexcept {
   } else {
     operation.cancel_requested = false;  // a full queue: shutdown of the socket or the next request ends it
   }
+}
+
+Result<std::unique_ptr<IoRing>> UringBackend::open_ring(const RingOptions&) {
+  return fail(Errc::unsupported, "a further ring");
+}
+
+Result<> UringBackend::register_region(std::uint32_t, MutableBytes) {
+  return fail(Errc::unsupported, "register memory");
 }
 
 void UringBackend::finish_later(Operation& operation, std::int64_t result) noexcept {

@@ -1,7 +1,12 @@
-#include "ashlar/runtime/ops/epoll/file_operations.h"
+#include "ashlar/runtime/ops/file_operations.h"
 
 #include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -80,6 +85,40 @@ std::int64_t write_file(Operation& operation) noexcept {
   return static_cast<std::int64_t>(operation.transferred);
 }
 
+/// A hole in a file; of a block device BLKDISCARD, since a hole there would be a write of zeros.
+std::int64_t discard(const Operation& operation) noexcept {
+  const int fd = operation.handle.value;
+  if (is_block_device(fd)) {
+    std::uint64_t range[2] = {operation.offset, operation.length};
+    return without_interrupts([&] { return ioctl(fd, BLKDISCARD, range); });
+  }
+  return without_interrupts([&] {
+    return fallocate(fd, punch_hole_mode, static_cast<off_t>(operation.offset),
+                     static_cast<off_t>(operation.length));
+  });
+}
+
+/// Before Linux 5.14 there is no MADV_POPULATE: every page is touched. One that cannot be read then marks the
+/// mapping's guard.
+std::int64_t populate(const Operation& operation) noexcept {
+  const bool writing = operation.mode != 0;
+  if (madvise(operation.data, operation.length, writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ) == 0)
+    return 0;
+  if (errno == EFAULT || errno == EHWPOISON) return -EIO;  // SIGBUS, had it been touched
+  if (errno != EINVAL) return -errno;
+  const auto page = static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+  for (std::uint64_t at = 0; at < operation.length; at += page) {
+    std::byte* const byte = operation.data + at;
+    if (writing) {
+      // Other threads may store there: an atomic that changes nothing.
+      __atomic_fetch_or(reinterpret_cast<unsigned char*>(byte), 0, __ATOMIC_RELAXED);
+    } else {
+      (void)*const_cast<volatile std::byte*>(byte);
+    }
+  }
+  return 0;
+}
+
 std::int64_t sync_directory(const char* path) noexcept {
   const std::int64_t directory =
       without_interrupts([&] { return ::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC); });
@@ -97,6 +136,11 @@ std::int64_t close_file(int fd) noexcept {
 
 }  // namespace
 
+bool is_block_device(int fd) noexcept {
+  struct stat status{};
+  return fstat(fd, &status) == 0 && S_ISBLK(status.st_mode);
+}
+
 bool is_file_operation(OpCode code) noexcept {
   switch (code) {
     case OpCode::open:
@@ -110,7 +154,13 @@ bool is_file_operation(OpCode code) noexcept {
     case OpCode::rename:
     case OpCode::link:
     case OpCode::unlink:
-    case OpCode::sync_directory: return true;
+    case OpCode::sync_directory:
+    case OpCode::discard:
+    case OpCode::write_zeroes:
+    case OpCode::advise:
+    case OpCode::populate:
+    case OpCode::sync_memory:
+    case OpCode::unmap: return true;
     default: return false;
   }
 }
@@ -134,6 +184,14 @@ std::int64_t execute_file_operation(Operation& operation) noexcept {
     case OpCode::link: return without_interrupts([&] { return ::link(operation.path, operation.path2); });
     case OpCode::unlink: return without_interrupts([&] { return ::unlink(operation.path); });
     case OpCode::sync_directory: return sync_directory(operation.path);
+    case OpCode::discard: return discard(operation);
+    case OpCode::write_zeroes:
+      return without_interrupts([&] { return fallocate(fd, zero_range_mode, at, length); });
+    case OpCode::advise: return -posix_fadvise(fd, at, length, static_cast<int>(operation.mode));
+    case OpCode::populate: return populate(operation);
+    case OpCode::sync_memory:
+      return without_interrupts([&] { return msync(operation.data, operation.length, MS_SYNC); });
+    case OpCode::unmap: return munmap(operation.data, operation.length) == 0 ? 0 : -errno;
     default: return -ENOSYS;
   }
 }

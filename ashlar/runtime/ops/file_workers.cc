@@ -1,15 +1,23 @@
-#include "ashlar/runtime/ops/epoll/file_workers.h"
+#include "ashlar/runtime/ops/file_workers.h"
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdlib>
 #include <system_error>
 
-#include "ashlar/runtime/ops/epoll/file_operations.h"
+#include "ashlar/runtime/ops/file_operations.h"
 
 namespace ashlar {
+
+namespace {
+
+constexpr int ioprio_who_process = 1;  // <linux/ioprio.h> is not C++ everywhere
+
+}  // namespace
 
 FileWorkers::~FileWorkers() {
   {
@@ -52,6 +60,7 @@ void FileWorkers::start_thread() {
 
 void FileWorkers::work() noexcept {
   pthread_setname_np(pthread_self(), "ashlar-file");
+  std::uint16_t priority = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
     while (queue_.empty() && !stop_) {
@@ -64,6 +73,11 @@ void FileWorkers::work() noexcept {
     --queued_;
     lock.unlock();
 
+    // The thread takes on the operation's priority; where it may not, the hint is lost.
+    if (operation.priority != priority) {
+      priority = operation.priority;
+      ::syscall(SYS_ioprio_set, ioprio_who_process, 0, priority);
+    }
     operation.result = execute_file_operation(operation);
     // From the exchange on it is the shard's. Only the first of a batch wakes: the shard takes all there are.
     Operation* newest = finished_.load(std::memory_order_relaxed);

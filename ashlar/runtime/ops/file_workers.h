@@ -13,7 +13,7 @@
 
 namespace ashlar {
 
-/// Owner: one EpollBackend, on whose shard all calls are made. Operations go to the threads in batches, under
+/// Owner: one back end, on whose shard all calls are made. Operations go to the threads in batches, under
 /// one lock per loop turn, and come back through a lock-free list; the shard is woken by the first of a
 /// batch. Threads start as they are needed, up to the limit, and end with the owner, by when nothing may be
 /// in flight.
