@@ -5,15 +5,15 @@
 
 #include "ashlar/runtime/shard/shard.h"
 
-#include "ashlar/runtime/shard/shard.h"
-
 namespace ashlar::kv {
 
-Snapshot::Snapshot(Partition& partition) : sequence_(partition.last_sequence()), now_ms_(partition.now_ms()) {
+Snapshot::Snapshot(Partition& partition)
+    : partition_(partition), sequence_(partition.last_sequence()), now_ms_(partition.now_ms()) {
   partition.snapshots_.push_back(*this);
 }
 Snapshot::~Snapshot() {
   unlink();
+  partition_.snapshot_released();
 }
 
 void Ticket::Awaiter::await_suspend(std::coroutine_handle<> suspended) noexcept {
@@ -76,6 +76,13 @@ void Partition::appended(Sequence sequence, std::span<const Write> writes) noexc
     }
     last_write_[write.key->hash() % conflict_slots] = sequence;
   }
+}
+
+Partition::SnapshotHorizon Partition::snapshot_horizon() noexcept {
+  SnapshotHorizon horizon{last_sequence_, now_ms()};
+  if (!snapshots_.empty()) horizon.sequence = std::min(horizon.sequence, snapshots_.front().sequence());
+  for (const Snapshot& snapshot : snapshots_) horizon.now_ms = std::min(horizon.now_ms, snapshot.now_ms());
+  return horizon;
 }
 
 void Partition::restore(Sequence sequence) noexcept {

@@ -68,7 +68,11 @@ struct PartitionStats {
   std::uint64_t log_bytes = 0;
   std::uint64_t writes = 0, write_bytes = 0, reads = 0, reads_from_device = 0;
   std::uint64_t flushes = 0, compactions = 0, compaction_bytes = 0;
+  std::uint64_t moves = 0;  ///< tables that went to another level as they were
   std::uint64_t stalls = 0;
+  std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed
+  std::optional<Error> flush_error = {},
+                       compaction_error = {};  ///< while the last attempt of that kind has failed
 };
 
 /// Lifecycle: opened by an engine on its owner shard, closed there before the shard ends. Everything here is
@@ -91,8 +95,8 @@ class Partition {
 
   /// Orders a batch, all or nothing, after every append before it; later reads that waive durability see it
   /// at once. `too_large` beyond value_bytes_max in all, `no_space` while the disk is full (an erase may
-  /// still succeed), `stopped` after a failed log write. On an error nothing was done. An empty batch is
-  /// settled at once.
+  /// still succeed) or a damaged table keeps compaction from making room (its `corrupt`), `stopped` after a
+  /// failed log write, `closed`. On an error nothing was done. An empty batch is settled at once.
   virtual Result<Ticket> append(std::span<const Write> writes, Durability durability) = 0;
   Result<Ticket> append(const Write& write, Durability durability = Durability::durable) {
     return append({&write, 1}, durability);
@@ -101,7 +105,8 @@ class Partition {
   Ticket sync() noexcept;
 
   /// Any thread, inside an epoch: true where memory decides, and what it found is shown to every reader;
-  /// false where the owner must be asked. Options with a snapshot are the owner's business.
+  /// false where the owner must be asked, and where the partition is closed. Options with a snapshot are the
+  /// owner's business.
   virtual bool peek(const StoredKey& key, Durability durability, Peek& found) const noexcept = 0;
 
   /// Whether a key with this hash may have been written after `since`. Never false where one was.
@@ -134,8 +139,15 @@ class Partition {
   /// While set, tickets do not settle: how writers are slowed down to what flush and compaction can do.
   void set_stalled(bool stalled) noexcept;
   bool stalled() const noexcept { return stalled_; }
-  /// The oldest snapshot, or null.
-  const Snapshot* oldest_snapshot() noexcept { return snapshots_.empty() ? nullptr : &snapshots_.front(); }
+  /// The oldest snapshot's sequence, and the earliest "now" of any: not always the oldest one's, because a
+  /// wall clock may step back. The newest sequence and the wall clock where there is none.
+  struct SnapshotHorizon {
+    Sequence sequence;
+    std::uint64_t now_ms;
+  };
+  SnapshotHorizon snapshot_horizon() noexcept;
+  /// A snapshot has ended: what only it could see may be dropped.
+  virtual void snapshot_released() noexcept {}
   /// What recovery found, before the first append.
   void restore(Sequence sequence) noexcept;
 

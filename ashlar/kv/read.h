@@ -27,6 +27,7 @@ class Snapshot : public ListHook<> {
   std::uint64_t now_ms() const noexcept { return now_ms_; }
 
  private:
+  Partition& partition_;
   Sequence sequence_;
   std::uint64_t now_ms_;
 };

@@ -1,6 +1,7 @@
 #include "ashlar/kv/lsm/compaction.h"
 
 #include <algorithm>
+#include <array>
 
 namespace ashlar::lsm {
 
@@ -30,7 +31,7 @@ Compaction merge_down(const Version& version, unsigned from, std::vector<TableFi
     if (compare(table->smallest_key(), smallest) < 0) smallest = table->smallest_key();
     if (compare(table->largest_key(), largest) > 0) largest = table->largest_key();
   }
-  Compaction job{.runs = {}, .output_level = from + 1, .drop = false};
+  Compaction job{.runs = {}, .output_level = from + 1};
   if (from == 0) {
     for (TableFile* table : tables) job.runs.push_back({table});
   } else {
@@ -57,6 +58,83 @@ TableFile* cheapest(const Version& version, unsigned level) {
     }
   }
   return best;
+}
+
+constexpr std::uint64_t reclaim_one_in = 4;  // so a rewrite reads at most four entries for each that goes
+
+/// Entries that no reader sees, whatever the time: tombstones, and versions with a newer one in the table.
+/// Nothing is known of a table with entries newer than the oldest snapshot.
+std::uint64_t dead_entries(const TableFile& table, const Horizon& horizon) {
+  if (table.meta().largest_sequence > horizon.oldest) return 0;
+  const Properties& properties = table.table().properties();
+  return properties.tombstones + (properties.entries - std::min(properties.entries, properties.keys));
+}
+
+/// When a further quarter of the entries that expire has, each time.
+std::array<std::uint64_t, 4> expiry_steps(const Properties& properties) {
+  const auto& inner = properties.expiry_ms_quartiles;
+  std::array<std::uint64_t, 4> steps{inner[0], inner[1], inner[2], properties.expiry_ms_max};
+  for (std::uint64_t& step : steps) {
+    if (step == no_expiry) step = properties.expiry_ms_max;  // written before there were quartiles
+  }
+  return steps;
+}
+
+/// Entries whose space comes back when the table is rewritten at `now_ms`: not more than there are.
+std::uint64_t reclaimable_entries(const TableFile& table, const Horizon& horizon, std::uint64_t now_ms) {
+  if (table.meta().largest_sequence > horizon.oldest) return 0;
+  const Properties& properties = table.table().properties();
+  const auto steps = expiry_steps(properties);
+  const auto passed = static_cast<std::uint64_t>(
+      std::ranges::count_if(steps, [&](std::uint64_t at) { return at <= now_ms; }));
+  return dead_entries(table, horizon) + properties.expiring * passed / steps.size();
+}
+
+bool overlaps_deeper(const Version& version, unsigned level, const TableFile& table) {
+  for (unsigned deeper = level + 1; deeper < level_count; ++deeper) {
+    if (!overlapping(version.levels[deeper], table.smallest_key(), table.largest_key()).empty()) return true;
+  }
+  return false;
+}
+
+/// Whether writing the table anew into `level` would drop any entry.
+bool worth_rewriting(const Version& version, unsigned level, const TableFile& table, const Horizon& horizon) {
+  const Properties& properties = table.table().properties();
+  if (properties.sequence_min < horizon.cleared || properties.entries > properties.keys) return true;
+  if (properties.expiring != 0 && properties.expiry_ms_min <= horizon.oldest_now_ms) return true;
+  return properties.tombstones != 0 && !overlaps_deeper(version, level, table);
+}
+
+/// Whether the job's tables may change their level as they are.
+bool may_move(const Version& version, const Compaction& job, const Horizon& horizon) {
+  std::vector<TableFile*> tables = job.inputs();
+  std::ranges::sort(tables, {}, [](const TableFile* table) { return as_text(table->smallest_key()); });
+  for (std::size_t i = 0; i < tables.size(); ++i) {
+    if (tables[i]->meta().level == job.output_level) return false;
+    if (i != 0 && compare(tables[i - 1]->largest_key(), tables[i]->smallest_key()) >= 0) return false;
+    if (worth_rewriting(version, job.output_level, *tables[i], horizon)) return false;
+  }
+  return true;
+}
+
+std::optional<Compaction> pick_reclaim(const Version& version, const Horizon& horizon) {
+  TableFile* best = nullptr;
+  double best_share = 1.0 / reclaim_one_in;
+  for (const auto& level : version.levels) {
+    for (TableFile* table : level) {
+      const double share = static_cast<double>(reclaimable_entries(*table, horizon, horizon.oldest_now_ms)) /
+                           static_cast<double>(table->meta().entries);
+      if (share >= best_share && (best == nullptr || share > best_share)) {
+        best = table;
+        best_share = share;
+      }
+    }
+  }
+  if (best == nullptr) return std::nullopt;
+  const unsigned level = best->meta().level;
+  if (level == 0) return merge_down(version, 0, version.levels[0]);
+  if (overlaps_deeper(version, level, *best)) return merge_down(version, level, {best});
+  return Compaction{.runs = {{best}}, .output_level = level};
 }
 
 }  // namespace
@@ -95,9 +173,26 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
       from = level;
     }
   }
-  if (from == level_count) return std::nullopt;
-  return merge_down(version, from,
-                    from == 0 ? version.levels[0] : std::vector<TableFile*>{cheapest(version, from)});
+  if (from == level_count) return pick_reclaim(version, horizon);
+  Compaction job = merge_down(
+      version, from, from == 0 ? version.levels[0] : std::vector<TableFile*>{cheapest(version, from)});
+  job.move = may_move(version, job, horizon);
+  return job;
+}
+
+std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& horizon) {
+  std::uint64_t next = no_expiry;
+  for (const auto& level : version.levels) {
+    for (const TableFile* table : level) {
+      for (const std::uint64_t at : expiry_steps(table->table().properties())) {
+        if (at <= horizon.oldest_now_ms) continue;
+        if (reclaimable_entries(*table, horizon, at) * reclaim_one_in < table->meta().entries) continue;
+        if (next == no_expiry || at < next) next = at;
+        break;
+      }
+    }
+  }
+  return next;
 }
 
 void insert_in_order(std::vector<TableFile*>& level, TableFile& table) {

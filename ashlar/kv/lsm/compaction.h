@@ -17,6 +17,7 @@ struct Compaction {
   std::vector<std::vector<TableFile*>> runs;
   unsigned output_level = 0;
   bool drop = false;  ///< nothing of them is kept
+  bool move = false;  ///< they go to the output level as they are
 
   std::vector<TableFile*> inputs() const;
 };
@@ -24,10 +25,18 @@ struct Compaction {
 /// The most urgent job, or nothing:
 ///  1. Tables whose every entry is cleared for every reader: they become nothing.
 ///  2. Level 0 with its share of tables, or a level beyond its size: into the next one. The level that is
-///  furthest
-///     beyond goes first. While the disk is `full`, level 0 is due with any table: erases in it free space.
+///     furthest beyond goes first. While the disk is `full`, level 0 is due with any: erases free space.
+///  3. The table with the largest share of entries that nobody can see any more, from a quarter of them on:
+///     into the next level, or rewritten where nothing deeper overlaps it. Space comes back without writes.
+///
+/// A job of the second kind whose tables meet nothing in the next level, and hold nothing that rewriting
+/// would drop, moves them.
 std::optional<Compaction> pick_compaction(const Version& version, const LsmOptions& options,
                                           const Horizon& horizon, bool full);
+
+/// The wall clock, in ms, at which the next table is due by the third rule for what has expired by then;
+/// no_expiry: none will be.
+std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& horizon);
 
 /// Puts a table where it belongs in its level: level 0 newest first, the others by key.
 void insert_in_order(std::vector<TableFile*>& level, TableFile& table);

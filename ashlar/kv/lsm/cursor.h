@@ -56,4 +56,14 @@ class LsmCursor final : public kv::Cursor {
   bool keeping_ = false;
 };
 
+/// What a partition that is closed has to show.
+class ClosedCursor final : public kv::Cursor {
+ private:
+  bool advance(Result<bool>& result) noexcept override {
+    result = fail(Errc::closed, "scan");
+    return true;
+  }
+  Task<Result<bool>> fetch() override { co_return fail(Errc::closed, "scan"); }
+};
+
 }  // namespace ashlar::lsm

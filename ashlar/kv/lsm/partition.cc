@@ -47,10 +47,15 @@ Sequence LsmPartition::read_limit(const kv::ReadOptions& options) const noexcept
 
 bool LsmPartition::look_up(kv::Read& read) noexcept {
   ++counters_.reads;
-  const Version& version = versions_.load();
+  const Version* version = versions_.load_if_any();
+  if (version == nullptr) [[unlikely]] {
+    read.result = fail(Errc::closed, "read");
+    read.settled = true;
+    return true;
+  }
   const Sequence limit = read_limit(read.options);
-  PointSearch search(version, read.key->bytes(), read.key->hash(), limit);
-  return search.run() == PointSearch::State::done && answer(read, search, version.cleared_at(limit));
+  PointSearch search(*version, read.key->bytes(), read.key->hash(), limit);
+  return search.run() == PointSearch::State::done && answer(read, search, version->cleared_at(limit));
 }
 
 /// Turns what a search found into the result; entries below `cleared` are absent. False where the reader must
@@ -117,13 +122,14 @@ Task<> LsmPartition::look_up_on_device(std::span<kv::Read> reads) {
 bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept {
   assert(epoch::Guard::held());
   if (stopped_.load(std::memory_order_acquire)) return false;
-  const Version& version = versions_.load();
-  PointSearch search(version, key.bytes(), key.hash(), sequence_max);
+  const Version* version = versions_.load_if_any();
+  if (version == nullptr) return false;  // closed, as its owner will say
+  PointSearch search(*version, key.bytes(), key.hash(), sequence_max);
   if (search.run() != PointSearch::State::done) return false;
   found = {};
   if (!search.found()) return true;
   const Entry& entry = search.entry();
-  const Sequence cleared = version.cleared_at(sequence_max);
+  const Sequence cleared = version->cleared_at(sequence_max);
   const bool covered = entry.sequence < cleared;
   const Sequence seen = covered ? cleared : entry.sequence;
   if (durability == kv::Durability::durable && seen > durable_sequence()) return false;
@@ -137,6 +143,7 @@ bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Pee
 }
 
 std::unique_ptr<kv::Cursor> LsmPartition::scan(const kv::ScanOptions& options) {
+  if (versions_.empty()) return std::make_unique<ClosedCursor>();
   const kv::Snapshot* snapshot = options.read.snapshot;
   const Sequence at = snapshot != nullptr ? snapshot->sequence() : last_sequence();
   return std::make_unique<LsmCursor>(*this, versions_.acquire(), options,
@@ -163,6 +170,7 @@ Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
   if (batch_payload_bytes(writes) > kv::value_bytes_max + kv::stored_key_bytes_max)
     return fail(Errc::too_large, "value");
   if (grows && blobs_->full()) return fail(Errc::no_space, "write");
+  if (grows && compaction_halted_ && level0_is_long()) return std::unexpected(*compaction_attempts_.error());
   if (grows && Shard::current().memory().cap().full()) return fail(Errc::no_memory, "memory cap");
   return {};
 }
@@ -253,15 +261,19 @@ void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
 void LsmPartition::update_stall() noexcept {
   const bool stall = log_->queued_bytes() > log_groups_behind_max * options_.log.buffer_bytes ||
                      frozen_.size() + 1 >= options_.memtables_max ||
-                     versions_.load().levels[0].size() >= options_.level0_tables_max;
+                     (level0_is_long() && !compaction_halted_);
   if (stall && !stalled()) ++counters_.stalls;
   // Nobody waits for space that may never come: what grows is refused then, and what was written is durable.
-  const bool no_space = background_error_ && background_error_->code == Errc::no_space;
+  const bool no_space =
+      flush_attempts_.failed_with(Errc::no_space) || compaction_attempts_.failed_with(Errc::no_space);
   set_stalled(stall && !no_space && !stop_reason());
 }
 
 kv::PartitionStats LsmPartition::stats() const noexcept {
   kv::PartitionStats stats = counters_;
+  stats.flush_error = flush_attempts_.error();
+  stats.compaction_error = compaction_attempts_.error();
+  if (versions_.empty()) return stats;
   const Version& version = versions_.load();
   for (const Memtable* memtable : version.memtables) {
     stats.memtable_bytes += memtable->bytes();

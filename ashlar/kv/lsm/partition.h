@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ashlar/blob/store.h"
+#include "ashlar/kv/lsm/attempts.h"
 #include "ashlar/kv/lsm/compaction.h"
 #include "ashlar/kv/lsm/manifest_log.h"
 #include "ashlar/kv/lsm/options.h"
@@ -89,6 +90,9 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
+  bool level0_is_long() const noexcept {
+    return versions_.load().levels[0].size() >= options_.level0_tables_max;
+  }
   void flush_early();
   /// On a full disk what is erased must reach tables and log soon, for its space to come back.
   bool erases_wanted() const noexcept { return erases_ && blobs_->full(); }
@@ -102,10 +106,18 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<Result<>> compact(Compaction job);
   Task<Result<>> commit(Edit edit, std::vector<TableMeta> added, const std::vector<TableFile*>& removed,
                         const std::vector<Memtable*>& flushed);
-  Task<Result<>> back_off(const Error& why, const char* what);
+  Task<Result<>> back_off(Attempts& attempts, const Error& why, const char* what);
+  void succeeded(Attempts& attempts, const char* what);
+  std::optional<Compaction> due_compaction();
+  void halt_compaction(const Error& why);
+  Instant next_look() noexcept;
+  Task<Result<>> move_tables(const Compaction& job);
+  Task<Result<>> append_edit(Edit edit);
   Task<> housekeeping_loop();
   void remove_later(std::uint64_t number) noexcept override;
-  Horizon horizon();
+  Horizon horizon(kv::Partition::SnapshotHorizon seen) const noexcept;
+  Horizon horizon() noexcept { return horizon(snapshot_horizon()); }
+  void snapshot_released() noexcept override;
 
   const LsmOptions& options_;
   ShardContext& shard_;
@@ -123,13 +135,14 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
 
   bool closing_ = false;
   bool compacting_ = false;
+  bool snapshot_in_the_way_ = false;  // of a compaction
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;
   Mutex commit_mutex_;
-  Condition work_;                         // flush, compaction and housekeeping look again
-  Condition progressed_;                   // flush() and settle_compaction() look again
-  std::optional<Error> background_error_;  // of the last attempt, while it is being retried
-  unsigned failures_ = 0;                  // attempts in a row that failed while writers waited
+  Condition work_;        // flush, compaction and housekeeping look again
+  Condition progressed_;  // flush() and settle_compaction() look again
+  Attempts flush_attempts_, compaction_attempts_;
+  bool compaction_halted_ = false;  // a table cannot be read: only a clear can take it away
   TaskScope background_{nullptr};
   kv::PartitionStats counters_;
 };

@@ -9,27 +9,36 @@
 ///  point.
 ///  4. Publish a version with the table and without the memtable; let the log recycle its segments.
 ///
-/// Compaction does 2 to 4 with tables as its input, and removes those once no reader holds them.
+/// Compaction does 2 to 4 with tables as its input, and removes those once no reader holds them. Tables that
+/// meet nothing where they go take steps 3 and 4 only.
 ///
 /// An attempt that fails for want of space or for an error of the device has changed nothing: it is repeated
-/// with new tables. A manifest append that fails stops the partition: whether it committed is unknown until
-/// it is opened again.
+/// with new tables, after ever longer pauses. Where compaction meets a table that is damaged, it stops but
+/// for what a clear lets it drop; reads of other data go on. A manifest append that fails stops the
+/// partition: whether it committed is unknown until it is opened again.
 
 #include <algorithm>
+#include <utility>
 
 #include "ashlar/base/log.h"
 #include "ashlar/kv/lsm/partition.h"
 #include "ashlar/kv/lsm/table_job.h"
+#include "ashlar/runtime/sync/deadline.h"
 #include "ashlar/runtime/sync/sleep.h"
 
 namespace ashlar::lsm {
 
 namespace {
 
-constexpr Duration retry_after = std::chrono::milliseconds(250);
-constexpr unsigned failures_max = 20;                 // in a row, while writers wait
+constexpr unsigned failures_max = 8;                  // in a row, while writers wait: some 40 s
 constexpr std::uint32_t compaction_reads_ahead = 16;  // blocks of each run
 constexpr Duration reclaim_after = std::chrono::milliseconds(2);
+constexpr std::uint64_t look_after_ms_min = 100;      // for entries that expire one by one
+constexpr std::uint64_t look_after_ms_max = 600'000;  // a wall clock may step
+
+Task<Result<>> changed(Condition& condition) {
+  co_return co_await condition.wait();
+}
 
 }  // namespace
 
@@ -40,14 +49,14 @@ void LsmPartition::start_background() {
 }
 
 /// Everything that a live reader may still look at. A clear counts once it is durable.
-Horizon LsmPartition::horizon() {
-  Horizon horizon{.oldest = last_sequence(), .oldest_now_ms = now_ms(), .cleared = {}};
-  if (const kv::Snapshot* oldest = oldest_snapshot()) {
-    horizon.oldest = std::min(horizon.oldest, oldest->sequence());
-    horizon.oldest_now_ms = std::min(horizon.oldest_now_ms, oldest->now_ms());
-  }
-  horizon.cleared = versions_.load().cleared_at(std::min(horizon.oldest, durable_sequence()));
-  return horizon;
+Horizon LsmPartition::horizon(kv::Partition::SnapshotHorizon seen) const noexcept {
+  return {.oldest = seen.sequence,
+          .oldest_now_ms = seen.now_ms,
+          .cleared = versions_.load().cleared_at(std::min(seen.sequence, durable_sequence()))};
+}
+
+void LsmPartition::snapshot_released() noexcept {
+  if (std::exchange(snapshot_in_the_way_, false)) work_.notify_all();
 }
 
 Task<> LsmPartition::flush_loop() {
@@ -59,14 +68,13 @@ Task<> LsmPartition::flush_loop() {
     }
     const std::size_t count = blobs_->full() ? frozen_.size() : 1;
     if (const auto flushed = co_await flush_oldest(count); !flushed) {
-      if (!co_await back_off(flushed.error(), "flush")) break;
+      if (!co_await back_off(flush_attempts_, flushed.error(), "flush")) break;
       // What was erased since then makes the next attempt smaller.
       if (erases_wanted() && frozen_.size() < options_.memtables_max)
         rotate(log_->next_index(), last_sequence());
       continue;
     }
-    background_error_.reset();
-    failures_ = 0;
+    succeeded(flush_attempts_, "flush");
     ++counters_.flushes;
     if (!closing_) update_stall();
     work_.notify_all();
@@ -118,13 +126,9 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
     opened.back()->pin();
   }
   if (result) {
-    edit.next_number = next_number_;
-    edit.cleared = std::max(manifest_->state().cleared, edit.cleared.value_or(Sequence{}));
-    edit.last_sequence = std::max(manifest_->state().last_sequence, durable_sequence());
     edit.added = added;
     for (const TableFile* table : removed) edit.removed.push_back(table->meta().number);
-    result = co_await manifest_->append(std::move(edit));
-    if (!result) on_stopped(result.error());
+    result = co_await append_edit(std::move(edit));
   }
   if (result) {
     auto next = versions_.load().successor();
@@ -143,43 +147,126 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
   co_return result;
 }
 
-/// After a failed attempt. False where the partition stopped or closes.
-Task<Result<>> LsmPartition::back_off(const Error& why, const char* what) {
+/// Under the commit mutex. Where it fails, the partition stops.
+Task<Result<>> LsmPartition::append_edit(Edit edit) {
+  edit.next_number = next_number_;
+  edit.cleared = std::max(manifest_->state().cleared, edit.cleared.value_or(Sequence{}));
+  edit.last_sequence = std::max(manifest_->state().last_sequence, durable_sequence());
+  const Result<> appended = co_await manifest_->append(std::move(edit));
+  if (!appended) on_stopped(appended.error());
+  co_return appended;
+}
+
+/// Tables that change their level as they are: a manifest record, and not a byte of theirs.
+Task<Result<>> LsmPartition::move_tables(const Compaction& job) {
+  const MutexLock lock = co_await commit_mutex_.lock();
+  const std::vector<TableFile*> tables = job.inputs();
+  Edit edit;
+  for (const TableFile* table : tables) {
+    edit.removed.push_back(table->meta().number);
+    edit.added.push_back(table->meta());
+    edit.added.back().level = job.output_level;
+  }
+  CO_TRY(co_await append_edit(std::move(edit)));
+  auto next = versions_.load().successor();
+  for (TableFile* table : tables) {
+    std::erase(next->levels[table->meta().level], table);
+    table->set_level(job.output_level);
+    insert_in_order(next->levels[job.output_level], *table);
+  }
+  versions_.publish(std::move(next));
+  counters_.moves += tables.size();
+  co_return Result<>{};
+}
+
+/// After a failed attempt. An error where the partition stopped or closes.
+Task<Result<>> LsmPartition::back_off(Attempts& attempts, const Error& why, const char* what) {
   if (stop_reason() || closing_) co_return fail(Errc::stopped, what);
-  if (!background_error_ || background_error_->code != why.code) log::warn("{}: {}; trying again", what, why);
-  background_error_ = why;
+  ++counters_.failed_jobs;
+  if (attempts.failed(why, stalled()))
+    log::warn("partition {}: {}: {}; trying again", manifest_->state().partition, what, why);
   progressed_.notify_all();
   update_stall();
   // A full disk may pass. Where the device fails again and again, writers must not wait for it for ever.
-  if (stalled() && why.code != Errc::no_space && ++failures_ == failures_max) {
+  if (why.code != Errc::no_space && attempts.failures_while_waited_for() == failures_max) {
     on_stopped(why);
     co_return fail(Errc::stopped, what);
   }
-  co_return co_await sleep_for(retry_after);
+  co_return co_await sleep_for(attempts.pause());
+}
+
+void LsmPartition::succeeded(Attempts& attempts, const char* what) {
+  if (attempts.succeeded()) log::info("partition {}: {} works again", manifest_->state().partition, what);
+}
+
+/// The next job, and whether only snapshots keep one from being due.
+std::optional<Compaction> LsmPartition::due_compaction() {
+  const auto pick = [&](const Horizon& now) {
+    auto job = pick_compaction(versions_.load(), options_, now, blobs_->full());
+    if (job && compaction_halted_ && !job->drop) job.reset();
+    return job;
+  };
+  const Horizon now = horizon();
+  auto job = pick(now);
+  snapshot_in_the_way_ = !job && now.oldest < last_sequence() &&
+                         pick(horizon({.sequence = last_sequence(), .now_ms = now_ms()}));
+  return job;
+}
+
+/// When compaction must look again though nothing happened: entries expire.
+Instant LsmPartition::next_look() noexcept {
+  const std::uint64_t due_ms = next_expiry_compaction_ms(versions_.load(), horizon());
+  if (due_ms == no_expiry || compaction_halted_) return never;
+  const std::uint64_t now = now_ms();
+  const std::uint64_t wait_ms =
+      std::clamp(due_ms - std::min(due_ms, now), look_after_ms_min, look_after_ms_max);
+  return Shard::current().now() + std::chrono::milliseconds(wait_ms);
 }
 
 Task<> LsmPartition::compaction_loop() {
   while (!closing_ && !stop_reason()) {
-    auto job = pick_compaction(versions_.load(), options_, horizon(), blobs_->full());
+    auto job = due_compaction();
     compacting_ = job.has_value();
     if (!job) {
       progressed_.notify_all();
-      (void)co_await work_.wait();
+      (void)co_await with_deadline(next_look(), changed(work_));
       continue;
     }
+    const auto reads = [inputs = job->inputs()](std::uint64_t table) {
+      return std::ranges::any_of(inputs,
+                                 [&](const TableFile* input) { return input->meta().number == table; });
+    };
     if (const auto done = co_await compact(std::move(*job)); !done) {
-      if (!co_await back_off(done.error(), "compaction")) break;
+      if (done.error().code == Errc::corrupt && reads(done.error().object)) {
+        halt_compaction(done.error());
+      } else if (!co_await back_off(compaction_attempts_, done.error(), "compaction")) {
+        break;
+      }
       continue;
     }
-    background_error_.reset();
-    failures_ = 0;
+    compaction_halted_ = false;
+    succeeded(compaction_attempts_, "compaction");
     ++counters_.compactions;
     if (!closing_) update_stall();
   }
   compacting_ = false;
 }
 
+/// To read the table again would not mend it.
+void LsmPartition::halt_compaction(const Error& why) {
+  compaction_halted_ = true;
+  ++counters_.failed_jobs;
+  if (compaction_attempts_.failed(why, false)) {
+    log::error(
+        "partition {}: {}; no compaction until a clear takes the table away or the directory is mended",
+        manifest_->state().partition, why);
+  }
+  progressed_.notify_all();
+  update_stall();
+}
+
 Task<Result<>> LsmPartition::compact(Compaction job) {
+  if (job.move) co_return co_await move_tables(job);
   const VersionRef version = versions_.acquire();
   Merge merge(Direction::forward, compaction_reads_ahead, compaction_reads_ahead);
   for (auto& run : job.runs) merge.add(run);
@@ -229,7 +316,7 @@ Task<Result<>> LsmPartition::flush() {
   if (!memtable_->empty()) rotate(log_->next_index(), last_sequence());
   while (!frozen_.empty()) {
     if (stop_reason() || closing_) co_return fail(Errc::stopped, "flush");
-    if (background_error_) co_return std::unexpected(*background_error_);
+    if (flush_attempts_.error()) co_return std::unexpected(*flush_attempts_.error());
     CO_TRY(co_await progressed_.wait());
   }
   co_return Result<>{};
@@ -237,9 +324,9 @@ Task<Result<>> LsmPartition::flush() {
 
 Task<Result<>> LsmPartition::settle_compaction() {
   work_.notify_all();
-  while (compacting_ || pick_compaction(versions_.load(), options_, horizon(), blobs_->full())) {
+  while (compacting_ || compaction_halted_ || due_compaction()) {
     if (stop_reason() || closing_) co_return fail(Errc::stopped, "compaction");
-    if (background_error_) co_return std::unexpected(*background_error_);
+    if (compaction_attempts_.error()) co_return std::unexpected(*compaction_attempts_.error());
     CO_TRY(co_await progressed_.wait());
   }
   co_return Result<>{};

@@ -34,6 +34,8 @@ class TableFile final : public kv::Pinnable {
                                        TableRemover& remover);
 
   const TableMeta& meta() const noexcept { return meta_; }
+  /// Owner: the table goes to another level as it is. Readers of older versions do not ask for the level.
+  void set_level(unsigned level) noexcept { meta_.level = level; }
   const Table& table() const noexcept { return table_; }
   CachedBlocks& cached() const noexcept { return *cached_; }
   Bytes smallest_key() const noexcept { return as_bytes(meta_.smallest_key); }

@@ -98,6 +98,8 @@ class VersionSet {
 
   /// Any thread, inside an epoch; the owner anywhere, up to its next suspension.
   const Version& load() const noexcept { return *current_.load(std::memory_order_acquire); }
+  /// As load(), and null once reset() was called.
+  const Version* load_if_any() const noexcept { return current_.load(std::memory_order_acquire); }
   VersionRef acquire() const noexcept { return VersionRef(*current_.load(std::memory_order_relaxed), *this); }
   /// Replaces the current version.
   void publish(std::unique_ptr<Version> next);

@@ -24,6 +24,9 @@ void for_each_property(P& p, Number number, Text bytes) {
   bytes(12, p.largest);
   number(13, p.data_bytes);
   number(14, p.data_raw_bytes);
+  number(15, p.expiry_ms_quartiles[0]);
+  number(16, p.expiry_ms_quartiles[1]);
+  number(17, p.expiry_ms_quartiles[2]);
 }
 
 void append_varint(std::vector<std::byte>& to, std::uint64_t value) {
@@ -98,6 +101,24 @@ Result<Properties> Properties::decode(Bytes payload, ErrorPlace place) {
     if (!ok) return fail(Errc::corrupt, "table properties", place);
   }
   return properties;
+}
+
+void ExpirySample::add(std::uint64_t expiry_ms) {
+  if (count_++ % stride_ != 0) return;
+  if (sample_.size() == sample_max) {
+    for (std::size_t i = 0; i < sample_max / 2; ++i) sample_[i] = sample_[2 * i];
+    sample_.resize(sample_max / 2);
+    stride_ *= 2;
+    if ((count_ - 1) % stride_ != 0) return;
+  }
+  sample_.push_back(expiry_ms);
+}
+
+std::array<std::uint64_t, 3> ExpirySample::quartiles() {
+  if (sample_.empty()) return {};
+  std::ranges::sort(sample_);
+  const auto at = [&](std::size_t quarter) { return sample_[(sample_.size() * quarter + 3) / 4 - 1]; };
+  return {at(1), at(2), at(3)};
 }
 
 }  // namespace ashlar::lsm

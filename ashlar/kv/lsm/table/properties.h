@@ -2,6 +2,7 @@
 
 /// What a table says about itself: counts, ranges, sizes.
 
+#include <array>
 #include <vector>
 
 #include "ashlar/base/result.h"
@@ -16,6 +17,8 @@ struct Properties {
   std::uint64_t expiring = 0;
   Sequence sequence_min, sequence_max;
   std::uint64_t expiry_ms_min = 0, expiry_ms_max = 0;  ///< among those that expire
+  /// When a quarter, half and three quarters of those that expire have; zero in tables of former versions.
+  std::array<std::uint64_t, 3> expiry_ms_quartiles{};
   std::uint64_t key_bytes = 0, value_bytes = 0;
   std::uint64_t data_bytes = 0;      ///< data frames in the file
   std::uint64_t data_raw_bytes = 0;  ///< their payloads, uncompressed
@@ -29,6 +32,21 @@ struct Properties {
   static Result<Properties> decode(Bytes payload, ErrorPlace place);
 
   bool operator==(const Properties&) const = default;
+};
+
+/// Every n-th expiry of a table, in bounded memory: what the quartiles are taken from.
+class ExpirySample {
+ public:
+  void add(std::uint64_t expiry_ms);
+  /// Ends the sample.
+  std::array<std::uint64_t, 3> quartiles();
+
+ private:
+  static constexpr std::size_t sample_max = 1024;
+
+  std::vector<std::uint64_t> sample_;
+  std::uint64_t stride_ = 1;
+  std::uint64_t count_ = 0;
 };
 
 }  // namespace ashlar::lsm

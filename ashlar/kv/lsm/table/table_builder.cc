@@ -53,6 +53,7 @@ Result<> TableBuilder::add(const Entry& entry) {
   }
   last_sequence_ = entry.sequence;
   properties_.count(entry, first_version);
+  if (entry.expiry_ms != no_expiry) expiries_.add(entry.expiry_ms);
   return {};
 }
 
@@ -109,6 +110,7 @@ Result<> TableBuilder::finish() {
   if (block_.empty()) return fail(Errc::invalid, "table without entries", {number_, 0});
   TRY(write_block(nullptr));
   properties_.largest = last_key_;
+  properties_.expiry_ms_quartiles = expiries_.quartiles();
   const std::vector<std::byte> properties = properties_.encode();
 
   Footer footer;

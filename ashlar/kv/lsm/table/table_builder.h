@@ -62,6 +62,7 @@ class TableBuilder {
   FilterBuilder filter_;
   IndexBuilder index_;
   Properties properties_;
+  ExpirySample expiries_;
   std::vector<std::byte> last_key_;
   Sequence last_sequence_;
   std::vector<std::byte> raw_, compressed_;  // scratch of compression

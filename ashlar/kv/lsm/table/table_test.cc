@@ -204,6 +204,20 @@ TEST(Table, SpreadsTheVersionsOfOneKeyOverBlocks) {
   EXPECT_EQ(built.table.properties().keys, 3u);
 }
 
+TEST(Table, KnowsWhenItsEntriesWillHaveExpired) {
+  for (const std::uint64_t count : {1u, 3u, 4u, 1000u, 100'000u}) {
+    ExpirySample sample;
+    for (std::uint64_t i = 0; i < count; ++i) sample.add(1 + (i * 7919) % count);
+    const auto quartiles = sample.quartiles();
+    for (std::uint64_t quarter = 1; quarter <= 3; ++quarter) {
+      EXPECT_NEAR(static_cast<double>(quartiles[quarter - 1]), static_cast<double>((count * quarter + 3) / 4),
+                  count <= 1000 ? 0.0 : 0.05 * static_cast<double>(count))
+          << count;
+    }
+  }
+  EXPECT_EQ(ExpirySample().quartiles(), (std::array<std::uint64_t, 3>{}));
+}
+
 /// Tables are kept for years: a change here needs a new format version.
 TEST(Table, TheFormatDoesNotChange) {
   Model model;
@@ -214,7 +228,7 @@ TEST(Table, TheFormatDoesNotChange) {
         kind == Kind::put ? std::string(static_cast<std::size_t>(i), 'v') : std::string()};
   }
   Built built(model, {.block_bytes = block_bytes_min});
-  EXPECT_EQ(crc32c(built.file), 2620199156u);
+  EXPECT_EQ(crc32c(built.file), 3153996253u);
 }
 
 TEST(Table, CompressesOnlyWhereItSavesPages) {
