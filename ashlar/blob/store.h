@@ -19,7 +19,7 @@
 
 #include "ashlar/base/bytes.h"
 #include "ashlar/base/result.h"
-#include "ashlar/blob/aligned_buffer.h"
+#include "ashlar/blob/blocks.h"
 #include "ashlar/runtime/ops/backend.h"
 #include "ashlar/runtime/task/task.h"
 

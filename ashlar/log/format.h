@@ -6,7 +6,7 @@
 #include <optional>
 
 #include "ashlar/base/result.h"
-#include "ashlar/blob/aligned_buffer.h"
+#include "ashlar/blob/blocks.h"
 #include "ashlar/log/record.h"
 
 namespace ashlar::wal {

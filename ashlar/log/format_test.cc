@@ -7,15 +7,24 @@
 
 #include "ashlar/base/random.h"
 #include "ashlar/log/group_buffer.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 
 namespace ashlar::wal {
 namespace {
 
 constexpr Place place{.generation = 5, .offset = 8 * blob::block_bytes};
 
+struct Memory {
+  IoBuffer of(std::size_t bytes) { return *pool.allocate(bytes); }
+  Regions regions;
+  MemoryBudget budget{MemoryCap::unlimited()};
+  BufferPool pool{regions, budget};
+};
+
 /// A sealed group of three records, the second one empty.
 std::vector<std::byte> make_group(Place at) {
-  GroupBuffer group(64u << 10);
+  Memory memory;
+  GroupBuffer group(memory.of(64u << 10));
   group.open(17, 100);
   const Bytes parts[] = {as_bytes("hello, "), as_bytes(""), as_bytes("log")};
   group.add({.stream = 3, .term = 4, .sequence = 9}, 100, parts, 10);
@@ -107,7 +116,8 @@ TEST(LogFormat, SegmentHeader) {
 // A writer with a fault, not a device: checksums are right, the content makes no sense.
 TEST(LogFormat, RefusesWhatNoWriterMakes) {
   const auto sealed = [](auto&& fill) {
-    GroupBuffer group(8192);
+    Memory memory;
+    GroupBuffer group(memory.of(8192));
     group.open(1, 10);
     fill(group);
     const Bytes bytes = group.seal(0, 1, 0, place);

@@ -51,7 +51,7 @@ Bytes GroupBuffer::seal(std::uint64_t acknowledged, std::uint64_t session, std::
                      .follows = follows,
                      .bytes = used_,
                      .records = records_},
-         place, memory_.span());
+         place, memory_.bytes());
   return {base, bytes()};
 }
 

@@ -5,15 +5,16 @@
 #include <cstdint>
 #include <span>
 
-#include "ashlar/blob/aligned_buffer.h"
 #include "ashlar/log/format.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 
 namespace ashlar::wal {
 
 /// Owner: a Log. Lifecycle: open (records are added), then sealed for a place and written, then opened anew.
 class GroupBuffer {
  public:
-  explicit GroupBuffer(std::size_t bytes) noexcept : memory_(bytes) {}
+  /// `memory`: whole blocks.
+  explicit GroupBuffer(IoBuffer memory) noexcept : memory_(std::move(memory)) {}
 
   std::size_t capacity() const noexcept { return memory_.size(); }
   std::uint64_t ordinal() const noexcept { return ordinal_; }
@@ -36,7 +37,7 @@ class GroupBuffer {
   GroupBuffer* next = nullptr;  ///< in a queue of its owner
 
  private:
-  blob::AlignedBuffer memory_;
+  IoBuffer memory_;
   std::uint64_t ordinal_ = 0;
   std::uint64_t first_index_ = 0, last_index_ = 0, last_sequence_ = 0;
   std::uint32_t used_ = group_header_bytes;

@@ -68,9 +68,8 @@ Task<Result<std::unique_ptr<Log>>> Log::open(blob::Store& store, std::uint32_t i
   while ((log->session_ = Shard::current().random()) == 0) {
   }
   for (int i = 0; i < 2; ++i) {
-    auto buffer = std::make_unique<GroupBuffer>(log->options_.buffer_bytes);
-    if (buffer->capacity() == 0) co_return fail(Errc::no_memory, "log buffers");
-    log->free_.push(*buffer.release());
+    IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(log->options_.buffer_bytes));
+    log->free_.push(*new GroupBuffer(std::move(memory)));
     ++log->free_count_;
   }
   CO_TRY(co_await log->segments_.start(recovered));
@@ -148,10 +147,11 @@ GroupBuffer* Log::take_buffer(std::uint64_t payload) noexcept {
   }
   const std::uint64_t bytes = blob::align_up(std::max(needed, options_.buffer_bytes));
   if (buffer_bytes_in_use_ != 0 && buffer_bytes_in_use_ + bytes > options_.memory_bytes) return nullptr;
-  auto group = std::make_unique<GroupBuffer>(bytes);
-  if (group->capacity() == 0) return nullptr;
-  buffer_bytes_in_use_ += group->capacity();
-  return group.release();
+  // Admitted already: what the log holds is bounded by memory_bytes, and what it is written for by the cap.
+  auto memory = Shard::current().buffers().allocate_regardless(bytes);
+  if (!memory) return nullptr;
+  buffer_bytes_in_use_ += bytes;
+  return new GroupBuffer(*std::move(memory));
 }
 
 void Log::give_back(GroupBuffer* group) noexcept {

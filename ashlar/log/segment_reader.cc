@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ashlar/runtime/shard/shard.h"
+
 namespace ashlar::wal {
 namespace {
 
@@ -15,10 +17,9 @@ Task<Result<Bytes>> SegmentReader::read(std::uint64_t offset, std::uint64_t byte
     const std::uint64_t from = blob::align_down(offset);
     const std::uint64_t wanted = blob::align_up(offset + bytes) - from;
     const std::uint64_t piece = std::min(std::max(wanted, piece_bytes), segment_.bytes() - from);
-    if (buffer_.size() < piece) buffer_ = blob::AlignedBuffer(piece);
-    if (!buffer_) co_return fail(Errc::no_memory, "log read", {segment_.name().number, offset});
+    if (buffer_.size() < piece) buffer_ = CO_TRY(Shard::current().buffers().allocate_regardless(piece));
     begin_ = end_ = 0;
-    CO_TRY(co_await segment_.read(from, buffer_.span().first(piece)));
+    CO_TRY(co_await segment_.read(from, buffer_.bytes().first(piece)));
     begin_ = from;
     end_ = from + piece;
   }

@@ -8,6 +8,7 @@
 #include "ashlar/base/result.h"
 #include "ashlar/blob/store.h"
 #include "ashlar/log/format.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::wal {
@@ -37,7 +38,7 @@ class SegmentReader {
  private:
   blob::Segment& segment_;
   std::uint64_t generation_;
-  blob::AlignedBuffer buffer_;
+  IoBuffer buffer_;
   std::uint64_t begin_ = 0, end_ = 0;  // what of the segment the buffer holds
 };
 

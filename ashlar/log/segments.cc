@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ashlar/base/log.h"
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::wal {
 namespace {
@@ -111,15 +112,14 @@ Task<Result<LiveSegment>> Segments::prepare() {
 }
 
 Task<Result<>> Segments::write_header(LiveSegment& segment, std::uint64_t closed) {
-  const blob::AlignedBuffer block(blob::block_bytes);
-  if (!block) co_return fail(Errc::no_memory, "log segment header");
+  const IoBuffer block = CO_TRY(Shard::current().buffers().allocate_regardless(blob::block_bytes));
   encode(SegmentHeader{.generation = segment.generation,
                        .log = log_,
                        .number = segment.number(),
                        .bytes = segment.blob->bytes(),
                        .closed = closed},
-         block.span());
-  const Bytes header = block.span();
+         block.bytes());
+  const Bytes header = block.bytes();
   co_return co_await segment.blob->write(0, {&header, 1});
 }
 

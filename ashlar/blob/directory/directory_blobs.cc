@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/when.h"
 
 namespace ashlar::blob {
@@ -89,12 +90,12 @@ Task<Result<>> DirectorySegment::settle() {
 Task<Result<>> DirectorySegment::fill() {
   const Result<> allocated = co_await file_.allocate(0, bytes_);
   if (!allocated && allocated.error().code != Errc::unsupported) co_return allocated;
-  const AlignedBuffer buffer(std::min(zeroes_bytes, bytes_));
-  if (!buffer) co_return fail(Errc::no_memory, "fill segment", {.object = file_.object()});
+  const IoBuffer buffer =
+      CO_TRY(Shard::current().buffers().allocate_regardless(std::min(zeroes_bytes, bytes_)));
   std::memset(buffer.data(), 0, buffer.size());
   std::vector<Task<Result<>>> lanes;
   for (std::uint64_t lane = 0; lane < zeroes_depth; ++lane) {
-    lanes.push_back(fill_lane(file_, bytes_, buffer.span(), lane));
+    lanes.push_back(fill_lane(file_, bytes_, buffer.bytes(), lane));
   }
   for (const Result<>& filled : co_await when_all(std::move(lanes))) CO_TRY(filled);
   co_return co_await file_.sync();

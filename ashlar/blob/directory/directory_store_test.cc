@@ -19,8 +19,11 @@ using testing::Machine;
 
 constexpr const char* directory = "/store";
 
-AlignedBuffer filled(std::size_t bytes, unsigned char value) {
-  AlignedBuffer buffer(bytes);
+IoBuffer memory(std::size_t bytes) {
+  return *Shard::current().buffers().allocate(bytes);
+}
+IoBuffer filled(std::size_t bytes, unsigned char value) {
+  IoBuffer buffer = memory(bytes);
   std::memset(buffer.data(), value, buffer.size());
   return buffer;
 }
@@ -35,11 +38,11 @@ Task<Result<std::unique_ptr<Store>>> open_at(std::string path,
 
 Task<Result<>> write_table(Store& store, std::uint64_t number, std::size_t blocks) {
   auto writer = CO_TRY(co_await store.create_table(number));
-  std::vector<AlignedBuffer> buffers;
+  std::vector<IoBuffer> buffers;
   std::vector<Task<Result<>>> writes;
   for (std::size_t i = 0; i < blocks; ++i) {
     buffers.push_back(filled(block_bytes, static_cast<unsigned char>(number + i)));
-    writes.push_back(writer->write(i * block_bytes, buffers.back().span()));
+    writes.push_back(writer->write(i * block_bytes, buffers.back().bytes()));
   }
   for (const Result<>& written : co_await when_all(std::move(writes))) CO_TRY(written);
   co_return co_await writer->publish(blocks * block_bytes);
@@ -49,12 +52,12 @@ Task<Result<>> expect_table(Store& store, std::uint64_t number, std::size_t bloc
   auto table = CO_TRY(co_await store.open_table(number));
   EXPECT_EQ(table->bytes(), blocks * block_bytes);
   for (std::size_t i = 0; i < blocks; ++i) {
-    const AlignedBuffer buffer(block_bytes);
-    CO_TRY(co_await table->read(i * block_bytes, buffer.span()));
-    EXPECT_TRUE(equal(buffer.span(), filled(block_bytes, static_cast<unsigned char>(content + i)).span()));
+    const IoBuffer buffer = memory(block_bytes);
+    CO_TRY(co_await table->read(i * block_bytes, buffer.bytes()));
+    EXPECT_TRUE(equal(buffer.bytes(), filled(block_bytes, static_cast<unsigned char>(content + i)).bytes()));
   }
-  const AlignedBuffer beyond(block_bytes);
-  const Result<> read = co_await table->read(blocks * block_bytes, beyond.span());
+  const IoBuffer beyond = memory(block_bytes);
+  const Result<> read = co_await table->read(blocks * block_bytes, beyond.bytes());
   EXPECT_EQ(read.error().code, Errc::corrupt);
   EXPECT_EQ(read.error().object, number);
   co_return Result<>();
@@ -74,10 +77,10 @@ Task<Result<>> use_every_operation(std::string path) {
   const SegmentName name{3, 1};
   {
     auto segment = CO_TRY(co_await store->create_segment(name, 3u << 20));
-    const AlignedBuffer a = filled(block_bytes, 1), b = filled(2 * block_bytes, 2), all(4 * block_bytes);
-    const Bytes parts[] = {a.span(), b.span()};
+    const IoBuffer a = filled(block_bytes, 1), b = filled(2 * block_bytes, 2), all = memory(4 * block_bytes);
+    const Bytes parts[] = {a.bytes(), b.bytes()};
     CO_TRY(co_await segment->write(block_bytes, parts));
-    CO_TRY(co_await segment->read(0, all.span()));
+    CO_TRY(co_await segment->read(0, all.bytes()));
     EXPECT_EQ(all.data()[0], std::byte{0});
     EXPECT_EQ(all.data()[block_bytes], std::byte{1});
     EXPECT_EQ(all.data()[4 * block_bytes - 1], std::byte{2});
@@ -145,17 +148,18 @@ TEST(FileName, OneNameForEachBlob) {
 }
 
 TEST(Root, EveryFlippedBitAndEveryCutIsFound) {
-  const AlignedBuffer image = encode_root(3, 9, as_bytes("what the store is made of"));
+  std::vector<std::byte> image(root_image_bytes(25));
+  encode_root(3, 9, as_bytes("what the store is made of"), image);
   const std::size_t covered = 32 + 25;
-  EXPECT_EQ(decode_root(3, image.span())->generation, 9u);
-  EXPECT_EQ(decode_root(4, image.span()).error().code, Errc::corrupt) << "another root's file";
+  EXPECT_EQ(decode_root(3, image)->generation, 9u);
+  EXPECT_EQ(decode_root(4, image).error().code, Errc::corrupt) << "another root's file";
   for (std::size_t bit = 0; bit < covered * 8; ++bit) {
     image.data()[bit / 8] ^= std::byte(1 << bit % 8);
-    EXPECT_FALSE(decode_root(3, image.span())) << bit;
+    EXPECT_FALSE(decode_root(3, image)) << bit;
     image.data()[bit / 8] ^= std::byte(1 << bit % 8);
   }
   for (std::size_t size = 0; size < covered; ++size) {
-    EXPECT_EQ(decode_root(3, image.span().first(size)).error().code, Errc::corrupt) << size;
+    EXPECT_EQ(decode_root(3, Bytes(image).first(size)).error().code, Errc::corrupt) << size;
   }
 }
 

@@ -7,6 +7,7 @@
 #include "ashlar/base/endian.h"
 #include "ashlar/blob/directory/file_name.h"
 #include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::blob {
 namespace {
@@ -22,9 +23,11 @@ std::uint32_t checksum(std::uint32_t number, Bytes rest) noexcept {
 
 }  // namespace
 
-AlignedBuffer encode_root(std::uint32_t number, std::uint64_t generation, Bytes payload) {
-  AlignedBuffer image(header_bytes + payload.size());
-  if (!image) return image;
+std::size_t root_image_bytes(std::size_t payload_bytes) noexcept {
+  return align_up(header_bytes + payload_bytes);
+}
+
+void encode_root(std::uint32_t number, std::uint64_t generation, Bytes payload, MutableBytes image) noexcept {
   std::byte* at = image.data();
   std::memset(at, 0, image.size());
   store_le(at + 4, magic);
@@ -32,7 +35,6 @@ AlignedBuffer encode_root(std::uint32_t number, std::uint64_t generation, Bytes 
   store_le(at + 16, std::uint64_t{payload.size()});
   if (!payload.empty()) std::memcpy(at + header_bytes, payload.data(), payload.size());
   store_le(at, checksum(number, {at + 4, header_bytes - 4 + payload.size()}));
-  return image;
 }
 
 Result<RootImage> decode_root(std::uint32_t number, Bytes file) {
@@ -65,10 +67,9 @@ Task<Result<std::optional<RootImage>>> Roots::load(std::uint32_t number) {
   const std::uint64_t bytes = CO_TRY(file.bytes());
   if (bytes > align_up(header_bytes + root_bytes_max))
     co_return fail(Errc::corrupt, "root: size", {number, bytes});
-  const AlignedBuffer buffer(bytes);
-  if (bytes != 0 && !buffer) co_return fail(Errc::no_memory, "root", {.object = number});
-  const std::size_t got = CO_TRY(co_await file.read(buffer.span().first(bytes), 0));
-  co_return CO_TRY(decode_root(number, buffer.span().first(got)));
+  const IoBuffer buffer = CO_TRY(Shard::current().buffers().allocate_regardless(bytes));
+  const std::size_t got = CO_TRY(co_await file.read(buffer.bytes(), 0));
+  co_return CO_TRY(decode_root(number, Bytes(buffer.bytes()).first(got)));
 }
 
 Task<Result<>> Roots::write(std::uint32_t number, Bytes payload) {
@@ -76,12 +77,13 @@ Task<Result<>> Roots::write(std::uint32_t number, Bytes payload) {
   if (states_[number].generation == 0) CO_TRY(co_await read(number));
   if (states_[number].unknown) co_return fail(Errc::stopped, "root", {.object = number});
   const std::uint64_t generation = states_[number].generation + 1;
-  const AlignedBuffer image = encode_root(number, generation, payload);
-  if (!image) co_return fail(Errc::no_memory, "root", {.object = number});
+  const IoBuffer image =
+      CO_TRY(Shard::current().buffers().allocate_regardless(root_image_bytes(payload.size())));
+  encode_root(number, generation, payload, image.bytes());
 
   const std::string current = directory_ + '/' + root_file_name(number);
   const std::string next = directory_ + '/' + new_root_file_name(number);
-  CO_TRY(co_await write_new(number, image.span()));
+  CO_TRY(co_await write_new(number, image.bytes()));
   CO_TRY(co_await rename_file(next, current));
   const Result<> synced = co_await sync_directory(directory_);
   if (!synced) {

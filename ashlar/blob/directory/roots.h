@@ -18,7 +18,10 @@ struct RootImage {
   std::uint64_t generation = 0;
   std::vector<std::byte> payload;
 };
-AlignedBuffer encode_root(std::uint32_t number, std::uint64_t generation, Bytes payload);
+/// Size of the file for a payload of so many bytes: whole blocks.
+std::size_t root_image_bytes(std::size_t payload_bytes) noexcept;
+/// Fills `image`, root_image_bytes() of it.
+void encode_root(std::uint32_t number, std::uint64_t generation, Bytes payload, MutableBytes image) noexcept;
 /// corrupt, with number and offset, where it does not validate.
 Result<RootImage> decode_root(std::uint32_t number, Bytes file);
 

@@ -35,6 +35,13 @@ class ChunkPool {
   void uncharge(std::size_t bytes) noexcept {
     if (budget_ != nullptr) budget_->give(Purpose::memtables, bytes);
   }
+  /// Frees one kept chunk; whether there are more.
+  bool trim() noexcept {
+    if (free_.empty()) return false;
+    free_.pop_back();
+    uncharge(chunk_bytes);
+    return !free_.empty();
+  }
   std::size_t free_bytes() const noexcept { return free_.size() * chunk_bytes; }
 
  private:

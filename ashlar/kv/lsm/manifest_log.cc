@@ -5,12 +5,12 @@
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/endian.h"
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
 
 namespace {
 
-using blob::AlignedBuffer;
 using blob::block_bytes;
 
 constexpr std::uint32_t magic = 0x31464d41;  // "AMF1"
@@ -57,9 +57,9 @@ Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::create(blob::Store& blob
   log->state_.partition = partition;
   // Above any generation that an interrupted creation may have left.
   for (const auto& segment : log->segments_) {
-    AlignedBuffer block(block_bytes);
-    CO_TRY(co_await segment->read(0, block.span()));
-    if (const auto record = parse(block.span(), 0))
+    const IoBuffer block = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
+    CO_TRY(co_await segment->read(0, block.bytes()));
+    if (const auto record = parse(block.bytes(), 0))
       log->generation_ = std::max(log->generation_, record->generation);
   }
   while (log->segments_.size() < 2) {
@@ -95,13 +95,12 @@ Task<Result<>> ManifestLog::open_segments() {
 Task<Result<>> ManifestLog::read_current() {
   std::uint64_t superseded_by = 0;
   std::optional<std::size_t> newest;
-  AlignedBuffer content;
+  IoBuffer content;
   std::uint64_t damaged = 0;  // a segment that begins with no valid record
   for (std::size_t i = 0; i < segments_.size(); ++i) {
-    AlignedBuffer bytes(segments_[i]->bytes());
-    if (!bytes) co_return fail(Errc::no_memory, "manifest");
-    CO_TRY(co_await segments_[i]->read(0, bytes.span()));
-    const auto first = parse(bytes.span(), 0);
+    IoBuffer bytes = CO_TRY(Shard::current().buffers().allocate_regardless(segments_[i]->bytes()));
+    CO_TRY(co_await segments_[i]->read(0, bytes.bytes()));
+    const auto first = parse(bytes.bytes(), 0);
     if (!first) {
       damaged = segments_[i]->name().number;
       continue;
@@ -121,14 +120,14 @@ Task<Result<>> ManifestLog::read_current() {
   const std::uint64_t object = segments_[current_]->name().number;
   std::uint64_t at = 0;
   for (std::uint64_t index = 0; at < content.size(); ++index) {
-    const auto record = parse(content.span(), at);
+    const auto record = parse(content.bytes(), at);
     if (!record || record->generation != generation_ || record->index != index) break;
     const ErrorPlace place{.object = object, .offset = at + header_bytes};
     CO_TRY(state_.apply(CO_TRY(Edit::decode(record->edit, place)), place));
     at += record_bytes(*record);
   }
   for (std::uint64_t later = at; later < content.size(); later += block_bytes) {
-    const auto record = parse(content.span(), later);
+    const auto record = parse(content.bytes(), later);
     if (record && record->generation == generation_) {
       co_return fail(Errc::corrupt, "manifest", {.object = object, .offset = at});
     }
@@ -138,10 +137,10 @@ Task<Result<>> ManifestLog::read_current() {
 
 Task<Result<>> ManifestLog::write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index,
                                          Bytes edit) {
-  AlignedBuffer block(header_bytes + edit.size());
-  if (!block) co_return fail(Errc::no_memory, "manifest");
-  build(block.span(), generation_, index, edit);
-  const Bytes whole[] = {block.span()};
+  const IoBuffer block =
+      CO_TRY(Shard::current().buffers().allocate_regardless(blob::align_up(header_bytes + edit.size())));
+  build(block.bytes(), generation_, index, edit);
+  const Bytes whole[] = {block.bytes()};
   co_return co_await segment.write(offset, whole);
 }
 

@@ -2,7 +2,6 @@
 
 /// What the partitions of one shard share: epochs, block cache, memtable memory.
 
-#include "ashlar/blob/aligned_buffer.h"
 #include "ashlar/kv/lsm/arena.h"
 #include "ashlar/kv/lsm/options.h"
 #include "ashlar/kv/lsm/table/cache.h"
@@ -10,10 +9,12 @@
 
 namespace ashlar::lsm {
 
-/// Owner: one shard, on which it is created and destroyed, after its partitions.
-class ShardContext {
+/// Owner: one shard, on which it is created and destroyed, after its partitions. What it keeps beyond what is
+/// in use it gives back where memory is wanted.
+class ShardContext final : private MemoryReclaimer {
  public:
-  /// `cache_bytes` for this shard. Slots are sized for the options' blocks; larger blocks are not kept.
+  /// At most `cache_bytes` of cache on this shard. Slots are sized for the options' blocks; larger blocks are
+  /// not kept.
   ShardContext(const LsmOptions& options, std::uint64_t cache_bytes);
   ShardContext(const ShardContext&) = delete;
   ShardContext& operator=(const ShardContext&) = delete;
@@ -23,10 +24,10 @@ class ShardContext {
   ChunkPool& chunks() noexcept { return chunks_; }
 
  private:
+  bool reclaim() noexcept override;
+
   EpochDomain epochs_;
   ChunkPool chunks_;
-  std::vector<SlotClass> classes_;
-  blob::AlignedBuffer arena_;
   BlockCache cache_;
 };
 

@@ -1,6 +1,7 @@
 #include "ashlar/kv/lsm/table_file.h"
 
 #include "ashlar/kv/lsm/table/footer.h"
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
 
@@ -15,16 +16,16 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, TableMeta meta, Blo
   if (file->blob_->bytes() != file_bytes || file_bytes < page_bytes) {
     co_return fail(Errc::corrupt, "table size", {.object = number, .offset = file->blob_->bytes()});
   }
-  blob::AlignedBuffer page(page_bytes);
-  if (!page) co_return fail(Errc::no_memory, "open table", {.object = number});
-  CO_TRY(co_await file->blob_->read(file_bytes - page_bytes, page.span()));
-  const Footer footer = CO_TRY(Footer::decode(page.span(), number, file_bytes));
+  Shard& shard = Shard::current();
+  const IoBuffer page = CO_TRY(shard.buffers().allocate_regardless(page_bytes));
+  CO_TRY(co_await file->blob_->read(file_bytes - page_bytes, page.bytes()));
+  const Footer footer = CO_TRY(Footer::decode(page.bytes(), number, file_bytes));
 
   const std::uint64_t bytes = footer.offset - footer.meta;
-  file->memory_ = blob::AlignedBuffer(bytes, Purpose::tables);
-  if (bytes != 0 && !file->memory_) co_return fail(Errc::no_memory, "open table", {.object = number});
-  CO_TRY(co_await file->blob_->read(footer.meta, file->memory_.span()));
-  file->table_ = CO_TRY(Table::open(footer, Bytes(file->memory_.span()).first(bytes)));
+  file->memory_ = CO_TRY(shard.buffers().allocate_regardless(blob::align_up(bytes), Purpose::tables));
+  CO_TRY(co_await file->blob_->read(footer.meta, file->memory_.bytes()));
+  file->table_ = CO_TRY(Table::open(footer, Bytes(file->memory_.bytes()).first(bytes)));
+  file->charge_ = shard.memory().charge_regardless(Purpose::tables, CachedBlocks::bytes(file->table_));
   file->cached_ = std::make_unique<CachedBlocks>(cache, file->table_);
   co_return file.release();
 }

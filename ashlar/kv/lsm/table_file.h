@@ -11,6 +11,7 @@
 #include "ashlar/kv/lsm/table/cache.h"
 #include "ashlar/kv/lsm/table/table.h"
 #include "ashlar/kv/pin.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::lsm {
@@ -58,7 +59,8 @@ class TableFile final : public kv::Pinnable {
   TableMeta meta_;
   TableRemover& remover_;
   std::unique_ptr<blob::Table> blob_;
-  blob::AlignedBuffer memory_;  // filter, index and properties
+  IoBuffer memory_;      // filter, index and properties
+  MemoryCharge charge_;  // of where its blocks are cached
   Table table_;
   std::unique_ptr<CachedBlocks> cached_;
   bool obsolete_ = false;

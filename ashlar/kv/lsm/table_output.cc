@@ -2,11 +2,17 @@
 
 #include <algorithm>
 
+#include "ashlar/runtime/shard/shard.h"
+
 namespace ashlar::lsm {
 
 TableOutput::TableOutput(blob::Store& blobs, const TableOptions& options, unsigned level,
                          std::uint64_t number)
-    : blobs_(blobs), level_(level), number_(number), builder_(options, number, *this) {}
+    : blobs_(blobs),
+      level_(level),
+      number_(number),
+      builder_(options, number, *this),
+      charge_(Shard::current().memory().charge_regardless(Purpose::tables, builder_.memory_bytes())) {}
 
 Task<Result<std::unique_ptr<TableOutput>>> TableOutput::create(blob::Store& blobs,
                                                                const TableOptions& options, unsigned level,
@@ -21,17 +27,20 @@ MutableBytes TableOutput::allocate(std::uint64_t offset, std::size_t bytes) {
     full_.push_back(*std::exchange(open_, std::nullopt));
   }
   if (!open_) {
-    blob::AlignedBuffer memory;
+    IoBuffer memory;
     if (bytes <= buffer_bytes && !free_.empty()) {
       memory = std::move(free_.back());
       free_.pop_back();
     } else {
-      memory = blob::AlignedBuffer(std::max(bytes, buffer_bytes));
+      // A flush frees more than it takes; a compaction has a bounded number of these.
+      auto allocated = Shard::current().buffers().allocate_regardless(std::max(bytes, buffer_bytes));
+      if (!allocated) return {};
+      memory = *std::move(allocated);
     }
-    if (!memory) return {};
+    charge_.resize_regardless(builder_.memory_bytes());
     open_.emplace(Buffer{.offset = offset, .used = 0, .memory = std::move(memory)});
   }
-  const MutableBytes piece = open_->memory.span().subspan(open_->used, bytes);
+  const MutableBytes piece = open_->memory.bytes().subspan(open_->used, bytes);
   open_->used += bytes;
   return piece;
 }
@@ -47,7 +56,7 @@ Task<Result<>> TableOutput::drain() {
 }
 
 Task<> TableOutput::write(Buffer buffer, SemaphoreUnits) {
-  const Bytes whole = Bytes(buffer.memory.span()).first(buffer.used);
+  const Bytes whole = Bytes(buffer.memory.bytes()).first(buffer.used);
   if (const auto result = co_await writer_->write(buffer.offset, whole); !result && written_)
     written_ = result;
   if (buffer.memory.size() == buffer_bytes) free_.push_back(std::move(buffer.memory));

@@ -11,6 +11,7 @@
 #include "ashlar/blob/store.h"
 #include "ashlar/kv/lsm/manifest.h"
 #include "ashlar/kv/lsm/table/table_builder.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/semaphore.h"
 
@@ -43,7 +44,7 @@ class TableOutput final : private TableSink {
   struct Buffer {
     std::uint64_t offset;
     std::size_t used;
-    blob::AlignedBuffer memory;
+    IoBuffer memory;
   };
 
   TableOutput(blob::Store& blobs, const TableOptions& options, unsigned level, std::uint64_t number);
@@ -56,11 +57,12 @@ class TableOutput final : private TableSink {
   std::unique_ptr<blob::TableWriter> writer_;
   std::optional<Buffer> open_;
   std::deque<Buffer> full_;
-  std::vector<blob::AlignedBuffer> free_;
+  std::vector<IoBuffer> free_;
   TaskScope writes_{nullptr};
   Semaphore in_flight_{writes_in_flight_max};
   Result<> written_;  // the first error of any write
   TableBuilder builder_;
+  MemoryCharge charge_;  // of what the builder keeps until the end
 };
 
 }  // namespace ashlar::lsm

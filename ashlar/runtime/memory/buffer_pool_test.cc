@@ -31,7 +31,7 @@ TEST_F(BufferPoolTest, AlignsToTheRoundedSize) {
     EXPECT_LE(buffer->data() + rounded, region.data + Region::bytes);
     std::memset(buffer->data(), 0xA5, bytes);
   }
-  auto large = pool.allocate(2_MiB + 1);
+  auto large = pool.allocate(BufferPool::buffer_bytes_max + 1);
   ASSERT_FALSE(large);
   EXPECT_EQ(large.error().code, Errc::too_large);
 }
@@ -56,12 +56,62 @@ TEST_F(BufferPoolTest, GivesEmptyRegionsBackToTheProcess) {
     for (int i = 0; i < 64; ++i) many.push_back(*pool.allocate(1_MiB));
     EXPECT_EQ(pool.region_bytes(), 64_MiB);
   }
+  EXPECT_EQ(pool.region_bytes(), 0u) << "none stays of a size so large";
+  (void)*pool.allocate(64_KiB);
   EXPECT_EQ(pool.region_bytes(), 2_MiB) << "one stays";
   const auto made = regions.count();
   BufferPool other(regions, budget);
   std::vector<IoBuffer> many;
   for (int i = 0; i < 31; ++i) many.push_back(*other.allocate(2_MiB));
   EXPECT_EQ(regions.count(), made) << "another pool uses the same regions again";
+}
+
+TEST_F(BufferPoolTest, ALargeBufferIsARunOfRegions) {
+  BufferPool pool(regions, budget);
+  auto large = pool.allocate(5_MiB), other = pool.allocate(2_MiB), larger = pool.allocate(9_MiB);
+  ASSERT_TRUE(large && other && larger);
+  EXPECT_EQ(budget.used_bytes(), 6_MiB + 2_MiB + 10_MiB);
+  for (const IoBuffer* buffer : {&*large, &*larger}) {
+    for (std::size_t at = 0; at < buffer->size(); at += Region::bytes) {
+      const auto id = static_cast<std::uint32_t>(buffer->region() + at / Region::bytes);
+      EXPECT_EQ(regions.at(id).data, buffer->data() + at);
+    }
+    std::memset(buffer->data(), 0x5A, buffer->size());
+  }
+  const std::uint32_t made = regions.count(), first = larger->region();
+  larger->reset();
+  large->reset();
+  auto again = pool.allocate(10_MiB);
+  ASSERT_TRUE(again);
+  EXPECT_EQ(again->region(), first) << "the same run serves again";
+  EXPECT_EQ(regions.count(), made);
+}
+
+TEST_F(BufferPoolTest, ChargesEachBufferToItsPurposeAndTheRestToItself) {
+  BufferPool pool(regions, budget);
+  {
+    auto table = pool.allocate(60_KiB, Purpose::tables), run = pool.allocate(3_MiB, Purpose::cache);
+    ASSERT_TRUE(table && run);
+    EXPECT_EQ(budget.used_bytes(Purpose::tables), 64_KiB);
+    EXPECT_EQ(budget.used_bytes(Purpose::cache), 4_MiB);
+    EXPECT_EQ(budget.used_bytes(Purpose::io_buffers), 2_MiB - 64_KiB);
+    IoBuffer moved;
+    moved = *std::move(table);
+  }
+  EXPECT_EQ(budget.used_bytes(Purpose::tables), 0u);
+  EXPECT_EQ(budget.used_bytes(), pool.region_bytes());
+}
+
+TEST_F(BufferPoolTest, WhatMustNotBeRefusedGoesBeyondTheCap) {
+  MemoryCap small(2_MiB);
+  MemoryBudget tight(small);
+  BufferPool pool(regions, tight);
+  auto first = pool.allocate(2_MiB), refused = pool.allocate(4_MiB);
+  ASSERT_FALSE(refused);
+  auto flush = pool.allocate_regardless(4_MiB);
+  ASSERT_TRUE(flush);
+  EXPECT_EQ(small.lent_bytes(), 6_MiB);
+  EXPECT_TRUE(small.wanted());
 }
 
 // Buffers never overlap and keep their contents, through any sequence of sizes and releases.
@@ -84,7 +134,7 @@ TEST_F(BufferPoolTest, KeepsEveryBufferApart) {
   };
   for (int i = 0; i < 20'000; ++i) {
     if (held.size() < 200 && !random.one_in(3)) {
-      Held one{*pool.allocate(random.skewed(1, 2_MiB)), static_cast<unsigned char>(i)};
+      Held one{*pool.allocate(random.skewed(1, 6_MiB)), static_cast<unsigned char>(i)};
       std::memset(one.buffer.data(), one.mark, one.buffer.size());
       held.push_back(std::move(one));
     } else if (!held.empty()) {

@@ -42,6 +42,13 @@ Result<> MemoryCharge::resize(std::uint64_t bytes) noexcept {
   return {};
 }
 
+void MemoryCharge::resize_regardless(std::uint64_t bytes) noexcept {
+  assert(budget_ != nullptr);
+  if (bytes > bytes_) budget_->take_regardless(purpose_, bytes - bytes_);
+  if (bytes < bytes_) budget_->give(purpose_, bytes_ - bytes);
+  bytes_ = bytes;
+}
+
 void MemoryCharge::reset() noexcept {
   if (budget_ != nullptr) std::exchange(budget_, nullptr)->give(purpose_, std::exchange(bytes_, 0));
 }
@@ -54,6 +61,7 @@ MemoryBudget::~MemoryBudget() {
 // Near the cap a whole step may be too much where the bytes themselves still fit.
 bool MemoryBudget::borrow_for(std::uint64_t bytes) noexcept {
   const std::uint64_t missing = bytes - (borrowed_bytes_ - used_bytes_);
+  if (cap_.lent_bytes() + missing > cap_.cap_bytes() - cap_.cap_bytes() / 8) cap_.want();
   if (missing > cap_.cap_bytes()) return false;
   for (const std::uint64_t more : {whole_steps(missing), missing}) {
     if (!cap_.borrow(more)) continue;
@@ -61,6 +69,16 @@ bool MemoryBudget::borrow_for(std::uint64_t bytes) noexcept {
     return true;
   }
   return false;
+}
+
+bool MemoryBudget::reclaim() noexcept {
+  if (!cap_.tight()) {
+    cap_.satisfied();
+    return false;
+  }
+  bool more = false;
+  for (MemoryReclaimer& reclaimer : reclaimers_) more |= reclaimer.reclaim();
+  return more;
 }
 
 // Keeps one step, so that a budget that goes up and down by little does not borrow each time.

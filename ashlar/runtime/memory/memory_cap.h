@@ -8,6 +8,12 @@
 ///
 /// A budget borrows from the cap in steps and accounts within what it has borrowed by plain arithmetic, so
 /// that the cap's cache line changes hands once per step and not once per allocation.
+///
+/// How full it is decides who may have more:
+///   up to 3/4   everyone; caches grow
+///   up to 7/8   everyone but caches, which stay as they are
+///   up to all   likewise, and the caches of every shard give back, a little in each turn, until 7/8 again
+///   beyond      only what exists already or frees memory (take_regardless): writes that grow are refused
 
 #include <array>
 #include <atomic>
@@ -15,6 +21,7 @@
 #include <cstdint>
 #include <utility>
 
+#include "ashlar/base/intrusive_list.h"
 #include "ashlar/base/result.h"
 #include "ashlar/base/units.h"
 
@@ -46,9 +53,23 @@ class MemoryCap {
   std::uint64_t cap_bytes() const noexcept { return cap_bytes_; }
   /// With the budgets; may exceed the cap by what was charged regardless.
   std::uint64_t lent_bytes() const noexcept { return lent_bytes_.load(std::memory_order_relaxed); }
-  /// Whether what can be refused ought to be: nothing is left; and kept back: less than an eighth is.
+  /// Nothing is left; less than an eighth is; a quarter is.
   bool full() const noexcept { return lent_bytes() >= cap_bytes_; }
   bool tight() const noexcept { return lent_bytes() > cap_bytes_ - cap_bytes_ / 8; }
+  bool roomy() const noexcept { return lent_bytes() <= cap_bytes_ - cap_bytes_ / 4; }
+
+  /// Asks the caches of all shards to give back, and wakes those that sleep.
+  void want() noexcept {
+    if (wanted() || wanted_.exchange(true, std::memory_order_relaxed) || wake_shards_ == nullptr) return;
+    wake_shards_(wake_argument_);
+  }
+  bool wanted() const noexcept { return wanted_.load(std::memory_order_relaxed); }
+  void satisfied() noexcept { wanted_.store(false, std::memory_order_relaxed); }
+  /// What wakes the shards; set before any of them runs, and called while they do.
+  void set_waker(void (*wake_shards)(void*) noexcept, void* argument) noexcept {
+    wake_shards_ = wake_shards;
+    wake_argument_ = argument;
+  }
 
   /// All of it, or false.
   bool borrow(std::uint64_t bytes) noexcept {
@@ -66,10 +87,26 @@ class MemoryCap {
 
  private:
   const std::uint64_t cap_bytes_;
+  void (*wake_shards_)(void*) noexcept = nullptr;
+  void* wake_argument_ = nullptr;
+  std::atomic<bool> wanted_{false};  // looked at in each turn of each shard, and rarely written
   alignas(64) std::atomic<std::uint64_t> lent_bytes_{0};
 };
 
 class MemoryBudget;
+
+/// What keeps memory only for as long as nobody else wants it. Owner: a shard. Lifecycle: on the list of its
+/// shard's budget until it is destroyed.
+class MemoryReclaimer : public ListHook<> {
+ public:
+  /// Gives something back, now or as soon as its readers have left; bounded work, between two tasks. Whether
+  /// there may be more.
+  virtual bool reclaim() noexcept = 0;
+
+ protected:
+  MemoryReclaimer() = default;
+  ~MemoryReclaimer() { unlink(); }
+};
 
 /// Bytes charged to a purpose; uncharged when destroyed. Move-only; on the budget's shard.
 class [[nodiscard]] MemoryCharge {
@@ -90,6 +127,7 @@ class [[nodiscard]] MemoryCharge {
   std::uint64_t bytes() const noexcept { return bytes_; }
   /// Charges the difference; no_memory leaves it as it was. Not on an empty charge.
   Result<> resize(std::uint64_t bytes) noexcept;
+  void resize_regardless(std::uint64_t bytes) noexcept;
   void reset() noexcept;
 
  private:
@@ -121,6 +159,11 @@ class MemoryBudget {
     if (!take(purpose, bytes)) return fail(Errc::no_memory, "memory cap");
     return MemoryCharge(*this, purpose, bytes);
   }
+  /// Charges what exists already: beyond the cap, if need be.
+  MemoryCharge charge_regardless(Purpose purpose, std::uint64_t bytes) noexcept {
+    take_regardless(purpose, bytes);
+    return MemoryCharge(*this, purpose, bytes);
+  }
   /// The same as plain arithmetic, for owners that keep count themselves.
   bool take(Purpose purpose, std::uint64_t bytes) noexcept {
     if (bytes > borrowed_bytes_ - used_bytes_ && !borrow_for(bytes)) return false;
@@ -130,16 +173,28 @@ class MemoryBudget {
   /// For what exists already and cannot be refused: counts beyond the cap, so that others are refused
   /// instead.
   void take_regardless(Purpose purpose, std::uint64_t bytes) noexcept {
-    if (!take(purpose, bytes)) {
-      cap_.borrow_regardless(bytes);
-      borrowed_bytes_ += bytes;
-      account(purpose, bytes);
-    }
+    if (take(purpose, bytes)) return;
+    cap_.borrow_regardless(bytes);
+    borrowed_bytes_ += bytes;
+    account(purpose, bytes);
   }
   void give(Purpose purpose, std::uint64_t bytes) noexcept {
     account(purpose, 0 - bytes);
     if (borrowed_bytes_ - used_bytes_ >= 2 * step_bytes) give_surplus_back();
   }
+
+  /// Bytes charged already serve another purpose now.
+  void reassign(Purpose from, Purpose to, std::uint64_t bytes) noexcept {
+    account(from, 0 - bytes);
+    account(to, bytes);
+  }
+
+  /// From now on asked, where memory is wanted.
+  void add(MemoryReclaimer& reclaimer) noexcept { reclaimers_.push_back(reclaimer); }
+  bool wanted() const noexcept { return cap_.wanted(); }
+  /// One step of each reclaimer, where memory is still wanted; the shard calls it once a turn. Whether the
+  /// next step may give more.
+  bool reclaim() noexcept;
 
   /// Any thread.
   std::uint64_t used_bytes(Purpose purpose) const noexcept {
@@ -158,6 +213,7 @@ class MemoryBudget {
   void give_surplus_back() noexcept;
 
   MemoryCap& cap_;
+  IntrusiveList<MemoryReclaimer> reclaimers_;
   std::uint64_t borrowed_bytes_ = 0;
   std::uint64_t used_bytes_ = 0;
   std::array<std::atomic<std::uint64_t>, purpose_count> by_purpose_{};

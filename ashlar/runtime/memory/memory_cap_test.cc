@@ -55,6 +55,36 @@ TEST(MemoryCap, RefusesBeyondTheCapAndTakesTheLastByte) {
   EXPECT_LE(cap.lent_bytes(), cap.cap_bytes());
 }
 
+/// Keeps what it was given for as long as nobody asks.
+struct Hoard final : MemoryReclaimer {
+  explicit Hoard(MemoryBudget& budget) { budget.add(*this); }
+  bool reclaim() noexcept override {
+    charges.pop_back();
+    return !charges.empty();
+  }
+  std::vector<MemoryCharge> charges;
+};
+
+TEST(MemoryCap, CachesGiveBackUntilThereIsRoomAgain) {
+  MemoryCap cap(16 * step);
+  int woken = 0;
+  cap.set_waker([](void* count) noexcept { ++*static_cast<int*>(count); }, &woken);
+  MemoryBudget budget(cap), other(cap);
+  Hoard hoard(budget);
+  while (cap.roomy()) hoard.charges.push_back(*budget.charge(Purpose::cache, step));
+  EXPECT_FALSE(cap.wanted());
+
+  auto needed = other.charge(Purpose::memtables, 3 * step);
+  ASSERT_TRUE(needed) << "what caches leave free";
+  EXPECT_TRUE(cap.wanted());
+  EXPECT_EQ(woken, 1);
+  while (budget.reclaim()) {
+  }
+  EXPECT_FALSE(cap.tight());
+  EXPECT_FALSE(cap.wanted());
+  EXPECT_FALSE(hoard.charges.empty()) << "no more than was needed";
+}
+
 TEST(MemoryCap, ManyShardsNeverExceedIt) {
   MemoryCap cap(64 * step);
   std::vector<std::thread> shards;

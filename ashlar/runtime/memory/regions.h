@@ -23,7 +23,7 @@ struct Region {
 /// All regions there are. Thread safety: any thread; takes a lock, so that pools take regions and not buffers
 /// from here. Lifecycle: one for the process, or one for a test; a region that is given back is kept, never
 /// unmapped before the end. Memory is used from the first touch on, hence comes from the NUMA node of the
-/// shard that touches it.
+/// shard that touches it. Under ASan a region that nobody has is poisoned.
 class Regions {
  public:
   Regions() = default;
@@ -31,9 +31,14 @@ class Regions {
   Regions(const Regions&) = delete;
   Regions& operator=(const Regions&) = delete;
 
-  /// A region of arbitrary contents. `no_memory` where the system refuses.
-  Result<Region> take();
-  void give(Region region);
+  /// Those of this process. Never destroyed: a thread may outlive main's objects.
+  static Regions& process();
+
+  /// A run of `count` regions of arbitrary contents, each behind the other in memory and in number; the first
+  /// is returned. `no_memory` where the system refuses.
+  Result<Region> take(std::uint32_t count = 1);
+  /// Takes a run back: its pages are the system's at once.
+  void give(Region first, std::uint32_t count = 1);
 
   /// How many there are: ids are below this.
   std::uint32_t count() const;
@@ -41,7 +46,8 @@ class Regions {
   Region at(std::uint32_t id) const;
 
  private:
-  Result<> grow();
+  bool find_run(std::uint32_t count, std::uint32_t& first);
+  Result<> grow(std::uint32_t count);
 
   mutable std::mutex mutex_;
   std::vector<std::byte*> all_;  // by id

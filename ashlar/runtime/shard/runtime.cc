@@ -40,6 +40,7 @@ Runtime::Runtime(const RuntimeOptions& options) : Runtime(options, Topology::det
 Runtime::Runtime(const RuntimeOptions& options, const Topology& topology)
     : options_(resolved(options, topology)), memory_cap_(options_.memory_cap_bytes), mesh_(options_.shards) {
   options_.shard.memory_cap = &memory_cap_;
+  memory_cap_.set_waker([](void* runtime) noexcept { static_cast<Runtime*>(runtime)->wake_shards(); }, this);
   if (options.pin) placement_ = topology.place(options_.shards);
   for (unsigned i = 0; i < options_.shards; ++i) {
     workers_.push_back(std::make_unique<Worker>());
@@ -135,6 +136,12 @@ void Runtime::main_ended(Worker& worker, Result<> result) noexcept {
   worker.result = std::move(result);
   if (--mains_live_ != 0) return;
   mains_ended_ = true;
+  wake_shards();
+}
+
+/// From a task: then all of them live.
+void Runtime::wake_shards() noexcept {
+  if (shards_started_ != shard_count() || start_failed_) return;
   for (unsigned i = 0; i < shard_count(); ++i) mesh_.shard(i)->wake_if_sleeping();
 }
 

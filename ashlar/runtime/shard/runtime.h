@@ -68,6 +68,7 @@ class Runtime {
   Runtime(const RuntimeOptions& options, const Topology& topology);
   void run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main);
   void main_ended(Worker& worker, Result<> result) noexcept;
+  void wake_shards() noexcept;
   static Task<> run_main(Runtime* runtime, Worker* worker, Task<Result<>> main);
   Result<std::unique_ptr<Backend>> make_backend(unsigned shard) const;
 

@@ -35,7 +35,10 @@ Shard::Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const Sha
     : id_(id),
       options_(options),
       memory_(options.memory_cap != nullptr ? *options.memory_cap : MemoryCap::unlimited()),
+      buffers_(Regions::process(), memory_),
       backend_(std::move(backend)),
+      receive_buffers_(
+          memory_.charge_regardless(Purpose::connections, backend_->receive_buffer_bytes_total())),
       mesh_(mesh, id.value) {
   turn_time_ = backend_->now();
   scope_ = std::make_unique<TaskScope>(nullptr);
@@ -68,7 +71,9 @@ bool Shard::poll_once() noexcept {
   const Slice slice = run_slice();
   const bool sent = mesh_.flush();
   account(slice);
-  return slice.resumed != 0 || answered || sent || messages != 0 || completions != 0 || expired != 0;
+  const bool gave_memory = memory_.wanted() && memory_.reclaim();
+  return gave_memory || slice.resumed != 0 || answered || sent || messages != 0 || completions != 0 ||
+         expired != 0;
 }
 
 // Serves the ready share that has used the least of its due, until its queue is empty, its slice is over or,

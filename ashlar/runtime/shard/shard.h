@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/memory/memory_cap.h"
 #include "ashlar/runtime/mesh/mesh.h"
 #include "ashlar/runtime/ops/backend.h"
@@ -62,6 +63,8 @@ class Shard {
   FramePool& frames() noexcept { return frames_; }
   /// This shard's part of the memory cap: whoever keeps memory charges it here, by purpose (D18).
   MemoryBudget& memory() noexcept { return memory_; }
+  /// Memory for whatever is read or written.
+  BufferPool& buffers() noexcept { return buffers_; }
   MeshPort& mesh() noexcept { return mesh_; }
   TimerHeap& timers() noexcept { return timers_; }
   const ShardOptions& options() const noexcept { return options_; }
@@ -86,8 +89,8 @@ class Shard {
   /// foreground and something else has arrived. `if (shard.should_yield()) co_await yield();`
   bool should_yield() const noexcept;
 
-  /// One turn: messages, completions, timers, then one slice of ready tasks. Returns whether anything
-  /// happened.
+  /// One turn: messages, completions, timers, then one slice of ready tasks; where memory is wanted, caches
+  /// give some back. Returns whether anything happened.
   bool poll_once() noexcept;
   /// Turns until `done` is true; spins, then sleeps, where there is nothing to do.
   void run(const std::atomic<bool>& done) noexcept;
@@ -135,8 +138,10 @@ class Shard {
   ShardId id_;
   ShardOptions options_;
   MemoryBudget memory_;
+  BufferPool buffers_;
   FramePool frames_{memory_};
   std::unique_ptr<Backend> backend_;
+  MemoryCharge receive_buffers_;
   MeshPort mesh_;
   TimerHeap timers_;
   TaskContext context_;

@@ -7,37 +7,84 @@
 ///  4. Evicted when cold (back to 1), or given up with its table. A pinned slot is never evicted; given up
 ///  while
 ///     pinned, it becomes free when the last pin goes.
+///
+/// How a slab lives: taken where a slot is wanted, none is free and the cap is roomy. It closes where others
+/// want the memory: its free slots leave the free list, the others are evicted, and with the last of them it
+/// goes.
 
 #include "ashlar/kv/lsm/table/cache.h"
 
 #include <algorithm>
 #include <cassert>
 #include <cstdlib>
-#include <new>
 
 #include "ashlar/kv/lsm/table/frame.h"
 
 namespace ashlar::lsm {
 
+/// A block in a slab.
+struct CachedBlock::Slot final : CachedBlock {};
+
+/// One piece of memory and its slots.
+struct CachedBlock::Slab {
+  Slab(Shelf& owner, IoBuffer buffer, std::uint32_t slot_count, MemoryBudget& budget)
+      : shelf(owner),
+        memory(std::move(buffer)),
+        charge(budget.charge_regardless(Purpose::cache, slot_count * sizeof(Slot))),
+        count(slot_count),
+        slots(new Slot[slot_count]) {}
+
+  Shelf& shelf;
+  IoBuffer memory;
+  MemoryCharge charge;
+  std::uint32_t count;
+  std::unique_ptr<Slot[]> slots;
+  bool closing = false;
+  std::uint32_t left = 0;  // slots that a closing slab waits for
+};
+
 /// The slots of one size.
 struct CachedBlock::Shelf {
-  Shelf(std::byte* memory, SlotClass c)
-      : slot_bytes(c.slot_bytes), count(c.slots), slots(new CachedBlock[c.slots]), queue(c.slots) {
-    for (std::uint32_t i = 0; i < count; ++i) {
-      slots[i].shelf_ = this;
-      slots[i].memory_ = memory + std::size_t{i} * slot_bytes;
-      free.push_back(slots[i]);
-    }
+  Shelf(SlotClass c, MemoryBudget& budget) : slot_bytes(c.slot_bytes), slots_max(c.slots), queue(c.slots) {
+    charge = budget.charge_regardless(Purpose::cache, queue.memory_bytes());
   }
   ~Shelf() { free.clear(); }
 
+  void add(std::unique_ptr<Slab> slab);
+  void remove(Slab& slab) noexcept;
+
   std::uint32_t slot_bytes;
-  std::uint32_t count;
-  std::unique_ptr<CachedBlock[]> slots;
+  std::uint32_t slots_max;
+  std::uint32_t count = 0;    // of slots, those of a closing slab not counted
   std::uint32_t leaving = 0;  // evicted, not yet free
+  std::size_t next_slab = 0;  // the next to be looked at by shrink()
+  MemoryCharge charge;
+  std::vector<std::unique_ptr<Slab>> slabs;
   IntrusiveList<CachedBlock> free;
   S3Fifo<CachedBlock> queue;
 };
+
+/// A block with memory of its own, which lives as long as its pin.
+struct CachedBlock::Loose final : CachedBlock {
+  explicit Loose(IoBuffer buffer) noexcept : memory(std::move(buffer)) { memory_ = memory.data(); }
+  IoBuffer memory;
+};
+
+void CachedBlock::Shelf::add(std::unique_ptr<Slab> slab) {
+  for (std::uint32_t i = 0; i < slab->count; ++i) {
+    CachedBlock& slot = slab->slots[i];
+    slot.slab_ = slab.get();
+    slot.memory_ = slab->memory.data() + std::size_t{i} * slot_bytes;
+    free.push_back(slot);
+  }
+  count += slab->count;
+  queue.resize(count);
+  slabs.push_back(std::move(slab));
+}
+
+void CachedBlock::Shelf::remove(Slab& slab) noexcept {
+  std::erase_if(slabs, [&](const auto& one) { return one.get() == &slab; });
+}
 
 std::uint64_t CachedBlock::identity() const noexcept {
   std::uint64_t mixed = (home_->table_.number() << 32) ^ home_->table_.number() >> 32 ^ ordinal_;
@@ -57,7 +104,7 @@ CachedBlocks::~CachedBlocks() {
   for (std::uint32_t ordinal = 0; ordinal < table_.block_count(); ++ordinal) {
     CachedBlock* cached = blocks_[ordinal].load(std::memory_order_relaxed);
     if (cached == nullptr) continue;
-    cached->shelf_->queue.remove(*cached);
+    cached->slab_->shelf.queue.remove(*cached);
     cache_.unpublish(*cached);
     if (!cached->pinned()) BlockCache::give_back(cached);
   }
@@ -123,15 +170,12 @@ Result<LoadedBlock> BlockFill::accept() {
   return LoadedBlock{&loaded->block_, kv::Pin(*loaded)};
 }
 
-BlockCache::BlockCache(MutableBytes arena, std::span<const SlotClass> classes, EpochDomain& epochs)
-    : epochs_(epochs) {
-  assert(arena.size() >= arena_bytes(classes) &&
-         reinterpret_cast<std::uintptr_t>(arena.data()) % page_bytes == 0);
-  std::byte* at = arena.data();
+BlockCache::BlockCache(BufferPool& buffers, MemoryBudget& budget, std::span<const SlotClass> classes,
+                       EpochDomain& epochs)
+    : buffers_(buffers), budget_(budget), epochs_(epochs) {
   for (const SlotClass& c : classes) {
-    assert(c.slot_bytes % page_bytes == 0);
-    shelves_.push_back(std::make_unique<Shelf>(at, c));
-    at += std::size_t{c.slot_bytes} * c.slots;
+    assert(c.slot_bytes % page_bytes == 0 && c.slot_bytes <= Region::bytes);
+    shelves_.push_back(std::make_unique<Shelf>(c, budget));
   }
   std::ranges::sort(shelves_, {}, [](const auto& shelf) { return shelf->slot_bytes; });
 }
@@ -140,15 +184,12 @@ BlockCache::~BlockCache() {
   epochs_.drain();
 }
 
-std::size_t BlockCache::arena_bytes(std::span<const SlotClass> classes) noexcept {
-  std::size_t bytes = 0;
-  for (const SlotClass& c : classes) bytes += std::size_t{c.slot_bytes} * c.slots;
-  return bytes;
-}
-
 BlockCache::Counters BlockCache::counters() const noexcept {
   Counters counters = counters_;
-  for (const auto& shelf : shelves_) counters.slots_used += shelf->queue.size();
+  for (const auto& shelf : shelves_) {
+    counters.slots_used += shelf->queue.size();
+    counters.slots += shelf->count;
+  }
   return counters;
 }
 
@@ -156,7 +197,7 @@ BlockCache::Counters BlockCache::counters() const noexcept {
 CachedBlock* BlockCache::take(std::size_t bytes) {
   for (const auto& shelf : shelves_) {
     if (shelf->slot_bytes < bytes) continue;
-    if (shelf->free.empty()) evict_some(*shelf);
+    if (shelf->free.empty() && !grow(*shelf)) evict_some(*shelf);
     if (CachedBlock* slot = shelf->free.pop_front()) return slot;
     break;  // never a larger size: it would push out what only fits there
   }
@@ -164,10 +205,71 @@ CachedBlock* BlockCache::take(std::size_t bytes) {
   return take_loose(bytes);
 }
 
+/// A read that was admitted is served: beyond the cap, if need be. Where even the system has no memory, the
+/// process ends, as it does where there is none for a frame.
 CachedBlock* BlockCache::take_loose(std::size_t bytes) {
-  auto* slot = new CachedBlock;
-  slot->memory_ = static_cast<std::byte*>(::operator new(bytes, std::align_val_t{page_bytes}));
-  return slot;
+  auto memory = buffers_.allocate_regardless(bytes, Purpose::cache);
+  if (!memory) std::abort();
+  return new Loose(*std::move(memory));
+}
+
+bool BlockCache::grow(Shelf& shelf) {
+  const std::uint32_t wanted =
+      std::min(shelf.slots_max - shelf.count, static_cast<std::uint32_t>(Region::bytes) / shelf.slot_bytes);
+  if (wanted == 0) return false;
+  const bool first = shelf.count == 0;
+  if (!first && !budget_.cap().roomy()) return false;
+  const std::size_t bytes = std::size_t{wanted} * shelf.slot_bytes;
+  auto memory =
+      first ? buffers_.allocate_regardless(bytes, Purpose::cache) : buffers_.allocate(bytes, Purpose::cache);
+  if (!memory) return false;
+  shelf.add(std::make_unique<Slab>(shelf, *std::move(memory), wanted, budget_));
+  return true;
+}
+
+/// Looks at a few slabs for one whose slots are all free or cached and unpinned. One is on its way at a time.
+bool BlockCache::shrink() noexcept {
+  constexpr std::size_t slabs_looked_at = 4;
+  const auto free_or_evictable = [](const CachedBlock& slot) {
+    return slot.home_ != nullptr ? !slot.pinned() : slot.linked();
+  };
+  bool more = false;
+  for (const auto& shelf : shelves_) {
+    if (shelf->leaving != 0) {
+      epochs_.reclaim();
+      more = true;
+      continue;
+    }
+    const std::size_t looks = std::min(slabs_looked_at, shelf->slabs.size());
+    for (std::size_t look = 0; look < looks && shelf->slabs.size() > 1; ++look) {
+      Slab& slab = *shelf->slabs[shelf->next_slab++ % shelf->slabs.size()];
+      if (!std::all_of(slab.slots.get(), slab.slots.get() + slab.count, free_or_evictable)) continue;
+      close(slab);
+      more = true;
+      break;
+    }
+  }
+  return more;
+}
+
+void BlockCache::close(Slab& slab) {
+  Shelf& shelf = slab.shelf;
+  slab.closing = true;
+  slab.left = 1;  // this call: retiring may free others meanwhile
+  shelf.count -= slab.count;
+  shelf.queue.resize(shelf.count);
+  for (std::uint32_t i = 0; i < slab.count; ++i) {
+    CachedBlock& slot = slab.slots[i];
+    if (slot.home_ == nullptr) {
+      slot.unlink();
+      continue;
+    }
+    shelf.queue.remove(slot);
+    ++slab.left;
+    retire(slot);
+  }
+  epochs_.reclaim();
+  if (--slab.left == 0) shelf.remove(slab);
 }
 
 /// Evicts a batch, because a grace period costs a membarrier: a sixteenth of the shelf at most. Only one is
@@ -177,26 +279,31 @@ void BlockCache::evict_some(Shelf& shelf) {
   for (std::uint32_t i = 0; i < batch; ++i) {
     CachedBlock* slot = shelf.queue.evict();
     if (slot == nullptr) break;
-    unpublish(*slot);
-    ++shelf.leaving;
-    ++counters_.evictions;
-    epochs_.retire(slot, [](void* retired) noexcept {
-      auto* free = static_cast<CachedBlock*>(retired);
-      --free->shelf_->leaving;
-      give_back(free);
-    });
+    retire(*slot);
   }
   epochs_.reclaim();
 }
 
+/// Takes the block out of its table; the slot is free once no reader can see it.
+void BlockCache::retire(CachedBlock& slot) {
+  unpublish(slot);
+  ++slot.slab_->shelf.leaving;
+  ++counters_.evictions;
+  epochs_.retire(&slot, [](void* retired) noexcept {
+    auto* free = static_cast<CachedBlock*>(retired);
+    --free->slab_->shelf.leaving;
+    give_back(free);
+  });
+}
+
 void BlockCache::publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal, const Block& block) {
   slot.block_ = block;
-  if (slot.shelf_ == nullptr) return;  // loose: lives as long as its pin
+  if (slot.slab_ == nullptr) return;  // loose: lives as long as its pin
   slot.home_ = &home;
   slot.ordinal_ = ordinal;
   slot.cool(0);
   home.blocks_[ordinal].store(&slot, std::memory_order_release);
-  slot.shelf_->queue.insert(slot);
+  slot.slab_->shelf.queue.insert(slot);
   ++counters_.fills;
 }
 
@@ -206,12 +313,14 @@ void BlockCache::unpublish(CachedBlock& slot) noexcept {
 }
 
 void BlockCache::give_back(CachedBlock* slot) noexcept {
-  if (slot->shelf_ != nullptr) {
-    slot->shelf_->free.push_front(*slot);  // the warmest memory first
-    return;
+  Slab* slab = slot->slab_;
+  if (slab == nullptr) {
+    delete static_cast<Loose*>(slot);
+  } else if (!slab->closing) {
+    slab->shelf.free.push_front(*slot);  // the warmest memory first
+  } else if (--slab->left == 0) {
+    slab->shelf.remove(*slab);
   }
-  ::operator delete(slot->memory_, std::align_val_t{page_bytes});
-  delete slot;
 }
 
 }  // namespace ashlar::lsm

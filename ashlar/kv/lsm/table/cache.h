@@ -6,6 +6,9 @@
 /// a reader that knows the ordinal of a block, as the index told it, loads the pointer and is there. The
 /// owner alone changes these pointers. A slot taken from a block waits until every reader's epoch has passed
 /// before it is used again.
+///
+/// Memory comes a slab of slots at a time, as blocks come in and while the memory cap leaves room, and goes
+/// back the same way where others want it.
 
 #include <atomic>
 #include <memory>
@@ -17,6 +20,7 @@
 #include "ashlar/kv/lsm/table/s3_fifo.h"
 #include "ashlar/kv/lsm/table/table.h"
 #include "ashlar/kv/pin.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/memory/epoch.h"
 #include "ashlar/runtime/sync/queued_wait.h"
 
@@ -28,7 +32,7 @@ class BlockFill;
 
 /// A block in memory: in a slot of the cache, or loose where it is too large for one or none was free.
 /// block() may be read by any thread inside an epoch, and by the owner while pinned; all else is the owner's.
-class alignas(128) CachedBlock final : public kv::Pinnable, public ListHook<> {
+class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
  public:
   const Block& block() const noexcept { return block_; }
 
@@ -38,13 +42,20 @@ class alignas(128) CachedBlock final : public kv::Pinnable, public ListHook<> {
     if (heat < heat_max) heat_.store(heat + 1, std::memory_order_relaxed);
   }
 
+ protected:
+  CachedBlock() = default;
+  ~CachedBlock() = default;
+
  private:
   friend class BlockCache;
   friend class CachedBlocks;
   friend class BlockFill;
   template <class>
   friend class S3Fifo;
+  struct Slot;
+  struct Slab;
   struct Shelf;
+  struct Loose;
 
   static constexpr std::uint8_t heat_max = 3;
 
@@ -58,7 +69,7 @@ class alignas(128) CachedBlock final : public kv::Pinnable, public ListHook<> {
 
   Block block_;
   std::byte* memory_ = nullptr;
-  Shelf* shelf_ = nullptr;        // null: loose
+  Slab* slab_ = nullptr;          // null: loose
   CachedBlocks* home_ = nullptr;  // null: not published
   std::uint32_t ordinal_ = 0;
   std::atomic<std::uint8_t> heat_{0};
@@ -74,6 +85,11 @@ class CachedBlocks {
   CachedBlocks(const CachedBlocks&) = delete;
   CachedBlocks& operator=(const CachedBlocks&) = delete;
   ~CachedBlocks();
+
+  /// Memory for a table.
+  static std::size_t bytes(const Table& table) noexcept {
+    return table.block_count() * sizeof(std::atomic<CachedBlock*>);
+  }
 
   /// Block `ordinal` of the table if it is cached. Any thread, inside an epoch. The owner may also pin what
   /// it finds, and has to, before it suspends or begins a fill.
@@ -119,7 +135,7 @@ struct LoadedBlock {
 ///   co_return fill.finish(co_await file.read(fill.handle().offset, fill.memory()));
 class BlockFill : public ListHook<> {
  public:
-  /// Takes a slot for block `ordinal`, evicting if it must; where none is to be had, memory from the heap.
+  /// Takes a slot for block `ordinal`, evicting if it must; where none is to be had, memory of its own.
   /// Not inside an epoch: it would keep evicted slots from being free.
   BlockFill(CachedBlocks& blocks, std::uint32_t ordinal);
   BlockFill(const BlockFill&) = delete;
@@ -172,29 +188,34 @@ inline BlockFill::Follow BlockFill::follow() noexcept {
   return Follow(*this);
 }
 
-/// Sizes and number of one kind of slot.
+/// Size of one kind of slot, and how many there may be.
 struct SlotClass {
-  std::uint32_t slot_bytes = 16384;  ///< whole pages
+  std::uint32_t slot_bytes = 16384;  ///< whole pages, at most a region
   std::uint32_t slots = 0;
 };
 
 /// Owner shard: all of it; readers on other threads come in through CachedBlocks::find().
-/// Lifecycle: outlives every CachedBlocks and every pin; the arena and the epoch domain outlive it.
+/// Lifecycle: outlives every CachedBlocks and every pin; pool, budget and epoch domain outlive it.
+/// Invariants: slabs and loose blocks are charged to Purpose::cache. The first slab of a class is taken
+/// whatever the cap says, and stays; more come only while the cap is roomy.
 class BlockCache {
  public:
-  /// `arena`: aligned to pages, better to huge pages; holds all slots of all classes (arena_bytes()).
-  BlockCache(MutableBytes arena, std::span<const SlotClass> classes, EpochDomain& epochs);
+  BlockCache(BufferPool& buffers, MemoryBudget& budget, std::span<const SlotClass> classes,
+             EpochDomain& epochs);
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
   ~BlockCache();
 
-  static std::size_t arena_bytes(std::span<const SlotClass> classes) noexcept;
+  /// Begins to give one slab back: evicts what is in it and frees it once its readers have left. Not inside
+  /// an epoch. Whether another call may give more.
+  bool shrink() noexcept;
 
   struct Counters {
     std::uint64_t fills = 0;  ///< blocks published, each after a miss
     std::uint64_t evictions = 0;
     std::uint64_t loose = 0;  ///< blocks that found no slot
     std::uint64_t slots_used = 0;
+    std::uint64_t slots = 0;  ///< there are now
   };
   Counters counters() const noexcept;
 
@@ -202,16 +223,23 @@ class BlockCache {
   friend class CachedBlock;
   friend class CachedBlocks;
   friend class BlockFill;
+  using Slab = CachedBlock::Slab;
   using Shelf = CachedBlock::Shelf;
+  using Loose = CachedBlock::Loose;
 
   CachedBlock* take(std::size_t bytes);
   CachedBlock* take_loose(std::size_t bytes);
+  bool grow(Shelf& shelf);
+  void close(Slab& slab);
   void evict_some(Shelf& shelf);
+  void retire(CachedBlock& slot);
   void publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal, const Block& block);
   void unpublish(CachedBlock& slot) noexcept;
-  /// Back to the free list, or to the heap: nobody reads it.
+  /// Back to the free list, or to the pool: nobody reads it.
   static void give_back(CachedBlock* slot) noexcept;
 
+  BufferPool& buffers_;
+  MemoryBudget& budget_;
   EpochDomain& epochs_;
   std::vector<std::unique_ptr<Shelf>> shelves_;  // by size, ascending
   Counters counters_;

@@ -67,15 +67,11 @@ struct OpenTable {
 };
 
 struct CacheTest : ::testing::Test {
-  void make(std::vector<SlotClass> classes) {
-    const std::size_t bytes = BlockCache::arena_bytes(classes);
-    arena.reset(static_cast<std::byte*>(std::aligned_alloc(page_bytes, bytes)));
-    cache.emplace(MutableBytes{arena.get(), bytes}, classes, epochs);
-  }
-  struct Free {
-    void operator()(std::byte* memory) const noexcept { std::free(memory); }
-  };
-  std::unique_ptr<std::byte, Free> arena;
+  void make(std::vector<SlotClass> classes) { cache.emplace(buffers, budget, classes, epochs); }
+  MemoryCap cap{std::uint64_t{64} << 20};
+  MemoryBudget budget{cap};
+  Regions regions;
+  BufferPool buffers{regions, budget};
   EpochDomain epochs;
   std::optional<BlockCache> cache;
 };
@@ -214,6 +210,38 @@ TEST_F(CacheTest, TwoFillsOfOneBlockAgree) {
   ASSERT_TRUE(first.has_value() && second.has_value());
   EXPECT_EQ(first->block, second->block);
   EXPECT_EQ(cache->counters().fills, 1u);
+}
+
+TEST_F(CacheTest, GrowsWhileThereIsRoomAndShrinksWhereOthersWantIt) {
+  make({{4096, 8192}});  // 32 MiB
+  OpenTable table(*cache, 1, 100'000);
+  const std::uint32_t blocks = table.table.block_count();
+  ASSERT_GT(blocks, 3000u);
+  const auto load_all = [&] {
+    for (std::uint32_t i = 0; i < blocks; ++i) ASSERT_TRUE(table.load(i).has_value());
+  };
+  const auto others = budget.charge_regardless(Purpose::other, (64u << 20) - (24u << 20));
+  load_all();
+  EXPECT_TRUE(cap.tight() || !cap.roomy());
+  const std::uint64_t grown = cache->counters().slots;
+  EXPECT_GT(grown, 2 * 512u);
+  EXPECT_LT(grown, blocks) << "less than was wanted";
+
+  const LoadedBlock pinned = std::move(*table.load(blocks / 2));
+  std::optional<epoch::Guard> reader(std::in_place);
+  const std::uint64_t before = budget.used_bytes(Purpose::cache);
+  EXPECT_TRUE(cache->shrink());
+  EXPECT_EQ(budget.used_bytes(Purpose::cache), before) << "a reader may still look at it";
+  EXPECT_LT(cache->counters().slots, grown);
+  reader.reset();
+  for (int step = 0; cache->shrink(); ++step) ASSERT_LT(step, 1000);
+  EXPECT_LE(cache->counters().slots, 2 * 512u) << "the last slab stays, and the one that is pinned";
+  EXPECT_LT(budget.used_bytes(Purpose::cache), before);
+  EXPECT_TRUE(pinned.block->verify({}).has_value());
+  EXPECT_TRUE(table.cached->holds(blocks / 2));
+  load_all();
+  EXPECT_EQ(cache->counters().loose, 0u);
+  EXPECT_GT(cache->counters().slots, 2 * 512u) << "and grows again";
 }
 
 /// Serves a miss as an engine does; the read takes a while, and ends as told.

@@ -29,6 +29,7 @@ class Ghosts {
   void remember(std::uint64_t identity) noexcept {
     places_[identity & (places_.size() - 1)] = {static_cast<std::uint32_t>(identity >> 32), ++now_};
   }
+  std::size_t memory_bytes() const noexcept { return places_.size() * sizeof(Place); }
   bool recall(std::uint64_t identity) const noexcept {
     const Place& place = places_[identity & (places_.size() - 1)];
     return place.time != 0 && place.fingerprint == static_cast<std::uint32_t>(identity >> 32) &&
@@ -55,6 +56,9 @@ template <class T>
 class S3Fifo {
  public:
   explicit S3Fifo(std::size_t capacity) : small_target_(capacity / 10), ghosts_(capacity - capacity / 10) {}
+
+  /// From now on there are so many elements at most; ghosts are remembered for as many as at first.
+  void resize(std::size_t capacity) noexcept { small_target_ = capacity / 10; }
 
   void insert(T& element) noexcept { push(element, ghosts_.recall(element.identity())); }
 
@@ -85,6 +89,7 @@ class S3Fifo {
   }
 
   std::size_t size() const noexcept { return small_size_ + main_size_; }
+  std::size_t memory_bytes() const noexcept { return ghosts_.memory_bytes(); }
 
  private:
   static constexpr std::size_t patience = 128;

@@ -69,11 +69,11 @@ BENCHMARK(get)->Arg(1000)->Arg(2'000'000);
 void get_cached(benchmark::State& state) {
   const Fixture& f = fixture(static_cast<std::size_t>(state.range(0)));
   const SlotClass slots[] = {{16384, f.table.block_count()}};
-  const std::size_t bytes = BlockCache::arena_bytes(slots);
-  const std::unique_ptr<std::byte, decltype(&std::free)> arena(
-      static_cast<std::byte*>(std::aligned_alloc(page_bytes, bytes)), &std::free);
+  Regions regions;
+  MemoryBudget budget(MemoryCap::unlimited());
+  BufferPool buffers(regions, budget);
   EpochDomain epochs;
-  BlockCache cache({arena.get(), bytes}, slots, epochs);
+  BlockCache cache(buffers, budget, slots, epochs);
   CachedBlocks cached(cache, f.table);
   for (std::uint32_t i = 0; i < f.table.block_count(); ++i) {
     BlockFill fill(cached, i);
