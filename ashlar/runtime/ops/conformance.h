@@ -18,7 +18,8 @@ namespace ashlar::testing {
 
 enum class Subject : std::uint8_t {
   uring,        ///< as this kernel has it
-  uring_plain,  ///< as the oldest supported kernel has it: no flags, no registered files
+  uring_5_19,   ///< as a kernel has it that refuses a multishot receive
+  uring_plain,  ///< as the oldest supported kernel has it: no flags, registered files, buffer rings
   epoll,
   simulated,
 };

@@ -400,8 +400,9 @@ TEST_P(SocketConformance, AWaitThatWasCancelledLosesNoByte) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, SocketConformance,
-                         ::testing::Values(testing::Subject::uring, testing::Subject::uring_plain,
-                                           testing::Subject::epoll, testing::Subject::simulated),
+                         ::testing::Values(testing::Subject::uring, testing::Subject::uring_5_19,
+                                           testing::Subject::uring_plain, testing::Subject::epoll,
+                                           testing::Subject::simulated),
                          [](const auto& info) { return testing::to_string(info.param); });
 
 }  // namespace

@@ -16,6 +16,7 @@ namespace ashlar::testing {
 std::string to_string(Subject subject) {
   switch (subject) {
     case Subject::uring: return "uring";
+    case Subject::uring_5_19: return "uring_5_19";
     case Subject::uring_plain: return "uring_plain";
     case Subject::epoll: return "epoll";
     case Subject::simulated: return "simulated";
@@ -28,13 +29,20 @@ Result<std::unique_ptr<Backend>> Conformance::make_backend() {
     case Subject::uring:
       return UringBackend::create(
           {.receive_buffer_count = pool_buffers, .receive_buffer_bytes = pool_buffer_bytes});
+    case Subject::uring_5_19:
+      return UringBackend::create({.receive_buffer_count = pool_buffers,
+                                   .receive_buffer_bytes = pool_buffer_bytes,
+                                   .best_profile = RingProfile::coop_taskrun,
+                                   .pretend = KernelAge::linux_5_19,
+                                   .cancels_refused = 5});
     case Subject::uring_plain:
       return UringBackend::create({.submission_entries = 4,
                                    .completion_entries = 8,
                                    .receive_buffer_count = pool_buffers,
                                    .receive_buffer_bytes = pool_buffer_bytes,
                                    .registered_files_max = 0,
-                                   .best_profile = RingProfile::plain});
+                                   .best_profile = RingProfile::plain,
+                                   .pretend = KernelAge::linux_5_11});
     case Subject::epoll:
       return EpollBackend::create({.file_threads_max = 4,
                                    .receive_buffer_count = pool_buffers,
@@ -156,8 +164,9 @@ TEST_P(LoopConformance, AForeignThreadWakesASleepingShard) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Backends, LoopConformance,
-                         ::testing::Values(testing::Subject::uring, testing::Subject::uring_plain,
-                                           testing::Subject::epoll, testing::Subject::simulated),
+                         ::testing::Values(testing::Subject::uring, testing::Subject::uring_5_19,
+                                           testing::Subject::uring_plain, testing::Subject::epoll,
+                                           testing::Subject::simulated),
                          [](const auto& info) { return testing::to_string(info.param); });
 
 }  // namespace

@@ -11,6 +11,7 @@ namespace ashlar {
 class OperationList {
  public:
   bool empty() const noexcept { return first_ == nullptr; }
+  Operation* front() const noexcept { return first_; }
   void push(Operation& operation) noexcept {
     operation.next = nullptr;
     *(first_ == nullptr ? &first_ : &last_->next) = &operation;

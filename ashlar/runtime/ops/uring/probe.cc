@@ -3,35 +3,6 @@
 #include "ashlar/runtime/ops/uring/ring.h"
 
 namespace ashlar {
-namespace {
-
-bool takes_setup(unsigned flags) noexcept {
-  io_uring ring{};
-  io_uring_params params{};
-  params.flags = flags;
-  if (io_uring_queue_init_params(2, &ring, &params) != 0) return false;
-  io_uring_queue_exit(&ring);
-  return true;
-}
-
-/// The operation codes that this kernel knows; those released together stand in for features without a code.
-class Operations {
- public:
-  explicit Operations(io_uring& ring) noexcept : probe_(io_uring_get_probe_ring(&ring)) {}
-  Operations(const Operations&) = delete;
-  Operations& operator=(const Operations&) = delete;
-  ~Operations() { io_uring_free_probe(probe_); }
-
-  bool has(int code) const noexcept {
-    return probe_ != nullptr && io_uring_opcode_supported(probe_, code) != 0;
-  }
-
- private:
-  io_uring_probe* probe_;
-};
-
-}  // namespace
-
 Result<std::vector<UringFeature>> probe_uring() {
   io_uring ring{};
   TRY(set_up_ring(ring, 2, 4));
@@ -40,17 +11,18 @@ Result<std::vector<UringFeature>> probe_uring() {
     const Operations operations(ring);
     const bool linux_5_19 = operations.has(IORING_OP_SOCKET), linux_6_0 = operations.has(IORING_OP_SEND_ZC);
     features = {
-        {"SUBMIT_ALL", "5.18", "a refused entry ends a batch", takes_setup(IORING_SETUP_SUBMIT_ALL)},
+        {"SUBMIT_ALL", "5.18", "a refused entry ends a batch", kernel_takes_setup(IORING_SETUP_SUBMIT_ALL)},
         {"registered ring", "5.18", "one file look-up per system call",
          io_uring_unregister_ring_fd(&ring) == 1},
-        {"COOP_TASKRUN", "5.19", "completions interrupt the shard", takes_setup(IORING_SETUP_COOP_TASKRUN)},
+        {"COOP_TASKRUN", "5.19", "completions interrupt the shard",
+         kernel_takes_setup(IORING_SETUP_COOP_TASKRUN)},
         {"registered files", "5.19", "one file look-up per operation",
          io_uring_register_files_sparse(&ring, 1) == 0},
         {"multishot accept", "5.19", "one operation per connection", linux_5_19},
         {"multishot receive", "6.0", "one operation per receive", linux_6_0},
-        {"SINGLE_ISSUER", "6.0", "the kernel locks the ring", takes_setup(IORING_SETUP_SINGLE_ISSUER)},
+        {"SINGLE_ISSUER", "6.0", "the kernel locks the ring", kernel_takes_setup(IORING_SETUP_SINGLE_ISSUER)},
         {"DEFER_TASKRUN", "6.1", "completions run at any system call",
-         takes_setup(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN)},
+         kernel_takes_setup(IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN)},
     };
   }
   io_uring_queue_exit(&ring);

@@ -16,7 +16,7 @@ std::byte* map_anonymous(std::size_t bytes) noexcept {
 
 }  // namespace
 
-Result<> ReceiveBuffers::open(io_uring& ring, unsigned count, unsigned bytes) {
+Result<> ReceiveBuffers::open(io_uring& ring, unsigned count, unsigned bytes, bool provide) {
   assert(count != 0 && (count & (count - 1)) == 0 && count <= 32768);
   ring_ = &ring;
   bytes_ = bytes;
@@ -34,7 +34,7 @@ Result<> ReceiveBuffers::open(io_uring& ring, unsigned count, unsigned bytes) {
   registration.ring_addr = reinterpret_cast<std::uintptr_t>(ring_memory);
   registration.ring_entries = count;
   registration.bgid = group;
-  if (io_uring_register_buf_ring(&ring, &registration, 0) == 0) {
+  if (provide && io_uring_register_buf_ring(&ring, &registration, 0) == 0) {
     kernel_ring_ = reinterpret_cast<io_uring_buf_ring*>(ring_memory);
     io_uring_buf_ring_init(kernel_ring_);
   } else {

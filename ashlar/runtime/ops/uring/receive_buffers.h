@@ -24,8 +24,8 @@ class ReceiveBuffers {
   ReceiveBuffers& operator=(const ReceiveBuffers&) = delete;
 
   /// Maps `count` (a power of two, at most 32768) buffers of `bytes` each; pages are touched as they are
-  /// first used.
-  Result<> open(io_uring& ring, unsigned count, unsigned bytes);
+  /// first used. Without `provide` the kernel is not asked for a ring of them.
+  Result<> open(io_uring& ring, unsigned count, unsigned bytes, bool provide);
 
   bool provided() const noexcept { return kernel_ring_ != nullptr; }
   unsigned buffer_bytes() const noexcept { return bytes_; }

@@ -37,8 +37,17 @@ const char* to_string(RingProfile profile) noexcept {
   return "?";
 }
 
+bool kernel_takes_setup(unsigned flags) noexcept {
+  io_uring ring{};
+  io_uring_params params{};
+  params.flags = flags;
+  if (io_uring_queue_init_params(2, &ring, &params) != 0) return false;
+  io_uring_queue_exit(&ring);
+  return true;
+}
+
 Result<RingProfile> set_up_ring(io_uring& ring, unsigned submission_entries, unsigned completion_entries,
-                              RingProfile best) {
+                                RingProfile best) {
   for (auto step = static_cast<unsigned char>(best);; ++step) {
     const auto profile = static_cast<RingProfile>(step);
     io_uring_params params{};

@@ -22,9 +22,11 @@ inline unsigned transfer_vectors(const Operation& operation) noexcept {
 inline void prepare_transfer(const Operation& operation, io_uring_sqe& sqe) noexcept {
   const bool reading = operation.code == OpCode::read;
   const std::uint64_t at = operation.offset + operation.transferred;
-  if (operation.vectors == nullptr) {
-    io_uring_prep_rw(reading ? IORING_OP_READ : IORING_OP_WRITE, &sqe, operation.handle.value,
-                     operation.data + operation.transferred, transfer_size(operation), at);
+  if (operation.vectors == nullptr || operation.vector_count == 1) {
+    const void* memory =
+        operation.vectors == nullptr ? operation.data + operation.transferred : operation.vectors->iov_base;
+    io_uring_prep_rw(reading ? IORING_OP_READ : IORING_OP_WRITE, &sqe, operation.handle.value, memory,
+                     transfer_size(operation), at);
   } else {
     io_uring_prep_rw(reading ? IORING_OP_READV : IORING_OP_WRITEV, &sqe, operation.handle.value,
                      operation.vectors, transfer_vectors(operation), at);

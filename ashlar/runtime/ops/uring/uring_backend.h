@@ -19,10 +19,19 @@
 #include "ashlar/runtime/ops/file_workers.h"
 #include "ashlar/runtime/ops/operation_list.h"
 #include "ashlar/runtime/ops/system_backend.h"
+#include "ashlar/runtime/ops/uring/device_ring.h"
+#include "ashlar/runtime/ops/uring/fixed_buffers.h"
 #include "ashlar/runtime/ops/uring/receive_buffers.h"
 #include "ashlar/runtime/ops/uring/ring.h"
 
 namespace ashlar {
+
+/// For tests: a kernel that is older than the one at hand.
+enum class KernelAge : unsigned char {
+  newest,
+  linux_5_19,  ///< refuses a multishot receive with EINVAL
+  linux_5_11,  ///< has no buffer rings and no multishot at all
+};
 
 struct UringOptions {
   unsigned submission_entries = 256;
@@ -31,6 +40,8 @@ struct UringOptions {
   unsigned receive_buffer_bytes = 16384;
   unsigned registered_files_max = 16384;  ///< lowered to the soft RLIMIT_NOFILE; 0 registers none
   RingProfile best_profile = RingProfile::defer_taskrun;
+  KernelAge pretend = KernelAge::newest;
+  unsigned cancels_refused = 0;  ///< for tests: so many cancels at first find no free submission entry
 };
 
 /// Owner: one shard, on whose thread it is created, used and destroyed (SINGLE_ISSUER).
@@ -53,13 +64,22 @@ class UringBackend final : public SystemBackend {
   std::uint64_t receive_buffer_bytes_total() const noexcept override {
     return receive_buffers_->bytes_total();
   }
-  unsigned in_flight() const noexcept override { return in_flight_; }
+  unsigned in_flight() const noexcept override;
   Result<std::unique_ptr<IoRing>> open_ring(const RingOptions& options) override;
   Result<> register_region(std::uint32_t id, MutableBytes memory) override;
 
+  // For its further rings.
+  void add(DeviceRing& ring) { rings_.push_back(&ring); }
+  void remove(DeviceRing& ring) { std::erase(rings_, &ring); }
+  /// The eventfd that completions of further rings count up.
+  Result<int> ring_event();
+
  private:
-  /// How a discard of a block device is tried (Operation::backend_data).
+  // Operation::backend_data, by code: how it is being tried.
   static constexpr std::uint64_t discard_by_command = 1, discard_by_worker = 2;
+  static constexpr std::uint64_t accept_multishot = 1;
+  static constexpr std::uint64_t receive_multishot = 1, receive_provided = 2;  // into buffers of the ring
+  static constexpr std::uint64_t receive_poll = 3, receive_readable = 4;  // else: first wait, then take one
   struct SendMessage {  // what sendmsg points at while it is in flight
     msghdr header;
     SendMessage* next;
@@ -80,6 +100,9 @@ class UringBackend final : public SystemBackend {
   bool for_workers(Operation& operation) noexcept;
   void hand_to_workers(Operation& operation) noexcept;
   void watch_wake() noexcept;
+  void watch_rings() noexcept;
+  bool rings_polling() const noexcept;
+  bool submit_cancel(Operation& operation) noexcept;
   void finish_later(Operation& operation, std::int64_t result) noexcept;
 
   // uring_complete.cc: completions into results.
@@ -102,18 +125,26 @@ class UringBackend final : public SystemBackend {
   RingProfile profile_ = RingProfile::plain;
   bool multishot_accept_ = true;
   bool multishot_receive_ = true;
+  KernelAge pretend_ = KernelAge::newest;
+  unsigned cancels_refused_ = 0;
   unsigned in_flight_ = 0;
   std::uint64_t wake_value_ = 0;
   bool wake_watched_ = false;     // a read of the wake descriptor is under way
   std::vector<bool> registered_;  // by descriptor
   OperationList backlog_;         // no submission entry was free
   OperationList starved_;         // receives without a buffer
+  OperationList cancels_;         // in the kernel; no submission entry was free to end them
   OperationList deferred_;        // results known without the kernel; completed by the next poll
   std::unique_ptr<ReceiveBuffers> receive_buffers_;
   std::vector<std::unique_ptr<SendMessage>> messages_;
   SendMessage* free_message_ = nullptr;
   bool discard_commands_ = true;          // Linux 6.12: block devices take discards on the ring
   std::unique_ptr<FileWorkers> workers_;  // for what no ring can do; started when first needed
+  FixedBuffers regions_;
+  std::vector<DeviceRing*> rings_;
+  int ring_event_ = -1;
+  std::uint64_t ring_event_value_ = 0;
+  bool rings_watched_ = false;  // a read of the rings' event is under way
 };
 
 }  // namespace ashlar

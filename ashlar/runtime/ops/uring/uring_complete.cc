@@ -9,17 +9,10 @@
 
 namespace ashlar {
 
-namespace {
-
-/// Whether the kernel holds completions that it posts only when it is entered.
-bool kernel_asks(const io_uring& ring) noexcept {
-  constexpr unsigned asks = IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW;
-  return (__atomic_load_n(ring.sq.kflags, __ATOMIC_RELAXED) & asks) != 0;
-}
-
-}  // namespace
-
 bool UringBackend::pending() const noexcept {
+  for (const DeviceRing* ring : rings_) {
+    if (ring->pending()) return true;
+  }
   return io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) || !deferred_.empty() || !wake_watched_ ||
          (workers_ != nullptr && workers_->pending()) ||
          (!starved_.empty() && receive_buffers_->available() != 0);
@@ -28,6 +21,7 @@ bool UringBackend::pending() const noexcept {
 unsigned UringBackend::poll() noexcept {
   if (!wake_watched_) [[unlikely]]
     watch_wake();
+  while (!cancels_.empty() && submit_cancel(*cancels_.front())) cancels_.pop();
   while (!backlog_.empty()) {
     io_uring_sqe* sqe = entry();
     if (sqe == nullptr) break;
@@ -38,12 +32,15 @@ unsigned UringBackend::poll() noexcept {
   for (unsigned n = receive_buffers_->available(); n != 0 && !starved_.empty(); --n) start(*starved_.pop());
   if (workers_ != nullptr) workers_->dispatch();
   if (io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) io_uring_submit_and_get_events(&ring_);
-  return finish_deferred() + finish_workers() + reap();
+  unsigned finished = finish_deferred() + finish_workers() + reap();
+  for (DeviceRing* ring : rings_) finished += ring->poll();
+  return finished;
 }
 
 unsigned UringBackend::wait(Instant until) noexcept {
   if (workers_ != nullptr) workers_->dispatch();
-  if (deferred_.empty() && backlog_.empty()) {
+  if (deferred_.empty() && backlog_.empty() && cancels_.empty() && !rings_polling()) {
+    watch_rings();
     io_uring_cqe* cqe = nullptr;
     if (until == never) {
       io_uring_submit_and_wait(&ring_, 1);
@@ -67,6 +64,8 @@ unsigned UringBackend::reap() noexcept {
     void* data = io_uring_cqe_get_data(cqe);
     if (data == this) {
       watch_wake();
+    } else if (data == &ring_event_value_) {
+      rings_watched_ = false;
     } else if (data != nullptr) {
       ++finished;
       completed(*static_cast<Operation*>(data), cqe->res, cqe->flags);
@@ -132,7 +131,7 @@ void UringBackend::completed(Operation& operation, std::int32_t result, std::uin
       break;
     default: break;
   }
-  if (result == -EINTR || result == -EAGAIN) {
+  if ((result == -EINTR || result == -EAGAIN) && !operation.cancel_requested) {
     start(operation);
     return;
   }
@@ -167,8 +166,8 @@ void UringBackend::transfer_completed(Operation& operation, std::int32_t result)
 }
 
 void UringBackend::accept_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept {
-  if (result == -EINVAL && multishot_accept_) {
-    multishot_accept_ = false;
+  if (result == -EINVAL && operation.backend_data == accept_multishot && !operation.cancel_requested) {
+    multishot_accept_ = false;  // for this one and those that are under way
     start(operation);
     return;
   }
@@ -193,15 +192,26 @@ void UringBackend::accept_completed(Operation& operation, std::int32_t result, s
 
 void UringBackend::receive_completed(Operation& operation, std::int32_t result,
                                      std::uint32_t flags) noexcept {
-  if (!receive_buffers_->provided()) {
+  const std::uint64_t tried = operation.backend_data;
+  if (tried == receive_poll && result >= 0) {
+    operation.backend_data = receive_readable;
+    if (operation.cancel_requested) {
+      finish(operation, -ECANCELED);
+    } else {
+      start(operation);
+    }
+    return;
+  }
+  if (tried == receive_readable) {
     if (operation.buffer == nullptr) {
-      result = -ENOBUFS;
-    } else if (result <= 0) {
-      receive_buffers_->give_back(*operation.buffer);
+      result = -ENOBUFS;  // still readable: it takes a buffer as soon as there is one
+    } else {
+      operation.backend_data = 0;
+      if (result <= 0) receive_buffers_->give_back(*operation.buffer);
     }
   }
-  if (result == -EINVAL &&
-      multishot_receive_) {  // Linux 5.19 provides buffers, but not to a multishot receive
+  // Linux 5.19 provides buffers, but not to a multishot receive; several may be under way when that shows.
+  if (result == -EINVAL && tried == receive_multishot && !operation.cancel_requested) {
     multishot_receive_ = false;
     start(operation);
     return;
@@ -261,6 +271,8 @@ void UringBackend::deliver(Operation& operation, bool more) noexcept {
 }
 
 void UringBackend::finish(Operation& operation, std::int64_t result) noexcept {
+  if (operation.cancel_requested && !cancels_.empty()) [[unlikely]]
+    cancels_.remove(operation);  // it has ended by itself
   operation.result = result;
   operation.state = Operation::State::idle;
   --in_flight_;

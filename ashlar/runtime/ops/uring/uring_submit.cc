@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -36,7 +38,10 @@ Result<> UringBackend::open(const UringOptions& options) {
       TRY(set_up_ring(ring_, options.submission_entries, options.completion_entries, options.best_profile));
   ring_open_ = true;
   receive_buffers_ = std::make_unique<ReceiveBuffers>();
-  TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes));
+  pretend_ = options.pretend;
+  cancels_refused_ = options.cancels_refused;
+  TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes,
+                             pretend_ != KernelAge::linux_5_11));
   multishot_accept_ = multishot_receive_ = receive_buffers_->provided();
 
   rlimit limit{};
@@ -49,8 +54,10 @@ Result<> UringBackend::open(const UringOptions& options) {
 
 UringBackend::~UringBackend() {
   assert(in_flight_ == 0 && "an operation outlived its shard");
+  assert(rings_.empty() && "a ring outlived its shard");
   receive_buffers_.reset();
   if (ring_open_) io_uring_queue_exit(&ring_);
+  if (ring_event_ >= 0) ::close(ring_event_);
 }
 
 void UringBackend::submit(Operation& operation) noexcept {
@@ -64,7 +71,8 @@ void UringBackend::submit(Operation& operation) noexcept {
 }
 
 void UringBackend::start(Operation& operation) noexcept {
-  if (for_workers(operation)) {
+  const bool may_be_for_workers = operation.code >= OpCode::discard && operation.code <= OpCode::unmap;
+  if (may_be_for_workers && for_workers(operation)) [[unlikely]] {
     hand_to_workers(operation);
     return;
   }
@@ -94,6 +102,31 @@ void UringBackend::watch_wake() noexcept {
   io_uring_sqe_set_data(sqe, this);
 }
 
+// Only before sleeping: awake, the shard looks at the rings themselves.
+void UringBackend::watch_rings() noexcept {
+  bool busy = false;
+  for (DeviceRing* ring : rings_) {
+    ring->flush();
+    busy |= ring->in_flight() != 0;
+  }
+  if (!busy || rings_watched_) return;
+  io_uring_sqe* sqe = entry();
+  rings_watched_ = sqe != nullptr;
+  if (!rings_watched_) return;
+  io_uring_prep_read(sqe, ring_event_, &ring_event_value_, sizeof ring_event_value_, 0);
+  io_uring_sqe_set_data(sqe, &ring_event_value_);
+}
+
+bool UringBackend::rings_polling() const noexcept {
+  return std::ranges::any_of(rings_, [](const DeviceRing* ring) { return ring->polling(); });
+}
+
+unsigned UringBackend::in_flight() const noexcept {
+  unsigned total = in_flight_;
+  for (const DeviceRing* ring : rings_) total += ring->in_flight();
+  return total;
+}
+
 void UringBackend::prepare(Operation& operation, io_uring_sqe& sqe) noexcept {
   if (!prepare_file(operation, sqe)) prepare_socket(operation, sqe);
   io_uring_sqe_set_data(&sqe, &operation);
@@ -115,10 +148,14 @@ bool UringBackend::prepare_file(Operation& operation, io_uring_sqe& sqe) noexcep
       return true;
     case OpCode::close:
       unregister_file(fd);
+      for (DeviceRing* ring : rings_) ring->forget(operation.handle);
       io_uring_prep_close(&sqe, fd);
       return true;
     case OpCode::read:
-    case OpCode::write: prepare_transfer(operation, sqe); break;
+    case OpCode::write:
+      prepare_transfer(operation, sqe);
+      regions_.use(operation, sqe);
+      break;
     case OpCode::allocate: io_uring_prep_fallocate(&sqe, fd, 0, at, length); break;
     case OpCode::write_zeroes: io_uring_prep_fallocate(&sqe, fd, zero_range_mode, at, length); break;
     case OpCode::discard:
@@ -188,6 +225,7 @@ void UringBackend::prepare_socket(Operation& operation, io_uring_sqe& sqe) noexc
   const int fd = operation.handle.value;
   switch (operation.code) {
     case OpCode::accept:
+      operation.backend_data = multishot_accept_ ? accept_multishot : 0;
       if (multishot_accept_) {
         io_uring_prep_multishot_accept(&sqe, fd, nullptr, nullptr, SOCK_CLOEXEC);
       } else {
@@ -232,23 +270,33 @@ void UringBackend::prepare_socket(Operation& operation, io_uring_sqe& sqe) noexc
   use_registered(operation, sqe);
 }
 
+// A receive that waits without a buffer, where the kernel takes one of the ring's when there is data; before
+// Linux 5.19 a poll does the waiting, and the buffer is ours.
 void UringBackend::prepare_receive_multishot(Operation& operation, io_uring_sqe& sqe) noexcept {
-  if (multishot_receive_) {
-    io_uring_prep_recv_multishot(&sqe, operation.handle.value, nullptr, 0, 0);
-  } else if (receive_buffers_->provided()) {
-    io_uring_prep_recv(&sqe, operation.handle.value, nullptr, receive_buffers_->buffer_bytes(), 0);
-  } else {
-    ReceiveBuffer* buffer = receive_buffers_->take();
-    operation.buffer = buffer;
-    if (buffer == nullptr) {  // completes as if the kernel had found no buffer
-      io_uring_prep_nop(&sqe);
-      return;
+  const int fd = operation.handle.value;
+  if (receive_buffers_->provided()) {
+    operation.backend_data = multishot_receive_ ? receive_multishot : receive_provided;
+    if (multishot_receive_) {
+      io_uring_prep_recv_multishot(&sqe, fd, nullptr, 0, 0);
+      if (pretend_ == KernelAge::linux_5_19) sqe.ioprio = 0xffff;  // flags that no kernel knows
+    } else {
+      io_uring_prep_recv(&sqe, fd, nullptr, receive_buffers_->buffer_bytes(), 0);
     }
-    io_uring_prep_recv(&sqe, operation.handle.value, buffer->data, receive_buffers_->buffer_bytes(), 0);
+    sqe.flags |= IOSQE_BUFFER_SELECT;
+    sqe.buf_group = ReceiveBuffers::group;
     return;
   }
-  sqe.flags |= IOSQE_BUFFER_SELECT;
-  sqe.buf_group = ReceiveBuffers::group;
+  if (operation.backend_data != receive_readable) {
+    operation.backend_data = receive_poll;
+    io_uring_prep_poll_add(&sqe, fd, POLLIN);
+    return;
+  }
+  operation.buffer = receive_buffers_->take();
+  if (operation.buffer == nullptr) {  // completes as if the kernel had found no buffer
+    io_uring_prep_nop(&sqe);
+    return;
+  }
+  io_uring_prep_recv(&sqe, fd, operation.buffer->data, receive_buffers_->buffer_bytes(), MSG_DONTWAIT);
 }
 
 void UringBackend::cancel(Operation& operation) noexcept {
@@ -266,20 +314,30 @@ void UringBackend::cancel(Operation& operation) noexcept {
     finish_later(operation, -ECANCELED);
     return;
   }
-  if (io_uring_sqe* sqe = entry()) {
-    io_uring_prep_cancel(sqe, &operation, 0);
-    io_uring_sqe_set_data(sqe, nullptr);  // its own completion says nothing: the operation's does
-  } else {
-    operation.cancel_requested = false;  // a full queue: shutdown of the socket or the next request ends it
-  }
+  if (!cancels_.empty() || !submit_cancel(operation)) cancels_.push(operation);  // poll() tries again
 }
 
-Result<std::unique_ptr<IoRing>> UringBackend::open_ring(const RingOptions&) {
-  return fail(Errc::unsupported, "a further ring");
+bool UringBackend::submit_cancel(Operation& operation) noexcept {
+  io_uring_sqe* sqe = cancels_refused_ != 0 ? nullptr : entry();
+  cancels_refused_ -= cancels_refused_ != 0 ? 1 : 0;
+  if (sqe == nullptr) return false;
+  io_uring_prep_cancel(sqe, &operation, 0);
+  io_uring_sqe_set_data(sqe, nullptr);  // its own completion says nothing: the operation's does
+  return true;
 }
 
-Result<> UringBackend::register_region(std::uint32_t, MutableBytes) {
-  return fail(Errc::unsupported, "register memory");
+Result<std::unique_ptr<IoRing>> UringBackend::open_ring(const RingOptions& options) {
+  return TRY(DeviceRing::open(*this, options));
+}
+
+Result<int> UringBackend::ring_event() {
+  if (ring_event_ < 0) ring_event_ = eventfd(0, EFD_CLOEXEC);
+  if (ring_event_ < 0) return fail_errno(errno, "io_uring ring: eventfd");
+  return ring_event_;
+}
+
+Result<> UringBackend::register_region(std::uint32_t id, MutableBytes memory) {
+  return regions_.add(ring_, id, memory, FixedBuffers::slots_max);
 }
 
 void UringBackend::finish_later(Operation& operation, std::int64_t result) noexcept {

@@ -1,0 +1,324 @@
+#include "ashlar/runtime/ops/uring/device_ring.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cassert>
+#include <cerrno>
+#include <utility>
+
+#include "ashlar/runtime/ops/uring/ring.h"
+#include "ashlar/runtime/ops/uring/transfers.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
+
+namespace ashlar {
+
+namespace {
+
+constexpr unsigned fixed_files_max = 16384;
+
+/// Pairs that every kernel refuses, with a bare EINVAL.
+Result<> check(const RingOptions& options) {
+  if (options.queue_depth == 0) return fail(Errc::invalid, "io_uring ring: queue depth 0");
+  if (options.sqpoll && options.task_run == TaskRun::cooperative)
+    return fail(Errc::invalid, "io_uring ring: SQPOLL excludes COOP_TASKRUN");
+  if (options.sqpoll && options.task_run == TaskRun::deferred)
+    return fail(Errc::invalid, "io_uring ring: SQPOLL excludes DEFER_TASKRUN");
+  if (!options.sqpoll && options.sqpoll_cpu >= 0)
+    return fail(Errc::invalid, "io_uring ring: SQ_AFF needs SQPOLL");
+  if (options.task_run == TaskRun::deferred && !options.single_issuer)
+    return fail(Errc::invalid, "io_uring ring: DEFER_TASKRUN needs SINGLE_ISSUER");
+  return {};
+}
+
+}  // namespace
+
+Result<std::unique_ptr<DeviceRing>> DeviceRing::open(UringBackend& owner, const RingOptions& options) {
+  TRY(check(options));
+  std::unique_ptr<DeviceRing> ring(new DeviceRing(owner, options));
+  TRY(ring->open_ring());
+  owner.add(*ring);
+  return ring;
+}
+
+DeviceRing::~DeviceRing() {
+  assert(in_flight_ == 0 && "an operation outlived its ring");
+  if (!ring_open_) return;
+  owner_.remove(*this);
+  io_uring_queue_exit(&ring_);
+}
+
+void DeviceRing::note(std::string line) {
+  if (std::ranges::find(notes_, line) == notes_.end()) notes_.push_back(std::move(line));
+}
+
+unsigned DeviceRing::wanted_flags() const noexcept {
+  unsigned flags = IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CLAMP;
+  if (options_.iopoll) flags |= IORING_SETUP_IOPOLL;
+  if (options_.single_issuer) flags |= IORING_SETUP_SINGLE_ISSUER;
+  if (options_.sqpoll) {
+    flags |= IORING_SETUP_SQPOLL;
+    if (options_.sqpoll_cpu >= 0) flags |= IORING_SETUP_SQ_AFF;
+    return flags;
+  }
+  switch (options_.task_run) {
+    case TaskRun::automatic:
+      flags |= options_.single_issuer ? IORING_SETUP_DEFER_TASKRUN : IORING_SETUP_COOP_TASKRUN;
+      break;
+    case TaskRun::deferred: flags |= IORING_SETUP_DEFER_TASKRUN; break;
+    case TaskRun::cooperative: flags |= IORING_SETUP_COOP_TASKRUN; break;
+    case TaskRun::interrupting: return flags;
+  }
+  return flags | IORING_SETUP_TASKRUN_FLAG;
+}
+
+// Each flag by itself: what this kernel refuses is left out, and said.
+unsigned DeviceRing::known_flags(unsigned flags) {
+  if ((flags & IORING_SETUP_DEFER_TASKRUN) != 0 &&
+      !kernel_takes_setup(IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER)) {
+    note("DEFER_TASKRUN needs Linux 6.1: completions run at any system call");
+    flags = (flags & ~IORING_SETUP_DEFER_TASKRUN) | IORING_SETUP_COOP_TASKRUN;
+  }
+  if ((flags & IORING_SETUP_SINGLE_ISSUER) != 0 && !kernel_takes_setup(IORING_SETUP_SINGLE_ISSUER)) {
+    note("SINGLE_ISSUER needs Linux 6.0: the kernel locks the ring");
+    flags &= ~IORING_SETUP_SINGLE_ISSUER;
+  }
+  if ((flags & IORING_SETUP_COOP_TASKRUN) != 0 && !kernel_takes_setup(IORING_SETUP_COOP_TASKRUN)) {
+    note("COOP_TASKRUN needs Linux 5.19: completions interrupt the shard");
+    flags &= ~(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
+  }
+  if (!kernel_takes_setup(IORING_SETUP_SUBMIT_ALL)) flags &= ~IORING_SETUP_SUBMIT_ALL;
+  return flags;
+}
+
+// What to leave out next of flags that were refused; 0 where nothing is left to give up.
+unsigned DeviceRing::step_down(unsigned flags, int error) {
+  if (error == EINVAL) {
+    if (const unsigned known = known_flags(flags); known != flags) return known;
+    if ((flags & IORING_SETUP_SQ_AFF) != 0) {
+      note("SQ_AFF: CPU " + std::to_string(options_.sqpoll_cpu) + " is refused: the poller runs anywhere");
+      return flags & ~IORING_SETUP_SQ_AFF;
+    }
+  }
+  if (!options_.sqpoll || (error != EPERM && error != EACCES && error != EAGAIN && error != EINVAL)) return 0;
+  note("SQPOLL is refused (" + error_from_errno(error, "io_uring_setup").to_string() +
+       "): the shard submits by system calls");
+  options_.sqpoll = false;
+  return known_flags(wanted_flags());
+}
+
+Result<> DeviceRing::open_ring() {
+  for (flags_ = wanted_flags();;) {
+    io_uring_params params{};
+    params.flags = flags_;
+    params.sq_thread_idle = options_.sqpoll_idle_ms;
+    params.sq_thread_cpu = static_cast<unsigned>(std::max(options_.sqpoll_cpu, 0));
+    const int error = -io_uring_queue_init_params(options_.queue_depth, &ring_, &params);
+    if (error == 0) break;
+    flags_ = step_down(flags_, error);
+    if (flags_ == 0) return fail_errno(error, "io_uring_setup");
+  }
+  ring_open_ = true;
+  options_.queue_depth = ring_.sq.ring_entries;
+  set_up_extras();
+  // Whoever polls for completions does not sleep.
+  if (options_.iopoll) return {};
+  const int event = TRY(owner_.ring_event());
+  if (const int error = -io_uring_register_eventfd(&ring_, event); error != 0)
+    return fail_errno(error, "io_uring ring: eventfd");
+  return {};
+}
+
+void DeviceRing::set_up_extras() {
+  if (options_.registered_ring && io_uring_register_ring_fd(&ring_) != 1)
+    note("a registered ring needs Linux 5.18: one look-up of its descriptor per system call");
+  if (options_.fixed_files) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    const auto slots = static_cast<unsigned>(std::min<rlim_t>(fixed_files_max, limit.rlim_cur));
+    options_.fixed_files = io_uring_register_files_sparse(&ring_, slots) == 0;
+    if (options_.fixed_files) {
+      attached_.resize(slots);
+    } else {
+      note("sparse fixed files need Linux 5.19: one look-up of the file per operation");
+    }
+  }
+  if (options_.workers_max != 0) {
+    unsigned limits[2] = {options_.workers_max, options_.workers_max};
+    if (io_uring_register_iowq_max_workers(&ring_, limits) != 0)
+      note("IOWQ_MAX_WORKERS needs Linux 5.15: as many workers as the kernel likes");
+  }
+  if (options_.workers_cpu >= 0) {
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    CPU_SET(static_cast<unsigned>(options_.workers_cpu), &cpus);
+    if (const int error = -io_uring_register_iowq_aff(&ring_, sizeof cpus, &cpus); error != 0)
+      note("IOWQ_AFF is refused (" + error_from_errno(error, "CPU").to_string() + "): workers run anywhere");
+  }
+}
+
+std::string DeviceRing::setup() const {
+  static constexpr std::pair<unsigned, const char*> names[] = {
+      {IORING_SETUP_SQPOLL, "SQPOLL"},
+      {IORING_SETUP_SQ_AFF, "SQ_AFF"},
+      {IORING_SETUP_IOPOLL, "IOPOLL"},
+      {IORING_SETUP_SINGLE_ISSUER, "SINGLE_ISSUER"},
+      {IORING_SETUP_DEFER_TASKRUN, "DEFER_TASKRUN"},
+      {IORING_SETUP_COOP_TASKRUN, "COOP_TASKRUN"},
+  };
+  std::string text;
+  for (const auto& [flag, name] : names) {
+    if ((flags_ & flag) != 0) text += std::string(name) + ", ";
+  }
+  text += std::to_string(options_.queue_depth) + " entries";
+  if (options_.fixed_files) text += ", fixed files";
+  if (regions_.bytes() != 0) text += ", " + std::to_string(regions_.bytes() >> 20) + " MiB of fixed buffers";
+  return text;
+}
+
+void DeviceRing::attach(Handle file) {
+  const auto slot = static_cast<std::size_t>(file.value);
+  if (file.value < 0) return;
+  if (options_.iopoll) {
+    const auto traits = owner_.describe(file);
+    const bool direct = (::fcntl(file.value, F_GETFL) & O_DIRECT) != 0;
+    const bool polls = traits && traits->io_poll.value_or(false);
+    if (!polls) {
+      note("IOPOLL: " + (traits && !traits->disk.empty() ? traits->disk : std::string("the file's device")) +
+           " does not poll (queue/io_poll is 0; NVMe: nvme.poll_queues=N): the main ring takes its I/O");
+    } else if (!direct) {
+      note("IOPOLL: only files opened with O_DIRECT poll: the main ring takes the others");
+    }
+    if (slot >= attached_.size()) attached_.resize(slot + 1);
+    attached_[slot].polls = polls && direct;
+  }
+  if (!options_.fixed_files || slot >= attached_.size() || attached_[slot].fixed) return;
+  attached_[slot].fixed =
+      io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &file.value, 1) == 1;
+}
+
+// A slot that outlived the descriptor would keep the file open and, once the number is reused, name the wrong
+// file.
+void DeviceRing::forget(Handle file) noexcept {
+  const auto slot = static_cast<std::size_t>(file.value);
+  if (slot >= attached_.size()) return;
+  const int none = -1;
+  if (attached_[slot].fixed) io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &none, 1);
+  attached_[slot] = {};
+}
+
+Result<> DeviceRing::register_region(std::uint32_t id, MutableBytes memory) {
+  const Result<> added = regions_.add(ring_, id, memory, options_.regions_max);
+  if (!added) {
+    note(added.error().code == Errc::too_large
+             ? "fixed buffers: regions from " + std::to_string(options_.regions_max) +
+                   " on are not registered"
+             : "fixed buffers end at " + std::to_string(regions_.bytes() >> 20) + " MiB (" +
+                   added.error().to_string() + "): the others are pinned per operation");
+  }
+  return added;
+}
+
+bool DeviceRing::takes(const Operation& operation) const noexcept {
+  if (operation.code != OpCode::read && operation.code != OpCode::write) return false;
+  const auto slot = static_cast<std::size_t>(operation.handle.value);
+  return !options_.iopoll || (slot < attached_.size() && attached_[slot].polls);
+}
+
+void DeviceRing::submit(Operation& operation) noexcept {
+  if (!takes(operation)) {
+    owner_.submit(operation);
+    return;
+  }
+  assert(operation.state == Operation::State::idle);
+  operation.state = Operation::State::in_flight;
+  operation.transferred = 0;
+  operation.cancel_requested = false;
+  operation.more = false;
+  ++in_flight_;
+  waiting_.push(operation);
+  start_waiting();
+}
+
+// Null where the operation must wait: for another to complete, or for the poller to take what is there.
+io_uring_sqe* DeviceRing::entry() noexcept {
+  if (in_kernel_ >= options_.queue_depth) return nullptr;
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  if (sqe == nullptr) [[unlikely]] {
+    flush();
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void DeviceRing::start_waiting() noexcept {
+  while (!waiting_.empty()) {
+    io_uring_sqe* sqe = entry();
+    if (sqe == nullptr) return;
+    Operation& operation = *waiting_.pop();
+    prepare_transfer(operation, *sqe);
+    regions_.use(operation, *sqe);
+    const auto slot = static_cast<std::size_t>(operation.handle.value);
+    if (slot < attached_.size() && attached_[slot].fixed) sqe->flags |= IOSQE_FIXED_FILE;
+    if (options_.always_async) sqe->flags |= IOSQE_ASYNC;
+    io_uring_sqe_set_data(sqe, &operation);
+    ++in_kernel_;
+  }
+}
+
+void DeviceRing::flush() noexcept {
+  if (io_uring_sq_ready(&ring_) != 0) io_uring_submit(&ring_);
+}
+
+bool DeviceRing::pending() const noexcept {
+  return in_flight_ != 0 && (options_.iopoll || io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) ||
+                             (!waiting_.empty() && in_kernel_ < options_.queue_depth));
+}
+
+unsigned DeviceRing::poll() noexcept {
+  if (in_flight_ == 0) return 0;
+  start_waiting();
+  if (options_.sqpoll) {
+    flush();  // a system call only where the poller sleeps
+    if (kernel_asks(ring_)) [[unlikely]]
+      io_uring_get_events(&ring_);
+  } else if (options_.iopoll || io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) {
+    io_uring_submit_and_get_events(&ring_);
+  }
+  return reap();
+}
+
+unsigned DeviceRing::reap() noexcept {
+  unsigned seen = 0;
+  unsigned finished = 0;
+  unsigned head;
+  io_uring_cqe* cqe;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    ++seen;
+    --in_kernel_;
+    if (completed(*static_cast<Operation*>(io_uring_cqe_get_data(cqe)), cqe->res)) ++finished;
+  }
+  io_uring_cq_advance(&ring_, seen);
+  return finished;
+}
+
+bool DeviceRing::completed(Operation& operation, std::int32_t result) noexcept {
+  const bool cannot_poll = options_.iopoll && result == -EOPNOTSUPP && operation.transferred == 0;
+  if (!cannot_poll && !transfer_done(operation, result)) {
+    waiting_.push(operation);
+    return false;
+  }
+  --in_flight_;
+  operation.state = Operation::State::idle;
+  if (cannot_poll) [[unlikely]] {  // sysfs said it could
+    attached_[static_cast<std::size_t>(operation.handle.value)].polls = false;
+    owner_.submit(operation);
+    return false;
+  }
+  operation.complete(operation);
+  return true;
+}
+
+}  // namespace ashlar

@@ -1,0 +1,83 @@
+#pragma once
+
+/// IoRing over io_uring.
+
+#include <liburing.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ashlar/runtime/ops/io_ring.h"
+#include "ashlar/runtime/ops/operation_list.h"
+#include "ashlar/runtime/ops/uring/fixed_buffers.h"
+
+namespace ashlar {
+
+class UringBackend;
+
+/// Owner and lifecycle as IoRing. Operations beyond the queue depth wait here, so that the completion queue
+/// never overflows.
+///
+/// Waking: every completion counts up an eventfd that all rings of the shard share. The shard reads it on its
+/// main ring only while it sleeps; awake it looks at the completion queue. An eventfd is a state, not an
+/// event: what came before the read began ends it at once, so that no wake-up is lost.
+class DeviceRing final : public IoRing {
+ public:
+  static Result<std::unique_ptr<DeviceRing>> open(UringBackend& owner, const RingOptions& options);
+  ~DeviceRing() override;
+  DeviceRing(const DeviceRing&) = delete;
+  DeviceRing& operator=(const DeviceRing&) = delete;
+
+  void submit(Operation& operation) noexcept override;
+  void attach(Handle file) override;
+  Result<> register_region(std::uint32_t id, MutableBytes memory) override;
+  unsigned in_flight() const noexcept override { return in_flight_; }
+  std::string setup() const override;
+  const std::vector<std::string>& notes() const noexcept override { return notes_; }
+
+  // For the owner's loop.
+  unsigned poll() noexcept;
+  bool pending() const noexcept;
+  /// Whether completions come only to those who ask.
+  bool polling() const noexcept { return options_.iopoll && in_flight_ != 0; }
+  /// Hands what was submitted to the kernel.
+  void flush() noexcept;
+  /// The handle is about to be closed.
+  void forget(Handle file) noexcept;
+
+ private:
+  /// What is known of a descriptor.
+  struct Attached {
+    bool fixed = false;  // its slot holds it
+    bool polls = false;  // a direct file on a device that polls
+  };
+
+  DeviceRing(UringBackend& owner, const RingOptions& options) : owner_(owner), options_(options) {}
+  Result<> open_ring();
+  unsigned wanted_flags() const noexcept;
+  unsigned known_flags(unsigned flags);
+  unsigned step_down(unsigned flags, int error);
+  void set_up_extras();
+  void note(std::string line);
+
+  bool takes(const Operation& operation) const noexcept;
+  io_uring_sqe* entry() noexcept;
+  void start_waiting() noexcept;
+  unsigned reap() noexcept;
+  bool completed(Operation& operation, std::int32_t result) noexcept;
+
+  UringBackend& owner_;
+  RingOptions options_;  // as they are in effect
+  io_uring ring_{};
+  bool ring_open_ = false;
+  unsigned flags_ = 0;
+  unsigned in_flight_ = 0;
+  unsigned in_kernel_ = 0;
+  OperationList waiting_;
+  std::vector<Attached> attached_;  // by descriptor
+  FixedBuffers regions_;
+  std::vector<std::string> notes_;
+};
+
+}  // namespace ashlar

@@ -1,0 +1,43 @@
+#pragma once
+
+/// Fixed buffers: regions whose pages one ring holds pinned, so that a read or write of them pins none.
+
+#include <liburing.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "ashlar/base/bytes.h"
+#include "ashlar/base/result.h"
+#include "ashlar/runtime/ops/operation.h"
+
+namespace ashlar {
+
+/// Owner: one ring, which outlives it. The table is sparse, and made at the first region: a region's number
+/// is its slot.
+class FixedBuffers {
+ public:
+  static constexpr unsigned slots_max = 1u << 14;  ///< Linux: IORING_MAX_REG_BUFFERS
+
+  /// Pins a region, unless it is known. `unsupported` before Linux 5.19, `too_large` for a number outside the
+  /// table, `no_memory` where RLIMIT_MEMLOCK does not allow it; a refusal other than that of the number is
+  /// final, so that asking again costs nothing.
+  Result<> add(io_uring& ring, std::uint32_t id, MutableBytes memory, unsigned slots);
+
+  /// Makes a prepared read or write fixed, where all its memory lies in the region that it names.
+  void use(const Operation& operation, io_uring_sqe& sqe) const noexcept {
+    if (operation.region < known_.size()) [[unlikely]]
+      make_fixed(operation, sqe);
+  }
+  std::uint64_t bytes() const noexcept { return bytes_; }
+
+ private:
+  void make_fixed(const Operation& operation, io_uring_sqe& sqe) const noexcept;
+
+  std::vector<MutableBytes> known_;  // by region
+  std::uint64_t bytes_ = 0;
+  bool vectored_ = false;  // Linux 6.15: of several buffers at once
+  Result<> refused_{};
+};
+
+}  // namespace ashlar
