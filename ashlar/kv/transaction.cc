@@ -1,8 +1,15 @@
 #include "ashlar/kv/transaction.h"
 
 #include <algorithm>
+#include <bit>
 
 namespace ashlar::kv {
+
+namespace {
+
+constexpr std::uint32_t unindexed_max = 16;  // writes that are found faster by looking at each
+
+}  // namespace
 
 bool Transaction::Read::await_ready() noexcept {
   own_ = transaction_.written(key_);
@@ -20,29 +27,48 @@ Result<std::optional<Value>> Transaction::Read::await_resume() {
 }
 
 const Write* Transaction::written(const StoredKey& key) const noexcept {
-  for (const Write& write : writes_) {
-    if (write.key->hash() == key.hash() && equal(write.key->bytes(), key.bytes())) return &write;
+  const auto is_key = [&](const Write& write) {
+    return write.key->hash() == key.hash() && equal(write.key->bytes(), key.bytes());
+  };
+  if (index_.empty()) {
+    const auto found = std::ranges::find_if(writes_, is_key);
+    return found == writes_.end() ? nullptr : &*found;
   }
-  return nullptr;
+  for (std::uint64_t at = key.hash();; ++at) {
+    const std::uint32_t position = index_[at % index_.size()];
+    if (position == 0) return nullptr;
+    if (is_key(writes_[position - 1])) return &writes_[position - 1];
+  }
+}
+
+void Transaction::write(const Write& write) {
+  if (const Write* old = written(*write.key)) {
+    writes_[static_cast<std::size_t>(old - writes_.data())] = write;
+    return;
+  }
+  writes_.push_back(write);
+  const auto count = static_cast<std::uint32_t>(writes_.size());
+  if (count <= unindexed_max) return;
+  if (2 * std::size_t{count} > index_.size()) {
+    index_.assign(4 * std::bit_ceil(std::size_t{count}), 0);
+    for (std::uint32_t position = 0; position + 1 < count; ++position) index(position);
+  }
+  index(count - 1);
+}
+
+void Transaction::index(std::uint32_t position) noexcept {
+  std::uint64_t at = writes_[position].key->hash();
+  while (index_[at % index_.size()] != 0) ++at;
+  index_[at % index_.size()] = position + 1;
 }
 
 void Transaction::put(const StoredKey& key, Bytes value, std::uint64_t expiry_ms) {
   const Bytes copy = as_bytes(values_.emplace_back(as_text(value)));
-  const Write write{.key = &key, .value = copy, .kind = Kind::put, .expiry_ms = expiry_ms};
-  if (const Write* old = written(key)) {
-    writes_[static_cast<std::size_t>(old - writes_.data())] = write;
-  } else {
-    writes_.push_back(write);
-  }
+  write({.key = &key, .value = copy, .kind = Kind::put, .expiry_ms = expiry_ms});
 }
 
 void Transaction::erase(const StoredKey& key) {
-  const Write write{.key = &key, .value = {}, .kind = Kind::erase};
-  if (const Write* old = written(key)) {
-    writes_[static_cast<std::size_t>(old - writes_.data())] = write;
-  } else {
-    writes_.push_back(write);
-  }
+  write({.key = &key, .value = {}, .kind = Kind::erase});
 }
 
 Result<Ticket> Transaction::commit(Durability durability) {

@@ -52,6 +52,8 @@ class Transaction {
 
  private:
   const Write* written(const StoredKey& key) const noexcept;
+  void write(const Write& write);
+  void index(std::uint32_t position) noexcept;
 
   Partition& partition_;
   Sequence begin_;
@@ -59,6 +61,7 @@ class Transaction {
   Sequence seen_;                       // newest version any read rested on
   std::vector<std::uint64_t> watched_;  // hashes of keys read
   std::vector<Write> writes_;           // at most one per key
+  std::vector<std::uint32_t> index_;    // of many writes: by hash, open addressing, position + 1 or 0
   std::deque<std::string> values_;      // stable storage of what writes_ refer to
 };
 

@@ -160,6 +160,34 @@ TEST_F(StoreTest, RefusesValuesThatTablesAndRecoveryWouldRefuse) {
   EXPECT_TRUE(done);
 }
 
+/// Every read asks whether the transaction itself wrote the key: with so many that must not mean all of them.
+TEST_F(StoreTest, ALargeTransactionReadsItsOwnWrites) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  const Result<> done = with_store(1, options, [](LsmStore& store) -> Task<> {
+    static constexpr int keys = 50'000;
+    LsmPartition& partition = store.partition(PartitionId{0});
+    std::vector<StoredKey> names;
+    for (int i = 0; i < keys; ++i) names.push_back(store.stored(as_bytes(name(i))));
+    kv::Transaction step(partition);
+    for (int i = 0; i < keys; ++i) step.put(names[static_cast<std::size_t>(i)], as_bytes(name(i)));
+    for (int i = 0; i < keys; i += 2) step.put(names[static_cast<std::size_t>(i)], as_bytes("second"));
+    for (int i = 0; i < keys; i += 5) step.erase(names[static_cast<std::size_t>(i)]);
+    EXPECT_EQ(step.write_count(), std::size_t{keys});
+    for (int i = 0; i < keys; ++i) {
+      const auto own = co_await step.get(names[static_cast<std::size_t>(i)]);
+      EXPECT_TRUE(own) << i;
+      EXPECT_EQ(own->has_value(), i % 5 != 0) << i;
+      if (*own) EXPECT_EQ(as_text((*own)->bytes), i % 2 == 0 ? "second" : name(i));
+    }
+    const auto ticket = step.commit(Durability::durable);
+    EXPECT_TRUE(ticket && co_await *ticket);
+    EXPECT_EQ((co_await get(store, name(1))).value(), name(1));
+    EXPECT_FALSE((co_await get(store, name(5))).value().has_value());
+  });
+  EXPECT_TRUE(done);
+}
+
 /// Nothing comes after it that would start a compaction or remove files.
 TEST_F(StoreTest, AClearGivesSpaceBackByItself) {
   LsmOptions options = small_options();
