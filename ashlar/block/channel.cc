@@ -74,9 +74,11 @@ const char* to_string(Op op) noexcept {
   return "request";
 }
 
-Channel::Channel(Device& device, const Geometry& geometry) noexcept
-    : device_(device), geometry_(geometry), block_shift_(std::countr_zero(geometry.block_bytes)) {
-  assert(std::has_single_bit(geometry.block_bytes) && std::has_single_bit(geometry.memory_alignment));
+Channel::Channel(Device& device) noexcept
+    : device_(device),
+      geometry_(device.geometry()),
+      block_shift_(static_cast<std::uint32_t>(std::countr_zero(geometry_.block_bytes))) {
+  assert(std::has_single_bit(geometry_.block_bytes) && std::has_single_bit(geometry_.memory_alignment));
 }
 
 Channel::~Channel() {

@@ -51,8 +51,8 @@ class DeviceListener : public ListHook<> {
 /// - Vectored requests may have any number of segments, of any sizes that the alignment allows.
 class Channel {
  public:
-  /// `geometry`: of this device; its block size and alignment are powers of two.
-  Channel(Device& device, const Geometry& geometry) noexcept;
+  /// On the shard that is to use it; the geometry is the device's.
+  explicit Channel(Device& device) noexcept;
   virtual ~Channel();
   Channel(const Channel&) = delete;
   Channel& operator=(const Channel&) = delete;

@@ -11,24 +11,13 @@
 
 #include "ashlar/block/compare_and_write.h"
 
-#include <cstdlib>
 #include <cstring>
-#include <memory>
 
 #include "ashlar/block/device.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar {
-
-namespace {
-
-constexpr std::size_t memory_alignment = 4096;  // enough for every device
-struct Freed {
-  void operator()(std::byte* memory) const noexcept { std::free(memory); }
-};
-
-}  // namespace
 
 /// Awaits a request that passes the obstacles which the compare-and-write itself has put up.
 class CompareAndWrite::Step final : public Request, private Waiter {
@@ -78,16 +67,14 @@ Task<Result<>> CompareAndWrite::carry_out(Channel& channel, const Request& reque
   const std::uint64_t bytes = request.blocks * channel.geometry_.block_bytes;
   const ErrorPlace place{.offset = request.lba.value * channel.geometry_.block_bytes};
   if (bytes > Channel::compare_bytes_max) co_return fail(Errc::too_large, "compare and write", place);
-  const std::unique_ptr<std::byte, Freed> found(static_cast<std::byte*>(
-      std::aligned_alloc(memory_alignment, (bytes + memory_alignment - 1) & ~(memory_alignment - 1))));
-  if (found == nullptr) co_return fail(Errc::no_memory, "compare and write", place);
+  const IoBuffer found = CO_TRY(Shard::current().buffers().allocate(bytes));
 
   CompareAndWrite exclusion(channel.device_, request.lba.value, request.lba.value + request.blocks);
   co_await invoke(channel.device_.home_, [&] { return exclusion.take(); });
 
-  const Segment into{found.get(), static_cast<std::uint32_t>(bytes)};
+  const Segment into = Channel::segment_of(found);
   Result<> result = co_await Step(channel, Op::read, request, {&into, 1});
-  if (result && std::memcmp(found.get(), request.expected, bytes) != 0)
+  if (result && std::memcmp(found.data(), request.expected, bytes) != 0)
     result = fail(Errc::conflict, "compare and write", place);
   if (result) result = co_await Step(channel, Op::write, request, request.data);
 

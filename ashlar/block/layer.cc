@@ -9,6 +9,15 @@
 
 namespace ashlar {
 
+namespace {
+
+Geometry unmappable(Geometry geometry) noexcept {
+  geometry.mappable = false;
+  return geometry;
+}
+
+}  // namespace
+
 /// The coroutine that serves one request: starts at once, frees itself at its end.
 struct Layer::Served {
   struct promise_type {
@@ -37,7 +46,7 @@ void Layer::start(Request& request) noexcept {
 
 LayerDevice::LayerDevice(std::string spec, const Geometry& geometry,
                          std::vector<std::unique_ptr<Device>> children)
-    : Device(std::move(spec), geometry), children_(std::move(children)) {
+    : Device(std::move(spec), unmappable(geometry)), children_(std::move(children)) {
   for (const auto& child : children_) child->parent_ = this;
 }
 

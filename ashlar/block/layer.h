@@ -34,6 +34,7 @@ class Layer : public Channel {
 /// A device that owns the devices it is made of, and closes them after itself. Events of a child arrive here.
 class LayerDevice : public Device {
  protected:
+  /// `geometry`: often that of a child. A layer is not mappable, because loads and stores would pass it by.
   LayerDevice(std::string spec, const Geometry& geometry, std::vector<std::unique_ptr<Device>> children);
 
   std::size_t child_count() const noexcept { return children_.size(); }

@@ -20,8 +20,7 @@ void describe(OptionSet& set, PassOptions& options) {
 
 class ForwardingChannel final : public Channel {
  public:
-  ForwardingChannel(Device& device, Channel& below) noexcept
-      : Channel(device, below.geometry()), below_(below) {}
+  ForwardingChannel(Device& device, Channel& below) noexcept : Channel(device), below_(below) {}
 
  private:
   void start(Request& request) noexcept override { forward(request, below_); }
@@ -32,7 +31,7 @@ class ForwardingChannel final : public Channel {
 
 class ServingChannel final : public Layer {
  public:
-  ServingChannel(Device& device, Channel& below) noexcept : Layer(device, below.geometry()), below_(below) {}
+  ServingChannel(Device& device, Channel& below) noexcept : Layer(device), below_(below) {}
 
  private:
   Task<Result<>> serve(const Request& request) override { co_return co_await below_.repeat(request); }

@@ -28,7 +28,7 @@ class NullDevice final : public Device {
 
  private:
   Task<Result<std::unique_ptr<Channel>>> open_channel() override {
-    co_return std::make_unique<NullChannel>(*this, geometry());
+    co_return std::make_unique<NullChannel>(*this);
   }
 };
 

@@ -86,8 +86,7 @@ class Memory {
 
 class RamChannel final : public Channel {
  public:
-  RamChannel(Device& device, const Geometry& geometry, Memory& memory) noexcept
-      : Channel(device, geometry), memory_(memory) {}
+  RamChannel(Device& device, Memory& memory) noexcept : Channel(device), memory_(memory) {}
 
   void start(Request& request) noexcept override {
     const std::uint64_t block = geometry().block_bytes;
@@ -167,7 +166,7 @@ class RamDevice final : public Device {
 
  private:
   Task<Result<std::unique_ptr<Channel>>> open_channel() override {
-    co_return std::make_unique<RamChannel>(*this, geometry(), memory_);
+    co_return std::make_unique<RamChannel>(*this, memory_);
   }
 
   Memory memory_;
