@@ -164,6 +164,7 @@ TEST_F(StoreTest, RefusesValuesThatTablesAndRecoveryWouldRefuse) {
 TEST_F(StoreTest, ALargeTransactionReadsItsOwnWrites) {
   LsmOptions options = small_options();
   options.partitions = 1;
+  options.log.segment_bytes = 8u << 20;  // all of it is one record
   const Result<> done = with_store(1, options, [](LsmStore& store) -> Task<> {
     static constexpr int keys = 50'000;
     LsmPartition& partition = store.partition(PartitionId{0});
