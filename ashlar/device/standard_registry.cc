@@ -1,5 +1,6 @@
 #include "ashlar/device/standard_registry.h"
 
+#include "ashlar/layer/delay/delay_layer.h"
 #include "ashlar/layer/pass/pass_layer.h"
 #include "ashlar/transport/null/null_device.h"
 #include "ashlar/transport/ram/ram_device.h"
@@ -12,6 +13,7 @@ const Registry& standard_registry() {
     kinds.add(null_kind());
     kinds.add(ram_kind());
     kinds.add(pass_kind());
+    kinds.add(delay_kind());
     return kinds;
   }();
   return registry;
