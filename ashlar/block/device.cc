@@ -93,10 +93,12 @@ Task<> Device::close() {
 
 Task<> Device::close_slot(Slot& slot) {
   if (slot.closed) co_return;
-  if (slot.channel != nullptr) co_await slot.channel->close();
-  const MutexLock opening = co_await slot.opening.lock();
-  slot.closed = true;
-  if (slot.channel != nullptr) co_await slot.channel->close();  // it opened meanwhile
+  {
+    const MutexLock opening = co_await slot.opening.lock();
+    slot.closed = true;
+  }
+  if (slot.channel == nullptr) co_return;
+  co_await slot.channel->close();
   slot.channel.reset();
 }
 
