@@ -2,7 +2,7 @@
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/endian.h"
-#include "ashlar/kv/fields.h"
+#include "ashlar/base/fields.h"
 
 namespace ashlar::kv {
 

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "ashlar/kv/fields.h"
+#include "ashlar/base/fields.h"
 
 namespace ashlar::lsm {
 
@@ -19,12 +19,12 @@ enum class Tag : std::uint64_t {
   snapshot = 8,
   last_sequence = 9,
 };
-void number(kv::FieldWriter& out, Tag tag, std::uint64_t value) {
+void number(FieldWriter& out, Tag tag, std::uint64_t value) {
   out.field(static_cast<std::uint64_t>(tag), {value});
 }
 
-void encode_table(kv::FieldWriter& out, const TableMeta& table) {
-  kv::FieldWriter inner;
+void encode_table(FieldWriter& out, const TableMeta& table) {
+  FieldWriter inner;
   for (const std::uint64_t value :
        {std::uint64_t{table.level}, table.number, table.file_bytes, table.entries, table.tombstones,
         table.smallest_sequence.value, table.largest_sequence.value}) {
@@ -35,7 +35,7 @@ void encode_table(kv::FieldWriter& out, const TableMeta& table) {
   out.field(static_cast<std::uint64_t>(Tag::add_table), inner);
 }
 
-Result<TableMeta> decode_table(kv::FieldReader& in) {
+Result<TableMeta> decode_table(FieldReader& in) {
   TableMeta table;
   table.level = static_cast<unsigned>(TRY(in.number(level_count - 1)));
   table.number = TRY(in.number());
@@ -53,7 +53,7 @@ Result<TableMeta> decode_table(kv::FieldReader& in) {
   return table;
 }
 
-Result<> decode_field(std::uint64_t tag, kv::FieldReader& in, Edit& edit) {
+Result<> decode_field(std::uint64_t tag, FieldReader& in, Edit& edit) {
   switch (static_cast<Tag>(tag)) {
     case Tag::partition: edit.partition = TRY(in.number()); break;
     case Tag::next_number: edit.next_number = TRY(in.number()); break;
@@ -65,7 +65,7 @@ Result<> decode_field(std::uint64_t tag, kv::FieldReader& in, Edit& edit) {
     case Tag::snapshot: edit.snapshot = true; break;
     case Tag::last_sequence: edit.last_sequence = Sequence{TRY(in.number())}; break;
     default:
-      if (tag < kv::first_skippable_tag) return in.error(Errc::unsupported);
+      if (tag < first_skippable_tag) return in.error(Errc::unsupported);
       return {};
   }
   if (!in.at_end()) return in.error();
@@ -91,7 +91,7 @@ bool disjoint(const std::map<std::uint64_t, TableMeta>& tables) {
 }  // namespace
 
 std::vector<std::byte> Edit::encode() const {
-  kv::FieldWriter out;
+  FieldWriter out;
   if (snapshot) out.field(static_cast<std::uint64_t>(Tag::snapshot), {});
   if (partition) number(out, Tag::partition, *partition);
   if (next_number) number(out, Tag::next_number, *next_number);
@@ -106,7 +106,7 @@ std::vector<std::byte> Edit::encode() const {
 
 Result<Edit> Edit::decode(Bytes bytes, ErrorPlace place) {
   Edit edit;
-  kv::FieldReader in(bytes, "manifest edit", place);
+  FieldReader in(bytes, "manifest edit", place);
   while (!in.at_end()) {
     auto field = TRY(in.field());
     TRY(decode_field(field.tag, field.content, edit));

@@ -9,7 +9,7 @@
 #include "ashlar/base/endian.h"
 #include "ashlar/base/result.h"
 
-namespace ashlar::kv {
+namespace ashlar {
 
 class FieldWriter {
  public:
@@ -99,4 +99,4 @@ inline Result<FieldReader::Field> FieldReader::field() {
 /// Tags from here on may be skipped by a reader that does not know them; smaller ones may not.
 constexpr std::uint64_t first_skippable_tag = 128;
 
-}  // namespace ashlar::kv
+}  // namespace ashlar
