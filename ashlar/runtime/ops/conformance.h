@@ -10,6 +10,8 @@
 #include <ostream>
 #include <string>
 
+#include "ashlar/base/bytes.h"
+#include "ashlar/base/random.h"
 #include "ashlar/runtime/ops/sim/environment.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/scope.h"
@@ -31,6 +33,26 @@ inline void PrintTo(Subject subject, std::ostream* out) {
 /// The small pool of receive buffers that the shards under test have.
 constexpr unsigned pool_buffers = 8;
 constexpr unsigned pool_buffer_bytes = 4096;
+
+/// Random bytes of a seed.
+inline std::string random_text(std::size_t bytes, std::uint64_t seed) {
+  Random random(seed);
+  std::string text(bytes, '\0');
+  for (char& c : text) c = static_cast<char>(random.next());
+  return text;
+}
+inline MutableBytes writable(std::string& text) {
+  return {reinterpret_cast<std::byte*>(text.data()), text.size()};
+}
+
+#define EXPECT_FAILS(expected, ...)                                             \
+  do {                                                                          \
+    auto&& failing = (__VA_ARGS__);                                             \
+    EXPECT_FALSE(failing) << #__VA_ARGS__ << " succeeded";                      \
+    if (!failing) {                                                             \
+      EXPECT_EQ(failing.error().code, expected) << failing.error().to_string(); \
+    }                                                                           \
+  } while (false)
 
 class Conformance : public ::testing::TestWithParam<Subject> {
  protected:

@@ -13,20 +13,12 @@ namespace ashlar {
 namespace {
 
 using namespace ashlar::literals;
+using testing::random_text;
+using testing::writable;
 
 constexpr int create = O_RDWR | O_CREAT | O_TRUNC;
 
 class FileConformance : public testing::Conformance {};
-
-std::string random_text(std::size_t bytes, std::uint64_t seed) {
-  Random random(seed);
-  std::string text(bytes, '\0');
-  for (char& c : text) c = static_cast<char>(random.next());
-  return text;
-}
-MutableBytes writable(std::string& text) {
-  return {reinterpret_cast<std::byte*>(text.data()), text.size()};
-}
 
 /// Reads `bytes` at `offset`; fewer where the file ends.
 Task<Result<std::string>> read_text(const File& file, std::size_t bytes, std::uint64_t offset) {
@@ -34,32 +26,6 @@ Task<Result<std::string>> read_text(const File& file, std::size_t bytes, std::ui
   text.resize(CO_TRY(co_await file.read(writable(text), offset)));
   co_return text;
 }
-
-/// A read into several buffers.
-class VectoredRead : public OperationAwaiter {
- public:
-  VectoredRead(Handle on, std::span<iovec> into, std::uint64_t at) noexcept {
-    code = OpCode::read;
-    handle = on;
-    vectors = into.data();
-    vector_count = static_cast<std::uint32_t>(into.size());
-    offset = at;
-    where_ = "read";
-  }
-  Result<std::size_t> await_resume() const noexcept {
-    if (result < 0) return std::unexpected(status().error());
-    return static_cast<std::size_t>(result);
-  }
-};
-
-#define EXPECT_FAILS(expected, ...)                                             \
-  do {                                                                          \
-    auto&& failing = (__VA_ARGS__);                                             \
-    EXPECT_FALSE(failing) << #__VA_ARGS__ << " succeeded";                      \
-    if (!failing) {                                                             \
-      EXPECT_EQ(failing.error().code, expected) << failing.error().to_string(); \
-    }                                                                           \
-  } while (false)
 
 TEST_P(FileConformance, ReadsWhatWasWrittenAndStopsAtTheEnd) {
   run([](std::string name) -> Task<Result<>> {
@@ -104,10 +70,10 @@ TEST_P(FileConformance, MovesManyVectors) {
     CO_TRY(co_await file.write(from, 77));
     std::string back(text.size(), '?');
     std::vector<iovec> into = split(back);
-    EXPECT_EQ(CO_TRY(co_await VectoredRead(file.handle(), into, 77)), text.size());
+    EXPECT_EQ(CO_TRY(co_await file.read(into, 77)), text.size());
     EXPECT_EQ(back, text);
     into = split(back);
-    EXPECT_EQ(CO_TRY(co_await VectoredRead(file.handle(), into, 1'077)), text.size() - 1'000);
+    EXPECT_EQ(CO_TRY(co_await file.read(into, 1'077)), text.size() - 1'000);
     EXPECT_EQ(back.substr(0, text.size() - 1'000), text.substr(1'000));
     co_return co_await file.close();
   }(path("file")));

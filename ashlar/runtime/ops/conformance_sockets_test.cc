@@ -16,21 +16,13 @@ namespace ashlar {
 namespace {
 
 using namespace ashlar::literals;
+using testing::random_text;
+using testing::writable;
 using namespace std::chrono_literals;
 
 using testing::pool_buffers;
 
 class SocketConformance : public testing::Conformance {};
-
-std::string random_text(std::size_t bytes, std::uint64_t seed) {
-  Random random(seed);
-  std::string text(bytes, '\0');
-  for (char& c : text) c = static_cast<char>(random.next());
-  return text;
-}
-MutableBytes writable(std::string& text) {
-  return {reinterpret_cast<std::byte*>(text.data()), text.size()};
-}
 
 /// Two connected sockets.
 struct Pair {
@@ -395,6 +387,44 @@ TEST_P(SocketConformance, AWaitThatWasCancelledLosesNoByte) {
     while (back.size() < text.size()) CO_TRY(co_await receive(&input, &back));
     EXPECT_EQ(back, text);
     co_await input.stop();
+    co_return Result<>{};
+  }());
+}
+
+Task<Result<>> expect_one(ReceiveStream* input, std::string expected) {
+  EXPECT_EQ(as_text(CO_TRY(co_await input->next()).bytes()), expected);
+  co_return Result<>{};
+}
+Task<Result<>> busy_beside(std::vector<Pair>* idle) {
+  CO_TRY(co_await sleep_for(5ms));  // the idle ones wait by now
+  const Pair busy = CO_TRY(co_await connected_pair());
+  ReceiveStream input(busy.b);
+  const std::string text = random_text(20 * pool_buffers * testing::pool_buffer_bytes, 1);
+  TaskScope sending;
+  sending.spawn(
+      [](Task<Result<>> sent) -> Task<> { EXPECT_TRUE(co_await sent); }(send_then_end(&busy.a, text)));
+  const auto received = co_await receive_to_end(&input);
+  co_await sending.join();
+  EXPECT_TRUE(CO_TRY(received) == text);
+  co_await input.stop();
+  for (Pair& pair : *idle) CO_TRY(co_await pair.a.send(as_bytes("!")));
+  co_return Result<>{};
+}
+
+TEST_P(SocketConformance, IdleConnectionsHoldNoBuffer) {
+  run([]() -> Task<Result<>> {
+    std::vector<Pair> idle;
+    std::vector<std::unique_ptr<ReceiveStream>> inputs;
+    for (unsigned i = 0; i < 3 * pool_buffers; ++i) idle.push_back(CO_TRY(co_await connected_pair()));
+    std::vector<Task<Result<>>> tasks;
+    for (Pair& pair : idle) {
+      inputs.push_back(std::make_unique<ReceiveStream>(pair.b));
+      tasks.push_back(expect_one(inputs.back().get(), "!"));
+    }
+    tasks.push_back(busy_beside(&idle));
+    const auto results = co_await when_all(std::move(tasks));
+    for (const auto& input : inputs) co_await input->stop();
+    for (const Result<>& result : results) CO_TRY(result);
     co_return Result<>{};
   }());
 }

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cassert>
@@ -154,7 +155,10 @@ void DeviceRing::set_up_extras() {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
     CPU_SET(static_cast<unsigned>(options_.workers_cpu), &cpus);
-    if (const int error = -io_uring_register_iowq_aff(&ring_, sizeof cpus, &cpus); error != 0)
+    // A CPU that does not exist the kernel takes without a word.
+    const bool exists = options_.workers_cpu < ::sysconf(_SC_NPROCESSORS_CONF);
+    const int error = exists ? -io_uring_register_iowq_aff(&ring_, sizeof cpus, &cpus) : EINVAL;
+    if (error != 0)
       note("IOWQ_AFF is refused (" + error_from_errno(error, "CPU").to_string() + "): workers run anywhere");
   }
 }

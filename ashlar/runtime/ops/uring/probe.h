@@ -9,7 +9,7 @@
 
 namespace ashlar {
 
-/// One thing that the io_uring back end uses where the kernel has it.
+/// One thing that the io_uring back end, or a further ring, uses where the kernel has it and it is asked for.
 struct UringFeature {
   const char* name;     ///< "DEFER_TASKRUN"
   const char* since;    ///< first Linux release that has it

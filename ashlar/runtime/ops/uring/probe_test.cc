@@ -18,6 +18,10 @@ TEST(ProbeUring, FindsNothingNewWithoutWhatIsOlder) {
   EXPECT_TRUE(!present["SINGLE_ISSUER"] || present["COOP_TASKRUN"]);
   EXPECT_TRUE(!present["multishot receive"] || present["multishot accept"]);
   EXPECT_TRUE(!present["COOP_TASKRUN"] || present["SUBMIT_ALL"]);
+  EXPECT_TRUE(!present["READV_FIXED, WRITEV_FIXED"] || present["fixed buffers"]);
+  for (const char* always :
+       {"FEAT_NODROP", "FEAT_EXT_ARG", "READ_FIXED, WRITE_FIXED", "FALLOCATE", "FADVISE", "IOPOLL"})
+    EXPECT_TRUE(present[always]) << always << ": older than what set_up_ring() asks for";
 }
 
 }  // namespace
