@@ -38,9 +38,16 @@ Result<Region> Regions::take(std::uint32_t count) {
 void Regions::give(Region first, std::uint32_t count) {
   const std::lock_guard lock(mutex_);
   // A region that nobody uses costs address space only.
-  madvise(first.data, count * Region::bytes, MADV_DONTNEED);
+  for (std::uint32_t i = 0; i < count; ++i) {
+    if (!kept_[first.id + i]) madvise(first.data + i * Region::bytes, Region::bytes, MADV_DONTNEED);
+  }
   ASHLAR_POISON(first.data, count * Region::bytes);
   for (std::uint32_t i = count; i-- > 0;) free_.push_back(first.id + i);
+}
+
+void Regions::keep_pages(std::uint32_t id) {
+  const std::lock_guard lock(mutex_);
+  kept_[id] = true;
 }
 
 std::uint32_t Regions::count() const {
@@ -88,6 +95,7 @@ Result<> Regions::grow(std::uint32_t count) {
   munmap(begin + before + wanted, bytes - before);
   madvise(begin + before, wanted, MADV_HUGEPAGE);
   for (std::uint32_t i = 0; i < count; ++i) all_.push_back(begin + before + i * bytes);
+  kept_.resize(all_.size());
   return {};
 }
 

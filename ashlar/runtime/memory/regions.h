@@ -37,8 +37,11 @@ class Regions {
   /// A run of `count` regions of arbitrary contents, each behind the other in memory and in number; the first
   /// is returned. `no_memory` where the system refuses.
   Result<Region> take(std::uint32_t count = 1);
-  /// Takes a run back: its pages are the system's at once.
+  /// Takes a run back: its pages are the system's at once, but for those that are kept.
   void give(Region first, std::uint32_t count = 1);
+  /// From now on the region keeps its pages: before a device registers it, which goes on to reach those
+  /// pages, whatever stands at the addresses.
+  void keep_pages(std::uint32_t id);
 
   /// How many there are: ids are below this.
   std::uint32_t count() const;
@@ -52,6 +55,7 @@ class Regions {
   mutable std::mutex mutex_;
   std::vector<std::byte*> all_;  // by id
   std::vector<std::uint32_t> free_;
+  std::vector<bool> kept_;  // by id
 };
 
 }  // namespace ashlar

@@ -90,7 +90,8 @@ class Backend {
   /// Makes a region known to the kernel, so that operations whose `region` is `id` skip pinning its pages.
   /// Repeated for the same id it does nothing. `unsupported` where the back end gains nothing by it,
   /// `no_memory` at too low a memlock, `too_large` for an id beyond the table; operations then work as they
-  /// do for any memory. It stays known, and resident, for as long as the back end lives.
+  /// do for any memory. It stays known, and resident, for as long as the back end lives:
+  /// Regions::keep_pages() comes first.
   virtual Result<> register_region(std::uint32_t id, MutableBytes memory) = 0;
   /// Maps a range of a file (ops/mapping.h is what tasks use). `offset` is a multiple of the page.
   virtual Result<MappedRange> map(Handle file, std::uint64_t offset, std::uint64_t bytes,

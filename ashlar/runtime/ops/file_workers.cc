@@ -79,13 +79,14 @@ void FileWorkers::work() noexcept {
       ::syscall(SYS_ioprio_set, ioprio_who_process, 0, priority);
     }
     operation.result = execute_file_operation(operation);
-    // From the exchange on it is the shard's. Only the first of a batch wakes: the shard takes all there are.
+    // From the exchange on it is the shard's. Only the first of a batch is told: the shard takes all there
+    // are.
     Operation* newest = finished_.load(std::memory_order_relaxed);
     do {
       operation.next = newest;
     } while (!finished_.compare_exchange_weak(newest, &operation, std::memory_order_release,
                                               std::memory_order_relaxed));
-    if (newest == nullptr) owner_.wake();
+    if (newest == nullptr) tell_(owner_);
 
     lock.lock();
   }

@@ -13,13 +13,18 @@
 
 namespace ashlar {
 
-/// Owner: one back end, on whose shard all calls are made. Operations go to the threads in batches, under
-/// one lock per loop turn, and come back through a lock-free list; the shard is woken by the first of a
-/// batch. Threads start as they are needed, up to the limit, and end with the owner, by when nothing may be
-/// in flight.
+/// Owner: a back end or a channel, on whose shard all calls are made. Operations go to the threads in
+/// batches, under one lock per loop turn, and come back through a lock-free list; the owner is told of the
+/// first of a batch. Threads start as they are needed, up to the limit, and end with the owner, by when
+/// nothing may be in flight.
 class FileWorkers {
  public:
-  FileWorkers(Backend& owner, unsigned threads_max) : owner_(owner), threads_max_(threads_max) {}
+  /// `finished` is called on a thread, at most once before each collect().
+  FileWorkers(void (*finished)(void* owner) noexcept, void* owner, unsigned threads_max) noexcept
+      : tell_(finished), owner_(owner), threads_max_(threads_max) {}
+  FileWorkers(Backend& owner, unsigned threads_max) noexcept
+      : FileWorkers([](void* backend) noexcept { static_cast<Backend*>(backend)->wake(); }, &owner,
+                    threads_max) {}
   ~FileWorkers();
   FileWorkers(const FileWorkers&) = delete;
   FileWorkers& operator=(const FileWorkers&) = delete;
@@ -41,7 +46,8 @@ class FileWorkers {
   void work() noexcept;
   void start_thread();
 
-  Backend& owner_;
+  void (*const tell_)(void*) noexcept;
+  void* const owner_;
   const unsigned threads_max_;
   OperationList staged_;
   unsigned staged_count_ = 0;
