@@ -2,6 +2,7 @@
 
 #include "ashlar/layer/delay/delay_layer.h"
 #include "ashlar/layer/pass/pass_layer.h"
+#include "ashlar/transport/file/file_kinds.h"
 #include "ashlar/transport/null/null_device.h"
 #include "ashlar/transport/ram/ram_device.h"
 
@@ -12,6 +13,9 @@ const Registry& standard_registry() {
     Registry kinds;
     kinds.add(null_kind());
     kinds.add(ram_kind());
+    kinds.add(uring_kind());
+    kinds.add(direct_kind());
+    kinds.add(sim_kind());
     kinds.add(pass_kind());
     kinds.add(delay_kind());
     return kinds;
