@@ -47,7 +47,7 @@ class IoRing {
 
   /// Starts an operation, as Backend::submit() does. What is no read or write goes to the main ring, and so
   /// does, on an IOPOLL ring, what cannot be polled: files that are not attached, not opened with O_DIRECT,
-  /// or on a device that does not poll.
+  /// or on a device that does not poll, and durable writes that take a flush (a volatile cache, no FUA).
   virtual void submit(Operation& operation) noexcept = 0;
   /// Prepares for a file that will be used much: a fixed slot, and whether it polls. Until it is closed.
   /// Not needed for correctness. A set-up call.

@@ -197,6 +197,8 @@ void DeviceRing::attach(Handle file) {
     }
     if (slot >= attached_.size()) attached_.resize(slot + 1);
     attached_[slot].polls = polls && direct;
+    attached_[slot].polls_durable =
+        polls && direct && (traits->fua.value_or(false) || !traits->volatile_cache.value_or(true));
   }
   if (!options_.fixed_files || slot >= attached_.size() || attached_[slot].fixed) return;
   attached_[slot].fixed =
@@ -227,8 +229,10 @@ Result<> DeviceRing::register_region(std::uint32_t id, MutableBytes memory) {
 
 bool DeviceRing::takes(const Operation& operation) const noexcept {
   if (operation.code != OpCode::read && operation.code != OpCode::write) return false;
+  if (!options_.iopoll) return true;
   const auto slot = static_cast<std::size_t>(operation.handle.value);
-  return !options_.iopoll || (slot < attached_.size() && attached_[slot].polls);
+  if (slot >= attached_.size()) return false;
+  return operation.durable ? attached_[slot].polls_durable : attached_[slot].polls;
 }
 
 void DeviceRing::submit(Operation& operation) noexcept {

@@ -49,8 +49,9 @@ class DeviceRing final : public IoRing {
  private:
   /// What is known of a descriptor.
   struct Attached {
-    bool fixed = false;  // its slot holds it
-    bool polls = false;  // a direct file on a device that polls
+    bool fixed = false;          // its slot holds it
+    bool polls = false;          // a direct file on a device that polls
+    bool polls_durable = false;  // a durable write to it is one request, without a flush
   };
 
   DeviceRing(UringBackend& owner, const RingOptions& options) : owner_(owner), options_(options) {}
