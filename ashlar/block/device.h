@@ -38,6 +38,8 @@ class Device {
   Geometry geometry() const noexcept;
   /// What was asked for, or would have been better, and is not so, with the reason; a line each.
   const std::vector<std::string>& notes() const noexcept { return notes_; }
+  /// Adds one: for whoever opens the device, before shards share it.
+  void note(std::string line) { notes_.push_back(std::move(line)); }
 
   /// The channel of the shard that asks, opened at the first call; the device keeps it until close().
   Task<Result<Channel*>> channel();
@@ -53,8 +55,6 @@ class Device {
   Task<> close();
 
  protected:
-  void note(std::string line) { notes_.push_back(std::move(line)); }
-
   /// A channel for the current shard. `geometry` is valid; events are delivered once this has returned.
   virtual Task<Result<std::unique_ptr<Channel>>> open_channel() = 0;
   /// The capacity now, in blocks; an error where the device is gone. On the home shard.

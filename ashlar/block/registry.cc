@@ -111,10 +111,16 @@ SpecResult<void> Registry::check(const Spec& spec) const {
   return {};
 }
 
-Task<SpecResult<std::unique_ptr<Device>>> Registry::open(std::string text) const {
+SpecResult<Spec> Registry::parse(std::string_view text) const {
   auto spec = parse_spec(text);
+  if (!spec) return spec;
+  if (auto checked = check(*spec); !checked) return std::unexpected(checked.error());
+  return spec;
+}
+
+Task<SpecResult<std::unique_ptr<Device>>> Registry::open(std::string text) const {
+  auto spec = parse(text);
   if (!spec) co_return std::unexpected(spec.error());
-  if (auto checked = check(*spec); !checked) co_return std::unexpected(checked.error());
   co_return co_await open(*spec);
 }
 

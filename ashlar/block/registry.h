@@ -46,8 +46,11 @@ class Registry {
   const DeviceKind* find(std::string_view name) const noexcept;
   std::span<const DeviceKind> kinds() const noexcept { return kinds_; }  ///< in the order they were added
 
-  /// Parses, checks everything that can be checked without touching a device, then opens from the inside out.
-  /// Where a device fails, those opened before are closed again. `text` is copied.
+  /// Parses, and checks everything that can be checked without touching a device: kinds, children, options.
+  SpecResult<Spec> parse(std::string_view text) const;
+
+  /// Parses, then opens from the inside out. Where a device fails, those opened before are closed again.
+  /// `text` is copied.
   Task<SpecResult<std::unique_ptr<Device>>> open(std::string text) const;
 
  private:

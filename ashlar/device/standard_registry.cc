@@ -1,5 +1,6 @@
 #include "ashlar/device/standard_registry.h"
 
+#include "ashlar/device/ladder.h"
 #include "ashlar/layer/delay/delay_layer.h"
 #include "ashlar/layer/pass/pass_layer.h"
 #include "ashlar/transport/file/file_kinds.h"
@@ -16,6 +17,7 @@ const Registry& standard_registry() {
     kinds.add(uring_kind());
     kinds.add(direct_kind());
     kinds.add(sim_kind());
+    kinds.add(auto_kind(standard_registry));
     kinds.add(pass_kind());
     kinds.add(delay_kind());
     return kinds;

@@ -55,7 +55,7 @@ TEST(Process, KnowsLimitsAndRights) {
   TestTree machine;
   machine.limits("unlimited", "4096").status("0000000000004000", "2");
   const Process process = read_process(machine.tree());
-  EXPECT_EQ(process.locked_memory_bytes.soft, Limit::unlimited);
+  EXPECT_EQ(process.locked_memory_bytes.soft, ResourceLimit::unlimited);
   EXPECT_EQ(process.open_files.soft, 1024u);
   EXPECT_EQ(process.open_files.hard, 4096u);
   EXPECT_EQ(process.user, 1000u);

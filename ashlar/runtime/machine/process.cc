@@ -8,14 +8,14 @@ namespace ashlar {
 namespace {
 
 /// "Max locked memory         8388608              unlimited            bytes"
-Limit limit_of(std::string_view text, std::string_view name) {
+ResourceLimit limit_of(std::string_view text, std::string_view name) {
   const std::size_t at = text.find(name);
   if (at == text.npos) return {};
   text = text.substr(at + name.size());
   const auto values = words(text.substr(0, text.find('\n')));
   const auto value = [&](std::size_t index) {
-    return index < values.size() ? leading_number(values[index]).value_or(Limit::unlimited)
-                                 : Limit::unlimited;
+    return index < values.size() ? leading_number(values[index]).value_or(ResourceLimit::unlimited)
+                                 : ResourceLimit::unlimited;
   };
   return {value(0), value(1)};
 }

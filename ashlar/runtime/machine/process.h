@@ -31,7 +31,7 @@ const char* to_string(ModuleState state) noexcept;
 ModuleState module_state(const FileTree& tree, std::string_view name);
 
 /// A soft and a hard limit (setrlimit(2)).
-struct Limit {
+struct ResourceLimit {
   static constexpr std::uint64_t unlimited = ~std::uint64_t{0};
   std::uint64_t soft = unlimited, hard = unlimited;
 };
@@ -40,8 +40,8 @@ struct Limit {
 struct Process {
   enum Capability : unsigned { ipc_lock = 14, sys_admin = 21, sys_nice = 23, sys_resource = 24 };
 
-  Limit locked_memory_bytes;
-  Limit open_files;
+  ResourceLimit locked_memory_bytes;
+  ResourceLimit open_files;
   std::uint64_t capabilities = 0;  ///< effective, a bit each
   unsigned user = 0;
   std::vector<unsigned> groups;  ///< effective and supplementary
@@ -50,7 +50,7 @@ struct Process {
   bool capable(Capability what) const noexcept { return (capabilities >> what & 1) != 0; }
   /// Pinned memory is not counted against the limit.
   bool may_lock_all() const noexcept {
-    return capable(ipc_lock) || locked_memory_bytes.soft == Limit::unlimited;
+    return capable(ipc_lock) || locked_memory_bytes.soft == ResourceLimit::unlimited;
   }
 };
 Process read_process(const FileTree& tree);

@@ -35,6 +35,10 @@ class TestTree {
     std::filesystem::create_directories(root_ + path);
     return *this;
   }
+  TestTree& remove(const std::string& path) {
+    std::filesystem::remove_all(root_ + path);
+    return *this;
+  }
   /// A symbolic link to a path of the tree.
   TestTree& link(const std::string& path, const std::string& to) {
     const auto parent = std::filesystem::path(root_ + path).parent_path();
@@ -54,13 +58,14 @@ class TestTree {
     return write("/sys/devices/" + at + "/queue/" + attribute, value);
   }
   TestTree& limits(const std::string& locked_memory, const std::string& open_files) {
-    return write("/proc/self/limits",
-                 "Limit                     Soft Limit           Hard Limit           Units\n"
-                 "Max open files            1024                 " +
-                     open_files +
-                     "                 files\n"
-                     "Max locked memory         " +
-                     locked_memory + " " + locked_memory + " bytes");
+    return write(
+        "/proc/self/limits",
+        "ResourceLimit                     Soft ResourceLimit           Hard ResourceLimit           Units\n"
+        "Max open files            1024                 " +
+            open_files +
+            "                 files\n"
+            "Max locked memory         " +
+            locked_memory + " " + locked_memory + " bytes");
   }
   TestTree& status(const std::string& capabilities, const std::string& seccomp) {
     return write("/proc/self/status",
