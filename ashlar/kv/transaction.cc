@@ -13,7 +13,8 @@ constexpr std::uint32_t unindexed_max = 16;  // writes that are found faster by 
 
 bool Transaction::Read::await_ready() noexcept {
   own_ = transaction_.written(key_);
-  return own_ != nullptr || get_.await_ready();
+  cleared_ = own_ == nullptr && transaction_.cleared_;
+  return own_ != nullptr || cleared_ || get_.await_ready();
 }
 
 Result<std::optional<Value>> Transaction::Read::await_resume() {
@@ -21,6 +22,7 @@ Result<std::optional<Value>> Transaction::Read::await_resume() {
     if (is_absent(own_->kind, own_->expiry_ms, transaction_.now_ms_)) return std::nullopt;
     return Value{.bytes = own_->value, .expiry_ms = own_->expiry_ms, .sequence = sequence_max, .pin = {}};
   }
+  if (cleared_) return std::nullopt;
   transaction_.watch(key_);
   transaction_.seen_ = std::max(transaction_.seen_, get_.seen());
   return get_.await_resume();
@@ -28,6 +30,7 @@ Result<std::optional<Value>> Transaction::Read::await_resume() {
 
 const Write* Transaction::written(const StoredKey& key) const noexcept {
   const auto is_key = [&](const Write& write) {
+    if (write.kind == Kind::clear) return false;
     return write.key->hash() == key.hash() && equal(write.key->bytes(), key.bytes());
   };
   if (index_.empty()) {
@@ -51,7 +54,7 @@ void Transaction::write(const Write& write) {
   if (count <= unindexed_max) return;
   if (2 * std::size_t{count} > index_.size()) {
     index_.assign(4 * std::bit_ceil(std::size_t{count}), 0);
-    for (std::uint32_t position = 0; position + 1 < count; ++position) index(position);
+    for (std::uint32_t position = cleared_ ? 1 : 0; position + 1 < count; ++position) index(position);
   }
   index(count - 1);
 }
@@ -69,6 +72,12 @@ void Transaction::put(const StoredKey& key, Bytes value, std::uint64_t expiry_ms
 
 void Transaction::erase(const StoredKey& key) {
   write({.key = &key, .value = {}, .kind = Kind::erase});
+}
+
+void Transaction::clear() {
+  writes_.assign(1, {.value = {}, .kind = Kind::clear});
+  index_.clear();
+  cleared_ = true;
 }
 
 Result<Ticket> Transaction::commit(Durability durability) {

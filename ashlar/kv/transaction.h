@@ -41,6 +41,8 @@ class Transaction {
   /// Keys must live until commit(); values are copied.
   void put(const StoredKey& key, Bytes value, std::uint64_t expiry_ms = no_expiry);
   void erase(const StoredKey& key);
+  /// Every key of the partition is absent from here on, but for what is written after it.
+  void clear();
   std::size_t write_count() const noexcept { return writes_.size(); }
 
   /// Appends all writes as one batch, or fails with `conflict` where a key that was read or watched has
@@ -61,6 +63,7 @@ class Transaction {
   Sequence seen_;                       // newest version any read rested on
   std::vector<std::uint64_t> watched_;  // hashes of keys read
   std::vector<Write> writes_;           // at most one per key
+  bool cleared_ = false;                // before all of `writes_`
   std::vector<std::uint32_t> index_;    // of many writes: by hash, open addressing, position + 1 or 0
   std::deque<std::string> values_;      // stable storage of what writes_ refer to
 };
@@ -83,6 +86,7 @@ class Transaction::Read {
   const StoredKey& key_;
   Get get_;
   const Write* own_ = nullptr;
+  bool cleared_ = false;
 };
 
 inline Transaction::Read Transaction::get(const StoredKey& key) noexcept {

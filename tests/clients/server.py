@@ -10,8 +10,8 @@ PROGRAM = os.environ["ASHLAR_TEST_SERVER"]
 class Server:
     """`with Server(shards=2) as server:`; restart() opens the same directory again."""
 
-    def __init__(self, shards=1, password=None, directory=None):
-        self.shards, self.password = shards, password
+    def __init__(self, shards=1, password=None, directory=None, partitions=None):
+        self.shards, self.password, self.partitions = shards, password, partitions
         self.own = None if directory else tempfile.TemporaryDirectory(prefix="ashlar-clients-")
         self.directory = directory or os.path.join(self.own.name, "data")
         self.process = None
@@ -31,7 +31,10 @@ class Server:
 
     def start(self):
         command = [PROGRAM, self.directory, str(self.shards)] + ([self.password] if self.password else [])
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        environment = dict(os.environ)
+        if self.partitions:
+            environment["ASHLAR_TEST_PARTITIONS"] = str(self.partitions)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
         line = self.process.stdout.readline()
         assert line.strip(), f"the server did not start: status {self.process.wait()}"
         self.port = int(line)

@@ -16,6 +16,8 @@
 namespace ashlar::resp {
 namespace {
 
+constexpr std::int64_t pause_ms_max = std::int64_t{1} << 40;  // 34 years
+
 std::int64_t seconds_since(Instant then) {
   return std::chrono::duration_cast<std::chrono::seconds>(Shard::current().now() - then).count();
 }
@@ -87,7 +89,7 @@ Task<> list_clients(ServerCall& call) {
   } else if (call.arguments.size() > 3 && is_keyword(call.argument(2), "id")) {
     for (const std::string_view word : call.arguments.subspan(3)) {
       const auto id = parse_integer(word);
-      if (!id || *id < 1) {
+      if (!id) {
         call.fail("ERR Invalid client ID");
         co_return;
       }
@@ -164,6 +166,7 @@ void set_info(ServerCall& call) {
   if (!valid_client_name(value)) {
     return call.fail("ERR " + std::string(word) + " cannot contain spaces, newlines or special characters.");
   }
+  if (value.size() > client_name_bytes_max) return call.fail(long_client_name);
   (is_name ? call.session.library_name : call.session.library_version) = value;
   call.reply().ok();
 }
@@ -181,6 +184,76 @@ void set_reply_mode(ServerCall& call) {
   }
 }
 
+/// Commands of every client, or those that write, wait for so long.
+Task<> pause_clients(ServerCall& call) {
+  const auto ms = parse_integer(call.argument(2));
+  const bool writes = call.arguments.size() == 4 && is_keyword(call.argument(3), "write");
+  if (call.arguments.size() > 4) {
+    call.fail("ERR unknown subcommand or wrong number of arguments for '" + std::string(call.argument(1)) +
+              "'. Try CLIENT HELP.");
+  } else if (call.arguments.size() == 4 && !writes && !is_keyword(call.argument(3), "all")) {
+    call.fail("ERR CLIENT PAUSE mode must be WRITE or ALL");
+  } else if (!ms || *ms > pause_ms_max) {
+    call.fail("ERR timeout is not an integer or out of range");
+  } else if (*ms < 0) {
+    call.fail("ERR timeout is negative");
+  } else {
+    for (unsigned shard = 0; shard < call.service.shards(); ++shard) {
+      Service& there = call.service.at(ShardId(shard));
+      co_await invoke(ShardId(shard), [&] { there.pause().begin(std::chrono::milliseconds(*ms), writes); });
+    }
+    call.reply().ok();
+  }
+}
+
+Task<> unpause_clients(ServerCall& call) {
+  for (unsigned shard = 0; shard < call.service.shards(); ++shard) {
+    Service& there = call.service.at(ShardId(shard));
+    co_await invoke(ShardId(shard), [&] { there.pause().end(); });
+  }
+  call.reply().ok();
+}
+
+/// No command blocks here, so that there is never one to end.
+void unblock_client(ServerCall& call) {
+  const std::size_t count = call.arguments.size();
+  if (count > 4) {
+    return call.fail("ERR unknown subcommand or wrong number of arguments for '" +
+                     std::string(call.argument(1)) + "'. Try CLIENT HELP.");
+  }
+  if (count == 4 && !is_keyword(call.argument(3), "timeout") && !is_keyword(call.argument(3), "error")) {
+    return call.fail("ERR CLIENT UNBLOCK reason should be TIMEOUT or ERROR");
+  }
+  parse_integer(call.argument(2)) ? call.reply().integer(0) : call.fail(not_an_integer);
+}
+
+/// Tracking is always off.
+void set_tracking(ServerCall& call) {
+  const std::string_view word = call.argument(2);
+  if (is_keyword(word, "on")) return call.fail("ERR Client tracking is not supported");
+  if (!is_keyword(word, "off") || call.arguments.size() != 3) return call.fail(syntax_error);
+  call.reply().ok();
+}
+
+void reply_tracking(ServerCall& call) {
+  ReplyWriter reply = call.reply();
+  reply.map(3);
+  reply.bulk("flags");
+  reply.set(1);
+  reply.bulk("off");
+  reply.bulk("redirect");
+  reply.integer(-1);
+  reply.bulk("prefixes");
+  reply.array(0);
+}
+
+void set_name(ServerCall& call) {
+  if (!valid_client_name(call.argument(2))) return call.fail(bad_client_name);
+  if (call.argument(2).size() > client_name_bytes_max) return call.fail(long_client_name);
+  call.session.name = call.argument(2);
+  call.reply().ok();
+}
+
 /// ON or OFF, stored in `flag`.
 void set_switch(ServerCall& call, bool* flag) {
   const bool on = is_keyword(call.argument(2), "on");
@@ -191,6 +264,8 @@ void set_switch(ServerCall& call, bool* flag) {
 
 constexpr std::string_view help[] = {
     "CLIENT <subcommand> [<arg> [value] [opt] ...]. Subcommands are:",
+    "GETREDIR",
+    "    Return -1: nothing is tracked, and redirected to nobody.",
     "GETNAME",
     "    Return the name of the current connection.",
     "ID",
@@ -205,12 +280,22 @@ constexpr std::string_view help[] = {
     "    Return information about client connections.",
     "NO-EVICT (ON|OFF)",
     "    Protect current client connection from eviction.",
+    "PAUSE <timeout> [WRITE|ALL]",
+    "    Suspend all, or just write, clients for <timeout> milliseconds.",
     "REPLY (ON|OFF|SKIP)",
     "    Control the replies sent to the current connection.",
     "SETINFO (LIB-NAME|LIB-VER) <value>",
     "    Name the client library of the current connection.",
     "SETNAME <name>",
     "    Assign the name <name> to the current connection.",
+    "TRACKING OFF",
+    "    Client side caching is not supported: it is always off.",
+    "TRACKINGINFO",
+    "    Report tracking status for the current connection.",
+    "UNBLOCK <clientid> [TIMEOUT|ERROR]",
+    "    Unblock the specified blocked client. No command blocks here.",
+    "UNPAUSE",
+    "    Stop the current client pause, resuming traffic.",
     "HELP",
     "    Prints this help.",
 };
@@ -219,40 +304,46 @@ constexpr std::string_view help[] = {
 
 Task<> client_command(ServerCall& call) {
   const std::string_view word = call.argument(1);
-  const std::size_t count = call.arguments.size();
   Session& session = call.session;
-  if (is_keyword(word, "id") && count == 2) {
+  if (is_keyword(word, "id")) {
     call.reply().integer(static_cast<std::int64_t>(session.id));
-  } else if (is_keyword(word, "getname") && count == 2) {
+  } else if (is_keyword(word, "getname")) {
     session.name.empty() ? call.reply().null() : call.reply().bulk(session.name);
-  } else if (is_keyword(word, "setname") && count == 3) {
-    if (valid_client_name(call.argument(2))) {
-      session.name = call.argument(2);
-      call.reply().ok();
-    } else {
-      call.fail(bad_client_name);
-    }
-  } else if (is_keyword(word, "setinfo") && count == 4) {
+  } else if (is_keyword(word, "setname")) {
+    set_name(call);
+  } else if (is_keyword(word, "setinfo")) {
     set_info(call);
-  } else if (is_keyword(word, "info") && count == 2) {
+  } else if (is_keyword(word, "info")) {
     call.reply().verbatim(describe(session, call.service.shard()));
   } else if (is_keyword(word, "list")) {
     co_await list_clients(call);
-  } else if (is_keyword(word, "kill") && count >= 3) {
+  } else if (is_keyword(word, "kill")) {
     co_await kill_clients(call);
-  } else if (is_keyword(word, "reply") && count == 3) {
+  } else if (is_keyword(word, "pause")) {
+    co_await pause_clients(call);
+  } else if (is_keyword(word, "unpause")) {
+    co_await unpause_clients(call);
+  } else if (is_keyword(word, "unblock")) {
+    unblock_client(call);
+  } else if (is_keyword(word, "reply")) {
     set_reply_mode(call);
-  } else if (is_keyword(word, "no-evict") && count == 3) {
+  } else if (is_keyword(word, "no-evict")) {
     set_switch(call, &session.no_evict);
-  } else if (is_keyword(word, "no-touch") && count == 3) {
+  } else if (is_keyword(word, "no-touch")) {
     set_switch(call, nullptr);
-  } else if (is_keyword(word, "getredir") && count == 2) {
+  } else if (is_keyword(word, "tracking")) {
+    set_tracking(call);
+  } else if (is_keyword(word, "trackinginfo")) {
+    reply_tracking(call);
+  } else if (is_keyword(word, "caching")) {
+    call.fail(
+        "ERR CLIENT CACHING can be called only when the client is in tracking mode with OPTIN or OPTOUT mode "
+        "enabled");
+  } else if (is_keyword(word, "getredir")) {
     call.reply().integer(-1);
-  } else if (is_keyword(word, "help")) {
+  } else {
     call.reply().array(std::size(help));
     for (const auto line : help) call.reply().simple(line);
-  } else {
-    call.fail(unknown_subcommand(word, "CLIENT"));
   }
 }
 

@@ -41,14 +41,21 @@ std::vector<std::string_view> categories(const CommandSpec& spec) {
   return names;
 }
 
+/// What a command does to its keys.
+void reply_key_flags(ReplyWriter& reply, const CommandSpec& spec) {
+  const bool writes = (spec.flags & CommandFlag::write) != 0;
+  reply.set(2);
+  reply.simple(writes ? "RW" : "RO");
+  reply.simple(writes ? "update" : "access");
+}
+
 /// The one key specification there is: a range that begins at a fixed argument.
 void reply_key_specs(ReplyWriter& reply, const CommandSpec& spec) {
   if (spec.first_key == 0) return reply.set(0);
   reply.set(1);
   reply.map(3);
   reply.bulk("flags");
-  reply.set(1);
-  reply.simple((spec.flags & CommandFlag::write) != 0 ? "RW" : "RO");
+  reply_key_flags(reply, spec);
   reply.bulk("begin_search");
   reply.map(2);
   reply.bulk("type");
@@ -72,7 +79,7 @@ void reply_key_specs(ReplyWriter& reply, const CommandSpec& spec) {
 }
 
 void reply_info(ReplyWriter& reply, const CommandSpec* spec) {
-  if (spec == nullptr) return reply.null_array();
+  if (spec == nullptr) return reply.null();
   reply.array(10);
   reply.bulk(spec->name);
   reply.integer(spec->arity);
@@ -132,6 +139,10 @@ void command_list(SessionCall& call) {
   std::string_view pattern = "*";
   bool by_category = false;
   if (call.arguments.size() == 5 && is_keyword(call.argument(2), "filterby") &&
+      is_keyword(call.argument(3), "module")) {
+    return call.reply.array(0);  // there are no modules
+  }
+  if (call.arguments.size() == 5 && is_keyword(call.argument(2), "filterby") &&
       (is_keyword(call.argument(3), "pattern") || is_keyword(call.argument(3), "aclcat"))) {
     by_category = is_keyword(call.argument(3), "aclcat");
     pattern = call.argument(4);
@@ -147,11 +158,16 @@ void command_list(SessionCall& call) {
             : glob_match(pattern, spec.name, GlobCase::ignored);
     if (wanted) found.push_back(spec.name);
   }
-  call.reply.set(found.size());
+  if (call.arguments.size() == 2) {
+    call.reply.set(found.size());
+  } else {
+    call.reply.array(found.size());
+  }
   for (const auto name : found) call.reply.bulk(name);
 }
 
-void command_getkeys(SessionCall& call) {
+/// GETKEYS, and GETKEYSANDFLAGS with what the command does to each.
+void command_getkeys(SessionCall& call, bool with_flags) {
   const auto request = call.arguments.subspan(2);
   const CommandSpec* spec = find_command(request[0]);
   if (spec == nullptr) return call.fail("ERR Invalid command specified");
@@ -161,7 +177,12 @@ void command_getkeys(SessionCall& call) {
   }
   const std::size_t count = key_count(*spec, request.size());
   call.reply.array(count);
-  for (std::size_t i = 0; i < count; ++i) call.reply.bulk(request[key_index(*spec, i)]);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (with_flags) call.reply.array(2);
+    call.reply.bulk(request[key_index(*spec, i)]);
+    if (!with_flags) continue;
+    reply_key_flags(call.reply, *spec);
+  }
 }
 
 constexpr std::string_view help[] = {
@@ -170,7 +191,7 @@ constexpr std::string_view help[] = {
     "    Return details about all commands.",
     "COUNT",
     "    Return the total number of commands in this server.",
-    "LIST [FILTERBY PATTERN <pattern> | ACLCAT <category>]",
+    "LIST [FILTERBY PATTERN <pattern> | ACLCAT <category> | MODULE <name>]",
     "    Return a list of all commands in this server.",
     "INFO [<command-name> ...]",
     "    Return details about multiple commands.",
@@ -178,6 +199,8 @@ constexpr std::string_view help[] = {
     "    Return documentation details about multiple commands.",
     "GETKEYS <full-command>",
     "    Return the keys from a full command.",
+    "GETKEYSANDFLAGS <full-command>",
+    "    Return the keys and the access flags from a full command.",
     "HELP",
     "    Prints this help.",
 };
@@ -187,7 +210,7 @@ constexpr std::string_view help[] = {
 void command_command(SessionCall& call) {
   if (call.arguments.size() == 1) return command_info(call);
   const std::string_view word = call.argument(1);
-  if (is_keyword(word, "count") && call.arguments.size() == 2) {
+  if (is_keyword(word, "count")) {
     call.reply.integer(static_cast<std::int64_t>(all_commands().size()));
   } else if (is_keyword(word, "info")) {
     command_info(call);
@@ -195,13 +218,11 @@ void command_command(SessionCall& call) {
     command_docs(call);
   } else if (is_keyword(word, "list")) {
     command_list(call);
-  } else if (is_keyword(word, "getkeys") && call.arguments.size() > 2) {
-    command_getkeys(call);
   } else if (is_keyword(word, "help")) {
     call.reply.array(std::size(help));
     for (const auto line : help) call.reply.simple(line);
   } else {
-    call.fail(unknown_subcommand(word, "COMMAND"));
+    command_getkeys(call, is_keyword(word, "getkeysandflags"));
   }
 }
 

@@ -71,7 +71,7 @@ constexpr CommandSpec commands[] = {
                {"2.8.13", "O(N) where N is the total number of commands", "Get array of command details"}),
     on_server("config", -2, 0, no_keys, config_command, server,
               {"2.0.0", "Depends on subcommand.", "A container for server configuration commands"}),
-    on_server("dbsize", 1, readonly | fast | no_multi, no_keys, dbsize_command, server,
+    on_server("dbsize", 1, readonly | fast, no_keys, dbsize_command, server,
               {"1.0.0", "O(N)", "Return the number of keys"}),
     on_keys("decr", 2, write | denyoom | fast, one_key, decr_command, string,
             {"1.0.0", "O(1)", "Decrement the integer value of a key by one"}),
@@ -96,9 +96,9 @@ constexpr CommandSpec commands[] = {
             {"1.2.0", "O(1)", "Set the expiration for a key as a UNIX timestamp"}),
     on_keys("expiretime", 2, readonly | fast, one_key, expiretime_command, generic,
             {"7.0.0", "O(1)", "Get the expiration Unix timestamp for a key"}),
-    on_server("flushall", -1, write | dangerous | no_multi, no_keys, flush_command, server,
+    on_server("flushall", -1, write | dangerous | clears_all, no_keys, flush_command, server,
               {"1.0.0", "O(1)", "Remove all keys"}),
-    on_server("flushdb", -1, write | dangerous | no_multi, no_keys, flush_command, server,
+    on_server("flushdb", -1, write | dangerous | clears_all, no_keys, flush_command, server,
               {"1.0.0", "O(1)", "Remove all keys"}),
     on_keys("get", 2, readonly | fast, one_key, get_command, string,
             {"1.0.0", "O(1)", "Get the value of a key"}, 0, Merge::never),
@@ -121,7 +121,7 @@ constexpr CommandSpec commands[] = {
             {"2.6.0", "O(1)", "Increment the float value of a key by the given amount"}),
     on_server("info", -1, anytime | dangerous, no_keys, info_command, server,
               {"1.0.0", "O(1)", "Get information and statistics about the server"}),
-    on_server("keys", 2, readonly | dangerous | no_multi, no_keys, keys_command, generic,
+    on_server("keys", 2, readonly | dangerous, no_keys, keys_command, generic,
               {"1.0.0", "O(N) with N being the number of keys", "Find all keys matching the given pattern"}),
     on_keys(
         "mget", -2, readonly | fast, all_keys, mget_command, string,
@@ -150,14 +150,14 @@ constexpr CommandSpec commands[] = {
             {"2.6.0", "O(1)", "Get the time to live for a key in milliseconds"}),
     on_session("quit", -1, handshake | never_queued, quit_command, connection,
                {"1.0.0", "O(1)", "Close the connection"}),
-    on_server("randomkey", 1, readonly | no_multi, no_keys, randomkey_command, generic,
+    on_server("randomkey", 1, readonly, no_keys, randomkey_command, generic,
               {"1.0.0", "O(1)", "Return a random key"}),
     on_keys("rename", 3, write, two_keys, rename_command, generic, {"1.0.0", "O(1)", "Rename a key"}),
     on_keys("renamenx", 3, write | fast, two_keys, renamenx_command, generic,
             {"1.0.0", "O(1)", "Rename a key, only if the new key does not exist"}),
     on_session("reset", 1, handshake | never_queued, reset_command, connection,
                {"6.2.0", "O(1)", "Reset the connection"}),
-    on_server("scan", -2, readonly | no_multi, no_keys, scan_command, generic,
+    on_server("scan", -2, readonly, no_keys, scan_command, generic,
               {"2.8.0", "O(1) for every call. O(N) for a complete iteration",
                "Incrementally iterate the keys space"}),
     on_session("select", 2, anytime | fast, select_command, connection,
@@ -194,6 +194,19 @@ constexpr CommandSpec commands[] = {
                "Watch the given keys to determine execution of the MULTI/EXEC block"}),
 };
 constexpr std::size_t command_count = std::size(commands);
+
+constexpr SubcommandSpec client_subcommands[] = {
+    {"caching", 3}, {"getname", 2}, {"getredir", 2},  {"help", 2},         {"id", 2},       {"info", 2},
+    {"kill", -3},   {"list", -2},   {"no-evict", 3},  {"no-touch", 3},     {"pause", -3},   {"reply", 3},
+    {"setinfo", 4}, {"setname", 3}, {"tracking", -3}, {"trackinginfo", 2}, {"unblock", -3}, {"unpause", 2},
+};
+constexpr SubcommandSpec command_subcommands[] = {
+    {"count", 2}, {"docs", -2}, {"getkeys", -4}, {"getkeysandflags", -4},
+    {"help", 2},  {"info", -2}, {"list", -2},
+};
+constexpr SubcommandSpec config_subcommands[] = {
+    {"get", -3}, {"help", 2}, {"resetstat", 2}, {"rewrite", 2}, {"set", -4},
+};
 
 /// A name of up to 16 letters as two words, in lower case; with its length it names the command without a
 /// loop. Only letters become letters by setting bit 5, and names have nothing but letters.
@@ -269,6 +282,13 @@ const CommandSpec* find_command(std::string_view name) noexcept {
   if (index == 0) return nullptr;
   const CommandSpec& found = commands[index - 1];
   return found.name.size() == name.size() && names.keys[index - 1] == key ? &found : nullptr;
+}
+
+std::span<const SubcommandSpec> subcommands_of(const CommandSpec& spec) noexcept {
+  if (spec.name == "client") return client_subcommands;
+  if (spec.name == "command") return command_subcommands;
+  if (spec.name == "config") return config_subcommands;
+  return {};
 }
 
 std::span<const CommandSpec> all_commands() noexcept {

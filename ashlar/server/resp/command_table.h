@@ -29,6 +29,7 @@ enum CommandFlag : std::uint32_t {
   no_multi = 1 << 10,
   dangerous = 1 << 11,     // a category, not shown as a flag
   never_queued = 1 << 12,  // by MULTI; not shown
+  clears_all = 1 << 13,    // erases every key; not shown
 };
 
 enum class CommandGroup : std::uint8_t { generic, string, connection, server, transactions };
@@ -50,6 +51,12 @@ enum class Merge : std::uint8_t {
 
 constexpr std::int8_t any_count = -1;
 
+/// A word that must follow a container command, and how many arguments there are then.
+struct SubcommandSpec {
+  std::string_view name;  // lower-case
+  std::int8_t arity;      // with both names; negative: at least so many
+};
+
 struct CommandSpec {
   std::string_view name;  // lower-case
   std::int8_t arity;      // with the name; negative: at least so many
@@ -67,9 +74,12 @@ struct CommandSpec {
   };
 };
 
-inline bool arity_fits(const CommandSpec& spec, std::size_t argument_count) noexcept {
+inline bool arity_fits(std::int8_t arity, std::size_t argument_count) noexcept {
   const auto count = static_cast<std::ptrdiff_t>(argument_count);
-  return spec.arity >= 0 ? count == spec.arity : count >= -spec.arity;
+  return arity >= 0 ? count == arity : count >= -arity;
+}
+inline bool arity_fits(const CommandSpec& spec, std::size_t argument_count) noexcept {
+  return arity_fits(spec.arity, argument_count);
 }
 /// How many keys a command of so many arguments has, and where its i-th key stands.
 inline std::size_t key_count(const CommandSpec& spec, std::size_t argument_count) noexcept {
@@ -84,6 +94,8 @@ inline std::size_t key_index(const CommandSpec& spec, std::size_t i) noexcept {
 
 /// The command of that name in any case, or nullptr. A few nanoseconds, no allocation.
 const CommandSpec* find_command(std::string_view name) noexcept;
+/// What a container command like CLIENT may be followed by; empty for any other.
+std::span<const SubcommandSpec> subcommands_of(const CommandSpec& spec) noexcept;
 /// All of them, by name.
 std::span<const CommandSpec> all_commands() noexcept;
 

@@ -15,14 +15,13 @@
 namespace ashlar::resp {
 namespace {
 
-constexpr std::string_view sync_names[] = {"always", "everysec", "no"};  // by kv::Durability
-
 /// Our option behind a parameter of Redis, for those that may be changed.
 struct Parameter {
   std::string_view name;    // Redis'
   std::string_view option;  // ours
 };
 constexpr Parameter parameters[] = {
+    {"appendfsync", "resp-durability"},
     {"requirepass", "resp-password"},
     {"protected-mode", "resp-protected-mode"},
     {"maxclients", "resp-clients-max"},
@@ -36,12 +35,25 @@ std::string_view yes_or_no(bool value) noexcept {
   return value ? "yes" : "no";
 }
 
+char lower(char c) noexcept {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
+
+std::string_view sync_name(kv::Durability durability) noexcept {
+  switch (durability) {
+    case kv::Durability::durable: return "always";
+    case kv::Durability::periodic: return "everysec";
+    case kv::Durability::none: break;
+  }
+  return "no";
+}
+
 /// All parameters and their values.
 std::vector<std::pair<std::string_view, std::string>> all_parameters(Service& service) {
   const RespOptions& options = service.options();
   const std::string_view address = options.address;
   return {
-      {"appendfsync", std::string(sync_names[static_cast<std::size_t>(service.settings().durability)])},
+      {"appendfsync", std::string(sync_name(service.durability()))},
       {"appendonly", "yes"},
       {"bind", std::string(address.substr(0, address.rfind(':')))},
       {"client-query-buffer-limit", std::to_string(options.request_bytes_max)},
@@ -82,14 +94,8 @@ std::string translate(std::string_view parameter, std::string_view value) {
   return std::string(value);
 }
 
-/// Changes a copy of the settings. An empty string, or what is wrong.
+/// Changes settings. An empty string, or what is wrong; "?": there is no such parameter.
 std::string apply(Settings& settings, std::string_view name, std::string_view value) {
-  if (is_keyword(name, "appendfsync")) {
-    const auto at = std::ranges::find_if(sync_names, [&](auto known) { return is_keyword(value, known); });
-    if (at == std::end(sync_names)) return "argument(s) must be one of the following: everysec, always, no";
-    settings.durability = static_cast<kv::Durability>(at - std::begin(sync_names));
-    return {};
-  }
   if (is_keyword(name, "save") && value.empty()) return {};
   const auto at =
       std::ranges::find_if(parameters, [&](const auto& known) { return is_keyword(name, known.name); });
@@ -97,33 +103,61 @@ std::string apply(Settings& settings, std::string_view name, std::string_view va
   if (at->name == "protected-mode" && !is_keyword(value, "yes") && !is_keyword(value, "no")) {
     return "argument must be 'yes' or 'no'";
   }
+  std::string translated = translate(at->name, value);
+  if (at->name == "appendfsync") {
+    std::ranges::transform(translated, translated.begin(), lower);
+  }
   OptionSet set;
   describe(set, settings.options);
-  const OptionResult result = set.set(at->option, translate(at->name, value));
-  return result ? std::string() : result.error();
+  const OptionResult result = set.set(at->option, translated);
+  if (result) return {};
+  if (at->name == "appendfsync") return "argument(s) must be one of the following: everysec, always, no";
+  return result.error();
+}
+
+/// All of them, or none and the error as the reply.
+std::string apply_all(Settings& settings, std::span<const std::string_view> pairs) {
+  for (std::size_t i = 0; i < pairs.size(); i += 2) {
+    const std::string name(pairs[i].substr(0, 128));
+    std::string problem = apply(settings, pairs[i], pairs[i + 1]);
+    const auto same = [&](std::size_t other) {
+      return std::ranges::equal(pairs[other], pairs[i], {}, lower, lower);
+    };
+    for (std::size_t before = 0; before < i && problem.empty(); before += 2) {
+      if (same(before)) problem = "duplicate parameter";
+    }
+    if (problem == "?") {
+      return fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name);
+    }
+    if (!problem.empty()) {
+      return fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, problem);
+    }
+  }
+  return {};
+}
+
+/// On shard 0, one at a time, so that all shards see all changes in one order. Each shard changes what is
+/// named and nothing else.
+Task<std::string> set_everywhere(Service& service, std::span<const std::string_view> pairs) {
+  const MutexLock lock = co_await service.changing_settings.lock();
+  Settings changed = service.settings();
+  std::string problem = apply_all(changed, pairs);
+  for (unsigned shard = 0; shard < service.shards() && problem.empty(); ++shard) {
+    Service& there = service.at(ShardId(shard));
+    co_await invoke(ShardId(shard), [&] { (void)apply_all(there.settings(), pairs); });
+  }
+  co_return problem;
 }
 
 Task<> set_parameters(ServerCall& call) {
-  if (call.arguments.size() < 4 || call.arguments.size() % 2 != 0) {
-    call.fail(wrong_arity("config|set"));
+  if (call.arguments.size() % 2 != 0) {
+    call.fail(syntax_error);
     co_return;
   }
-  Settings changed = call.service.settings();
-  for (std::size_t i = 2; i < call.arguments.size(); i += 2) {
-    const std::string problem = apply(changed, call.argument(i), call.argument(i + 1));
-    if (problem.empty()) continue;
-    const std::string name(call.argument(i).substr(0, 128));
-    call.fail(
-        problem == "?"
-            ? fmt::format("ERR Unknown option or number of arguments for CONFIG SET - '{}'", name)
-            : fmt::format("ERR CONFIG SET failed (possibly related to argument '{}') - {}", name, problem));
-    co_return;
-  }
-  for (unsigned shard = 0; shard < call.service.shards(); ++shard) {
-    Service& there = call.service.at(ShardId(shard));
-    co_await invoke(ShardId(shard), [&] { there.settings() = changed; });
-  }
-  call.reply().ok();
+  Service& first = call.service.at(ShardId(0));
+  const auto pairs = call.arguments.subspan(2);
+  const std::string problem = co_await invoke(ShardId(0), [&] { return set_everywhere(first, pairs); });
+  problem.empty() ? call.reply().ok() : call.fail(problem);
 }
 
 Task<> reset_statistics(ServerCall& call) {
@@ -151,22 +185,16 @@ constexpr std::string_view help[] = {
 Task<> config_command(ServerCall& call) {
   const std::string_view word = call.argument(1);
   if (is_keyword(word, "get")) {
-    if (call.arguments.size() < 3) {
-      call.fail(wrong_arity("config|get"));
-    } else {
-      get_parameters(call);
-    }
+    get_parameters(call);
   } else if (is_keyword(word, "set")) {
     co_await set_parameters(call);
-  } else if (is_keyword(word, "resetstat") && call.arguments.size() == 2) {
+  } else if (is_keyword(word, "resetstat")) {
     co_await reset_statistics(call);
   } else if (is_keyword(word, "rewrite")) {
     call.fail("ERR The server is running without a config file");
-  } else if (is_keyword(word, "help")) {
+  } else {
     call.reply().array(std::size(help));
     for (const auto line : help) call.reply().simple(line);
-  } else {
-    call.fail(unknown_subcommand(word, "CONFIG"));
   }
 }
 

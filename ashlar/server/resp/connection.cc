@@ -140,6 +140,7 @@ Task<Result<>> Connection::run_batch(ReceivedBytes received) {
     if (stop == Stop::alone) {
       co_await pipeline_.run_alone(parser_.arguments());
       unread = unread.subspan(parser_.consumed());
+      if (Shard::current().should_yield()) co_await yield();
       if (pipeline_.reply_bytes() < reply_batch_bytes && !session_.close_after_reply) continue;
     }
     const bool over = stop == Stop::starved || session_.close_after_reply;

@@ -37,8 +37,9 @@ std::string unknown_command(std::span<const std::string_view> arguments) {
 }
 
 std::string unknown_subcommand(std::string_view word, std::string_view container) {
-  return "ERR unknown subcommand '" + std::string(shown_part(word, 128)) + "'. Try " +
-         std::string(container) + " HELP.";
+  std::string upper(container);
+  for (char& c : upper) c = static_cast<char>(c & ~0x20);
+  return "ERR unknown subcommand '" + std::string(shown_part(word, 128)) + "'. Try " + upper + " HELP.";
 }
 
 }  // namespace ashlar::resp

@@ -62,12 +62,21 @@ void add_shard(Totals& totals, Service& service) {
     totals.store.compactions += stats.compactions;
     totals.store.compaction_bytes += stats.compaction_bytes;
     totals.store.stalls += stats.stalls;
+    totals.store.moves += stats.moves;
+    totals.store.failed_jobs += stats.failed_jobs;
+    if (stats.flush_error) totals.store.flush_error = stats.flush_error;
+    if (stats.compaction_error) totals.store.compaction_error = stats.compaction_error;
     totals.entries += stats.memtable_entries + stats.table_entries;
     totals.stopped |= place.partition->stop_reason().has_value();
   }
 }
 
 using Lines = std::back_insert_iterator<std::string>;
+
+/// Of a kind of background job: "ok", or why it is being repeated.
+std::string status_text(const std::optional<Error>& error) {
+  return error ? error->to_string() : std::string("ok");
+}
 
 void server_section(Lines to, Service& service) {
   const Cluster& cluster = service.cluster();
@@ -108,14 +117,17 @@ void memory_section(Lines to, const Totals& totals) {
 }
 
 void persistence_section(Lines to, Service& service, const Totals& totals) {
-  const bool durable = service.settings().durability == kv::Durability::durable;
+  const bool durable = service.durability() == kv::Durability::durable;
   fmt::format_to(to,
                  "loading:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\nacknowledged_means_durable:{}\r\n"
                  "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
-                 "compaction_bytes:{}\r\nwrite_stalls:{}\r\n",
+                 "compaction_bytes:{}\r\ntables_moved:{}\r\nwrite_stalls:{}\r\nflush_status:{}\r\n"
+                 "compaction_status:{}\r\nfailed_background_jobs:{}\r\n",
                  totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes,
                  totals.store.table_count, totals.store.table_bytes, totals.store.flushes,
-                 totals.store.compactions, totals.store.compaction_bytes, totals.store.stalls);
+                 totals.store.compactions, totals.store.compaction_bytes, totals.store.moves,
+                 totals.store.stalls, status_text(totals.store.flush_error),
+                 status_text(totals.store.compaction_error), totals.store.failed_jobs);
 }
 
 void stats_section(Lines to, const Totals& totals) {
@@ -146,7 +158,7 @@ Task<> keyspace_section(Lines to, Service& service, const Totals& totals) {
     fmt::format_to(to, "db0:keys={},expires=0,avg_ttl=0\r\nkeys_are_an_upper_bound:1\r\n", totals.entries);
     co_return;
   }
-  const kv::Durability durability = service.settings().durability;
+  const kv::Durability durability = service.durability();
   KeyspaceCount sum;
   for (const Place& place : service.places()) {
     const auto count = co_await invoke(place.home, [&] { return count_keys(*place.partition, durability); });

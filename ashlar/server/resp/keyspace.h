@@ -4,6 +4,8 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include "ashlar/kv/partition.h"
 #include "ashlar/runtime/task/task.h"
@@ -31,6 +33,9 @@ class SlotRange {
 struct KeyspaceCount {
   std::uint64_t keys = 0, expiring = 0;
 };
+
+/// Whether FLUSHALL's and FLUSHDB's arguments are as they must be.
+bool flush_options_fit(std::span<const std::string_view> arguments) noexcept;
 
 /// Counts the live keys, giving way to others as it goes. On the partition's shard.
 Task<Result<KeyspaceCount>> count_keys(kv::Partition& partition, kv::Durability durability);

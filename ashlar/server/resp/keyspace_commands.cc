@@ -23,11 +23,33 @@ struct Matches {
   bool too_many = false;
 };
 
-Task<Result<>> find_matches(kv::Partition& partition, kv::Durability durability, std::string_view pattern,
+/// What a reply under way holds, in the sum of the shard where it grows: with all else there, it is bounded.
+class Growing {
+ public:
+  explicit Growing(Service& service) noexcept : service_(service) {}
+  Growing(const Growing&) = delete;
+  Growing& operator=(const Growing&) = delete;
+  ~Growing() { service_.buffered_bytes -= bytes_; }
+
+  /// False where the shard's clients hold too much.
+  bool grow_to(std::size_t bytes) noexcept {
+    service_.buffered_bytes += bytes - bytes_;
+    bytes_ = bytes;
+    return service_.buffered_bytes <= service_.options().shard_buffer_bytes_max;
+  }
+
+ private:
+  Service& service_;
+  std::size_t bytes_ = 0;
+};
+
+Task<Result<>> find_matches(Service& service, kv::Partition& partition, std::string_view pattern,
                             std::size_t bytes_max, Matches& matches) {
   ChunkPool pool(0);
   OutputBuffer out(pool);
   ReplyWriter writer(out, Protocol::resp2);
+  Growing growing(service);
+  const kv::Durability durability = service.durability();
   const SlotRange range(0, kv::slot_count, durability);
   const auto cursor = partition.scan(range.options());
   while (CO_TRY(co_await cursor->next())) {
@@ -36,7 +58,7 @@ Task<Result<>> find_matches(kv::Partition& partition, kv::Durability durability,
       writer.bulk(key);
       ++matches.count;
     }
-    if (out.size() > bytes_max) {
+    if (out.size() > bytes_max || !growing.grow_to(out.size())) {
       matches.too_many = true;
       co_return Result<>{};
     }
@@ -79,7 +101,7 @@ Task<Result<KeyspaceCount>> count_keys(kv::Partition& partition, kv::Durability 
 }
 
 Task<> dbsize_command(ServerCall& call) {
-  const kv::Durability durability = call.service.settings().durability;
+  const kv::Durability durability = call.service.durability();
   std::uint64_t keys = 0;
   for (const Place& place : call.service.places()) {
     const auto count = co_await invoke(place.home, [&] { return count_keys(*place.partition, durability); });
@@ -93,21 +115,26 @@ Task<> dbsize_command(ServerCall& call) {
 }
 
 Task<> keys_command(ServerCall& call) {
-  const kv::Durability durability = call.service.settings().durability;
+  Growing held(call.service);
   std::vector<Matches> matches;
-  std::size_t count = 0, bytes_left = call.service.options().reply_bytes_max;
+  std::size_t count = 0, held_bytes = 0, bytes_left = call.service.options().reply_bytes_max;
   for (const Place& place : call.service.places()) {
     Matches& found = matches.emplace_back();
+    Service& there = call.service.at(place.home);
     const Result<> done = co_await invoke(place.home, [&] {
-      return find_matches(*place.partition, durability, call.argument(1), bytes_left, found);
+      return find_matches(there, *place.partition, call.argument(1), bytes_left, found);
     });
-    if (!done || found.too_many) {
-      call.fail(done ? "ERR the keys that match are longer than resp-reply-bytes-max; use SCAN"
-                     : error_text(done.error()));
+    const std::size_t bytes = held_bytes + found.elements.size();
+    if (!done || found.too_many || !held.grow_to(bytes)) {
+      call.fail(done
+                    ? "ERR the keys that match are longer than resp-reply-bytes-max or resp-buffer-bytes-max "
+                      "allows; use SCAN"
+                    : error_text(done.error()));
       co_return;
     }
     count += found.count;
     bytes_left -= found.elements.size();
+    held_bytes = bytes;
   }
   call.reply().array(count);
   for (const Matches& found : matches) call.stream.out().append(found.elements);
@@ -115,7 +142,7 @@ Task<> keys_command(ServerCall& call) {
 
 /// A random slot, then a few keys on: near enough to fair, and one seek.
 Task<> randomkey_command(ServerCall& call) {
-  const kv::Durability durability = call.service.settings().durability;
+  const kv::Durability durability = call.service.durability();
   const std::uint64_t random = Shard::current().random();
   const auto slot = static_cast<std::uint16_t>(random % kv::slot_count);
   const auto skip = static_cast<unsigned>(random >> 32) % 16;
@@ -138,15 +165,17 @@ Task<> randomkey_command(ServerCall& call) {
   call.reply().null();
 }
 
+bool flush_options_fit(std::span<const std::string_view> arguments) noexcept {
+  return arguments.size() == 1 ||
+         (arguments.size() == 2 && (is_keyword(arguments[1], "async") || is_keyword(arguments[1], "sync")));
+}
+
 Task<> flush_command(ServerCall& call) {
-  const bool fits = call.arguments.size() == 1 ||
-                    (call.arguments.size() == 2 &&
-                     (is_keyword(call.argument(1), "async") || is_keyword(call.argument(1), "sync")));
-  if (!fits) {
+  if (!flush_options_fit(call.arguments)) {
     call.fail(syntax_error);
     co_return;
   }
-  const kv::Durability durability = call.service.settings().durability;
+  const kv::Durability durability = call.service.durability();
   for (const Place& place : call.service.places()) {
     const Result<> done =
         co_await invoke(place.home, [&place, durability] { return clear(*place.partition, durability); });

@@ -24,12 +24,14 @@ std::optional<std::int64_t> parse_integer(std::string_view text) noexcept {
 }
 
 std::optional<std::uint64_t> parse_cursor(std::string_view text) noexcept {
-  if (!text.empty() && text[0] == '+') text.remove_prefix(1);
+  if (text.empty()) return 0;  // as strtoul has it, like the signs
+  const bool negative = text[0] == '-';
+  if (negative || text[0] == '+') text.remove_prefix(1);
   std::uint64_t value = 0;
   const char* const end = text.data() + text.size();
   const auto [stop, error] = std::from_chars(text.data(), end, value);
   if (error != std::errc{} || stop != end) return std::nullopt;
-  return value;
+  return negative ? 0 - value : value;
 }
 
 std::optional<long double> parse_real(std::string_view text) noexcept {

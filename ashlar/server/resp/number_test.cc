@@ -31,6 +31,9 @@ TEST(Number, CursorsReachAllOf64Bits) {
   EXPECT_EQ(parse_cursor("0"), 0u);
   EXPECT_EQ(parse_cursor("18446744073709551616"), std::nullopt);
   EXPECT_EQ(parse_cursor("x"), std::nullopt);
+  EXPECT_EQ(parse_cursor("-1"), ~std::uint64_t{0});
+  EXPECT_EQ(parse_cursor(""), 0u);
+  EXPECT_EQ(parse_cursor("-"), std::nullopt);
   EXPECT_EQ(parse_cursor("1 "), std::nullopt);
 }
 

@@ -49,6 +49,17 @@ bool has_long_key(const CommandSpec& spec, std::span<const std::string_view> arg
   return false;
 }
 
+/// What is wrong with the word behind a container command; empty where nothing is.
+std::string subcommand_problem(const CommandSpec& spec, std::span<const std::string_view> arguments) {
+  const auto known = subcommands_of(spec);
+  if (known.empty()) return {};
+  const auto found =
+      std::ranges::find_if(known, [&](const auto& one) { return is_keyword(arguments[1], one.name); });
+  if (found == known.end()) return unknown_subcommand(arguments[1], spec.name);
+  if (arity_fits(found->arity, arguments.size())) return {};
+  return wrong_arity(std::string(spec.name) + '|' + std::string(found->name));
+}
+
 /// A browser that a web page made talk to us: its other lines would be commands.
 bool is_http(std::string_view word) noexcept {
   return is_keyword(word, "post") || is_keyword(word, "host:");
@@ -63,13 +74,15 @@ Pipeline::Pipeline(Service& service, Session& session)
 Pipeline::~Pipeline() = default;
 
 KeyRunner Pipeline::runner(ReplyStream& stream) noexcept {
-  return {stream, session_.protocol, service_.settings().durability, service_.stats().keys};
+  return {stream, session_.protocol, service_.durability(), service_.stats().keys};
 }
 
 Pipeline::Step Pipeline::run(std::span<const std::string_view> arguments) {
   ++service_.stats().commands;
   waiting_ = nullptr;
   if (session_.reply_mode != ReplyMode::on) [[unlikely]]
+    return Step::wait;
+  if (service_.pause().holds(true)) [[unlikely]]
     return Step::wait;
   const CommandSpec* const spec = admit(arguments);
   if (spec == nullptr) return Step::done;
@@ -84,6 +97,17 @@ Pipeline::Step Pipeline::run(std::span<const std::string_view> arguments) {
   }
   waiting_ = spec;
   return Step::wait;
+}
+
+/// Whether CLIENT PAUSE … WRITE holds the command: it writes, or it is EXEC and one of those queued does.
+bool Pipeline::may_write(std::span<const std::string_view> arguments) const noexcept {
+  const auto writes = [](const CommandSpec& spec) { return (spec.flags & CommandFlag::write) != 0; };
+  const CommandSpec* spec = find_command(arguments[0]);
+  if (spec == nullptr) return false;
+  if (!session_.in_multi) return writes(*spec);
+  return spec->name == "exec" && std::ranges::any_of(session_.queued, [&](const QueuedCommand& queued) {
+           return writes(*queued.spec);
+         });
 }
 
 /// Checks what Redis checks before it runs or queues a command. Null: the reply is written.
@@ -106,14 +130,20 @@ const CommandSpec* Pipeline::admit(std::span<const std::string_view> arguments) 
   if (!arity_fits(*spec, arguments.size())) [[unlikely]] {
     return refuse(wrong_arity(spec->name));
   }
+  if (spec->route != Route::keys && arguments.size() > 1) {
+    if (const std::string problem = subcommand_problem(*spec, arguments); !problem.empty()) {
+      return refuse(problem);
+    }
+  }
   if (!session_.authenticated && (spec->flags & CommandFlag::no_auth) == 0) [[unlikely]] {
     return refuse("NOAUTH Authentication required.");
   }
   session_.last_command = spec;
   if (!session_.in_multi || runs_inside_multi(*spec)) [[likely]]
     return spec;
-  if ((spec->flags & CommandFlag::no_multi) != 0)
-    return refuse("ERR Command not allowed inside a transaction");
+  if ((spec->flags & CommandFlag::clears_all) != 0 && service_.places().size() != 1) {
+    return refuse("ERR Command not allowed inside a transaction of a store with several partitions");
+  }
   if (spec->route == Route::keys && has_long_key(*spec, arguments)) return refuse(key_too_long);
   if (!queue_command(session_, *spec, arguments, service_.options().request_bytes_max)) {
     return refuse("ERR transaction is too large");
@@ -198,12 +228,12 @@ bool Pipeline::peek(const CommandSpec& spec, std::span<const std::string_view> a
   if (group != nullptr && !group->commands.empty()) return false;
   const epoch::Guard guard;
   kv::Peek found;
-  if (!place.partition->peek(slot.key, service_.settings().durability, found)) return false;
+  if (!place.partition->peek(slot.key, service_.durability(), found)) return false;
   if (found.present) slot.value = kv::Value{found.value, found.expiry_ms, found.sequence, {}};
   KeyStats& stats = service_.stats().keys;
   ++(found.present ? stats.hits : stats.misses);
   ReplyWriter reply = main_.writer(session_.protocol);
-  KeyCall call(arguments, {&slot, 1}, reply, *place.partition, service_.settings().durability);
+  KeyCall call(arguments, {&slot, 1}, reply, *place.partition, service_.durability());
   spec.run_keys(call);
   return true;
 }
@@ -261,7 +291,7 @@ Task<> Pipeline::Group::execute(Group& group, Service& service) {
 
 Task<> Pipeline::run_group(Group* group) {
   group->protocol = session_.protocol;
-  group->durability = service_.settings().durability;
+  group->durability = service_.durability();
   Service& there = service_.at(group->home);
   co_await invoke(group->home, [group, &there] { return Group::execute(*group, there); });
   group->replies->out().rehome(service_.chunks());
@@ -313,9 +343,13 @@ void Pipeline::compose() {
 Task<> Pipeline::run_alone(std::span<const std::string_view> arguments) {
   const CommandSpec* spec = std::exchange(waiting_, nullptr);
   co_await finish();
+  if (service_.pause().holds(true)) {
+    if (!co_await service_.pause().wait(may_write(arguments))) co_return;
+  }
   const ReplyMode mode = session_.reply_mode;
   if (mode == ReplyMode::on) {
-    co_await execute(*spec, arguments);
+    if (spec == nullptr) spec = admit(arguments);
+    if (spec != nullptr) co_await execute(*spec, arguments);
     co_return;
   }
   compose();

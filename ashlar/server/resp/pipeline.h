@@ -66,6 +66,7 @@ class Pipeline {
   };
 
   const CommandSpec* admit(std::span<const std::string_view> arguments);
+  bool may_write(std::span<const std::string_view> arguments) const noexcept;
 
   Step run_keys(const CommandSpec& spec, std::span<const std::string_view> arguments);
   Step run_key(const CommandSpec& spec, std::span<const std::string_view> arguments, KeySlot& slot);

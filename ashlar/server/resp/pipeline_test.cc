@@ -49,21 +49,21 @@ class Commands : public ::testing::Test {
   }
   Client& client() { return clients_.empty() ? connect() : *clients_.front(); }
 
+  static Task<> batch(Client* to, std::string* input) {
+    RequestParser parser;
+    MutableBytes unread(reinterpret_cast<std::byte*>(input->data()), input->size());
+    while (parser.parse(unread) == RequestParser::Status::complete) {
+      const auto arguments = parser.arguments();
+      if (!arguments.empty() && to->pipeline.run(arguments) == Pipeline::Step::wait) {
+        co_await to->pipeline.run_alone(arguments);
+      }
+      unread = unread.subspan(parser.consumed());
+    }
+    co_await to->pipeline.finish();
+  }
   /// Runs one batch of inline commands, one for each line, and returns the replies' bytes.
   std::string run(Client& client, std::string text) {
     text += "\r\n";
-    auto batch = [](Client* to, std::string* input) -> Task<> {
-      RequestParser parser;
-      MutableBytes unread(reinterpret_cast<std::byte*>(input->data()), input->size());
-      while (parser.parse(unread) == RequestParser::Status::complete) {
-        const auto arguments = parser.arguments();
-        if (!arguments.empty() && to->pipeline.run(arguments) == Pipeline::Step::wait) {
-          co_await to->pipeline.run_alone(arguments);
-        }
-        unread = unread.subspan(parser.consumed());
-      }
-      co_await to->pipeline.finish();
-    };
     shard_.run(batch(&client, &text));
     return client.pipeline.out().take_text();
   }
@@ -261,10 +261,72 @@ TEST_F(Commands, Transactions) {
   EXPECT_EQ(run("multi\nset a x\nincr a\nexec\nget a"),
             "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n-ERR value is not an integer or out of "
             "range\r\n$1\r\nx\r\n");
-  EXPECT_EQ(run("multi\ndbsize\nexec"),
-            "+OK\r\n-ERR Command not allowed inside a transaction\r\n-EXECABORT Transaction discarded "
-            "because of previous "
-            "errors.\r\n");
+}
+
+/// Those that look at all keys run behind the transaction's own step, and see what it wrote.
+TEST_F(Commands, TransactionsOnTheWholeKeyspace) {
+  EXPECT_EQ(run("set a 1\nmulti\nset b 2\ndbsize\nkeys b\nscan 0 match b\nrandomkey\ndel a\nexec"),
+            "+OK\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+            "*6\r\n+OK\r\n:1\r\n*1\r\n$1\r\nb\r\n*2\r\n$1\r\n0\r\n*1\r\n$1\r\nb\r\n$1\r\nb\r\n:1\r\n");
+  EXPECT_EQ(run("multi\nset c 3\nflushall\nget b\nget c\nset d 4\nincr d\nexec\nkeys *"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n"
+            "*6\r\n+OK\r\n+OK\r\n$-1\r\n$-1\r\n+OK\r\n:5\r\n*1\r\n$1\r\nd\r\n");
+  EXPECT_EQ(run("multi\nflushdb foo\nflushdb sync\nexec\ndbsize"),
+            "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-ERR syntax error\r\n+OK\r\n:0\r\n");
+  std::string many = "multi\nflushall";
+  for (int i = 0; i < 40; ++i) many += "\nset k" + std::to_string(i) + " 1\nincr k" + std::to_string(i / 2);
+  run(many);
+  EXPECT_TRUE(run("exec").starts_with("*81\r\n+OK\r\n+OK\r\n:2\r\n+OK\r\n:3\r\n"));
+  EXPECT_EQ(run("dbsize\nget k0\nget k39"), ":40\r\n$1\r\n3\r\n$1\r\n1\r\n");
+}
+
+TEST_F(Commands, WhatCannotBeQueuedEndsTheTransaction) {
+  EXPECT_EQ(run("multi\nclient id x\nexec"),
+            "+OK\r\n-ERR wrong number of arguments for 'client|id' command\r\n-EXECABORT Transaction "
+            "discarded because of previous errors.\r\n");
+  EXPECT_EQ(run("multi\nconfig foo\nexec"),
+            "+OK\r\n-ERR unknown subcommand 'foo'. Try CONFIG HELP.\r\n-EXECABORT Transaction discarded "
+            "because of previous errors.\r\n");
+}
+
+TEST_F(Commands, ClientSubcommands) {
+  EXPECT_EQ(
+      run("client unblock 7\nclient tracking off\nclient tracking on\nclient getredir\nclient no-touch on"),
+      ":0\r\n+OK\r\n-ERR Client tracking is not supported\r\n:-1\r\n+OK\r\n");
+  EXPECT_EQ(run("client setname " + std::string(1025, 'n') + "\nclient getname"),
+            "-ERR Client names cannot be longer than 1024 bytes\r\n$-1\r\n");
+  EXPECT_EQ(run("client setinfo lib-name " + std::string(1025, 'n')),
+            "-ERR Client names cannot be longer than 1024 bytes\r\n");
+  EXPECT_EQ(run("command info nosuch"), "*1\r\n$-1\r\n");
+}
+
+/// A second batch waits for the pause to end; an EXEC that writes is a write.
+TEST_F(Commands, PausedClientsWait) {
+  Client& me = connect();
+  Client& other = connect();
+  EXPECT_EQ(run(other, "client pause 100000 write\nget a"), "+OK\r\n$-1\r\n");
+  static const auto both = [](Client* paused, Client* free) -> Task<> {
+    std::string writes = "set a 1\nmulti\nset b 2\nexec\n", others = "get a\nclient unpause\n";
+    TaskScope scope;
+    scope.spawn(batch(paused, &writes));
+    for (int turn = 0; turn < 20; ++turn) co_await yield();
+    EXPECT_EQ(paused->pipeline.out().size(), 0u);
+    co_await batch(free, &others);
+    EXPECT_EQ(free->pipeline.out().take_text(), "$-1\r\n+OK\r\n");
+    co_await scope.join();
+  };
+  shard_.run(both(&me, &other));
+  EXPECT_EQ(me.pipeline.out().take_text(), "+OK\r\n+OK\r\n+QUEUED\r\n*1\r\n+OK\r\n");
+  EXPECT_EQ(run(other, "client pause 0\nset a 2\nget a"), "+OK\r\n+OK\r\n$1\r\n2\r\n");
+}
+
+TEST_F(Commands, ConfigSetNamesEachParameterOnce) {
+  EXPECT_EQ(run("config set appendfsync no AppendFsync always\nconfig get appendfsync"),
+            "-ERR CONFIG SET failed (possibly related to argument 'AppendFsync') - duplicate "
+            "parameter\r\n*2\r\n$11\r\nappendfsync\r\n$6\r\nalways\r\n");
+  EXPECT_EQ(run("config set appendfsync EverySec timeout 7\nconfig get appendfsync\nconfig get timeout"),
+            "+OK\r\n*2\r\n$11\r\nappendfsync\r\n$8\r\neverysec\r\n*2\r\n$7\r\ntimeout\r\n$1\r\n7\r\n");
+  EXPECT_EQ(service_->durability(), kv::Durability::periodic);
 }
 
 TEST_F(Commands, TransactionsHaveLimits) {
@@ -413,7 +475,8 @@ TEST_F(Partitioned, ScanRefusesBadArguments) {
       run("scan x\nscan 0 count 0\nscan 0 count x\nscan 0 foo\nscan 0 foo bar\nscan 18446744073709551615"),
       "-ERR invalid cursor\r\n-ERR syntax error\r\n-ERR value is not an integer or out of range\r\n-ERR "
       "syntax "
-      "error\r\n-ERR syntax error\r\n-ERR invalid cursor\r\n");
+      "error\r\n-ERR syntax error\r\n*2\r\n$1\r\n0\r\n*0\r\n");
+  EXPECT_EQ(run("set a 1\nscan -1"), "+OK\r\n*2\r\n$1\r\n0\r\n*0\r\n");
 }
 
 TEST_F(Partitioned, KeysAndFlush) {

@@ -38,6 +38,12 @@ void describe(OptionSet& set, RespOptions& options) {
            .live = true,
            .help = "Requests and replies that the clients of one shard may have under way; the client that "
                    "exceeds it is closed"});
+  set.add(
+      "resp-durability", options.durability,
+      {.names = {"always", "everysec", "no"},
+       .live = true,
+       .help = "When a write is acknowledged: once it survives power loss (always), or at once, to be made "
+               "durable within log.sync-period (everysec) or some time later (no); Redis' appendfsync"});
   set.add("resp-idle-timeout", options.idle_timeout,
           {.max = 1'000'000, .live = true, .help = "Closes a client that is silent for so long; 0: never"});
   set.add("resp-send-timeout", options.send_timeout,

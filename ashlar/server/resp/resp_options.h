@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ashlar/kv/key.h"
+#include "ashlar/kv/ticket.h"
 
 namespace ashlar {
 class OptionSet;
@@ -25,6 +26,7 @@ struct RespOptions {
   std::uint64_t shard_buffer_bytes_max = 1u << 30;
   std::chrono::seconds idle_timeout{0};
   std::chrono::seconds send_timeout{60};
+  kv::Durability durability = kv::Durability::durable;
 };
 
 void describe(OptionSet& set, RespOptions& options);

@@ -155,9 +155,8 @@ std::uint32_t run_end(const std::vector<kv::PartitionId>& slot_map, std::uint32_
 
 bool parse(ServerCall& call, ScanRequest& request) {
   const auto number = parse_cursor(call.argument(1));
-  const auto cursor = number ? ScanCursor::decode(*number) : std::nullopt;
-  if (!cursor) return call.fail("ERR invalid cursor"), false;
-  request.cursor = *cursor;
+  if (!number) return call.fail("ERR invalid cursor"), false;
+  request.cursor = ScanCursor::decode(*number);
   for (std::size_t i = 2; i < call.arguments.size(); i += 2) {
     const std::string_view word = call.argument(i);
     if (i + 1 == call.arguments.size()) return call.fail(syntax_error), false;
@@ -183,7 +182,7 @@ bool parse(ServerCall& call, ScanRequest& request) {
 Task<> scan_command(ServerCall& call) {
   ScanRequest request;
   if (!parse(call, request)) co_return;
-  request.durability = call.service.settings().durability;
+  request.durability = call.service.durability();
   const auto& slot_map = call.service.store().partitioner().slot_map();
   ScanPage page{.keys = {}, .next = request.cursor};
   for (;;) {

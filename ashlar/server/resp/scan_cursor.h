@@ -29,10 +29,11 @@ struct ScanCursor {
   constexpr std::uint64_t encode() const noexcept {
     return std::uint64_t{slot.value} << position_bits | position;
   }
-  static constexpr std::optional<ScanCursor> decode(std::uint64_t number) noexcept {
-    if (number >> 63 != 0) return std::nullopt;
-    return ScanCursor{kv::Slot{static_cast<std::uint16_t>(number >> position_bits)},
-                      number & ((std::uint64_t{1} << position_bits) - 1)};
+  /// A number that encode() never gives is behind everything: nothing is left to return.
+  static constexpr ScanCursor decode(std::uint64_t number) noexcept {
+    if (number >> 63 != 0) return {kv::Slot{static_cast<std::uint16_t>(kv::slot_count)}, 0};
+    return {kv::Slot{static_cast<std::uint16_t>(number >> position_bits)},
+            number & ((std::uint64_t{1} << position_bits) - 1)};
   }
 };
 static_assert(kv::slot_count == 1u << (63 - ScanCursor::position_bits), "a slot and a position fill 63 bits");

@@ -79,8 +79,7 @@ Task<Result<>> Server::listen() {
 
 /// On the shard: its service and listener. No client is accepted before all shards have theirs.
 Task<Result<>> Server::start_shard(unsigned shard) {
-  Settings settings{options_, cluster_.store->describe().durability};
-  auto server = std::make_unique<ShardServer>(cluster_, ShardId(shard), settings);
+  auto server = std::make_unique<ShardServer>(cluster_, ShardId(shard), Settings{options_});
   server->listener = CO_TRY(Listener::open(address_, {.reuse_port = true}));
   cluster_.services[shard] = &server->service;
   shards_[shard] = std::move(server);
@@ -135,6 +134,7 @@ Task<> Server::run_shard(ShardServer& server) {
   housekeeping.cancel();
   co_await housekeeping.join();
   server.service.draining = true;
+  server.service.pause().end();
   for (Session& session : server.service.sessions()) session.drain->cancel();
   const Instant deadline = Shard::current().now() + std::chrono::seconds(drain_seconds);
   while (clients.live() != 0 && Shard::current().now() < deadline) {

@@ -10,7 +10,9 @@
 
 #include "ashlar/base/intrusive_list.h"
 #include "ashlar/kv/store.h"
+#include "ashlar/runtime/sync/mutex.h"
 #include "ashlar/server/resp/key_call.h"
+#include "ashlar/server/resp/pause.h"
 #include "ashlar/server/resp/resp_options.h"
 #include "ashlar/server/resp/session.h"
 
@@ -29,7 +31,6 @@ struct ServiceStats {
 /// What CONFIG SET changes. Each shard has its own copy, changed by message.
 struct Settings {
   RespOptions options;
-  kv::Durability durability = kv::Durability::durable;
 };
 
 /// What all shards share. Made before the shards start and kept until they have ended; constant but for the
@@ -68,9 +69,13 @@ class Service {
 
   Settings& settings() noexcept { return settings_; }
   const RespOptions& options() const noexcept { return settings_.options; }
+  /// Of writes, and of what reads may show.
+  kv::Durability durability() const noexcept { return settings_.options.durability; }
   ServiceStats& stats() noexcept { return stats_; }
   ChunkPool& chunks() noexcept { return chunks_; }
   IntrusiveList<Session>& sessions() noexcept { return sessions_; }
+
+  Pause& pause() noexcept { return pause_; }
 
   /// Registers a connection; the id is unique among all shards.
   void enter(Session& session) noexcept;
@@ -78,6 +83,8 @@ class Service {
 
   /// Bytes of requests and replies under way.
   std::size_t buffered_bytes = 0;
+  /// Held while CONFIG SET goes from shard to shard; shard 0's.
+  Mutex changing_settings;
   /// The server ends: no request is begun any more.
   bool draining = false;
 
@@ -91,6 +98,7 @@ class Service {
   ChunkPool chunks_;
   IntrusiveList<Session> sessions_;
   std::uint64_t next_id_;
+  Pause pause_;
 };
 
 /// A command on the connection itself: no keys, no waiting.

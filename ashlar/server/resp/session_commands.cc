@@ -117,6 +117,7 @@ void hello_command(SessionCall& call) {
       name = call.argument(++next);
       named = true;
       if (!valid_client_name(name)) return call.fail(bad_client_name);
+      if (name.size() > client_name_bytes_max) return call.fail(long_client_name);
     } else {
       return call.fail("ERR Syntax error in HELLO option '" + std::string(call.argument(next)) + "'");
     }

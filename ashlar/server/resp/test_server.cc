@@ -19,7 +19,8 @@ Runtime* running = nullptr;
 
 Task<Result<>> serve(const std::string* directory, const resp::RespOptions* options, unsigned shards) {
   lsm::LsmOptions engine;
-  engine.partitions = shards * 2;  // several on each shard
+  const char* const given = std::getenv("ASHLAR_TEST_PARTITIONS");
+  engine.partitions = given != nullptr ? static_cast<std::uint32_t>(std::atoi(given)) : shards * 2;
   const auto store = CO_TRY(co_await lsm::LsmStore::open(*directory, engine, shards));
   Result<> served;
   {
@@ -37,7 +38,7 @@ Task<Result<>> serve(const std::string* directory, const resp::RespOptions* opti
 
 }  // namespace
 
-/// test_server DIRECTORY SHARDS [PASSWORD]
+/// test_server DIRECTORY SHARDS [PASSWORD]; ASHLAR_TEST_PARTITIONS of a new directory, else two per shard.
 int main(int argc, char** argv) {
   if (argc < 3) return 2;
   const std::string directory = argv[1];

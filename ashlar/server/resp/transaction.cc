@@ -8,9 +8,8 @@
 /// 3. The commit appends all writes as one batch. If a look-up had to wait for a device and something it read
 /// was
 ///    changed meanwhile, the commit says so, and everything begins again, now with the blocks in memory.
-/// 4. Back on the connection's shard the replies are put in order with those of the commands without keys.
-/// They
-///    wait for the ticket like any other reply.
+/// 4. Back on the connection's shard the replies are put in order with those of the commands without keys,
+///    which run now: DBSIZE and the like see what the transaction has written. All wait for the ticket.
 
 #include <algorithm>
 #include <optional>
@@ -18,6 +17,7 @@
 
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/server/resp/handlers.h"
+#include "ashlar/server/resp/keyspace.h"
 #include "ashlar/server/resp/service.h"
 
 namespace ashlar::resp {
@@ -36,6 +36,11 @@ namespace {
 
 using Arguments = std::vector<std::string_view>;
 
+/// Whether the command is part of the transaction's one step. The others run behind it.
+bool in_step(const CommandSpec& spec) noexcept {
+  return spec.route == Route::keys || (spec.flags & CommandFlag::clears_all) != 0;
+}
+
 /// A transaction on its way to the shard of its keys and back.
 struct Job {
   std::span<const QueuedCommand> queued;
@@ -45,6 +50,7 @@ struct Job {
   bool remote = false;
   Protocol protocol = Protocol::resp2;
   kv::Durability durability = kv::Durability::durable;
+  std::uint64_t reply_bytes_max = 0;
 
   std::optional<ReplyStream> replies;  // made there; one mark for each command on keys
   bool changed = false;                // a watched key was
@@ -60,12 +66,24 @@ bool watched_changed(const Job& job) {
   });
 }
 
+/// FLUSHALL and FLUSHDB: the one partition holds everything there is.
+void clear_all(kv::Transaction& step, std::span<const std::string_view> arguments, ReplyWriter reply) {
+  if (!flush_options_fit(arguments)) return reply.error(syntax_error);
+  step.clear();
+  reply.ok();
+}
+
 /// One attempt; `slots` outlive the transaction. Errc::conflict: again.
 Task<Result<kv::Ticket>> attempt(Job& job, std::vector<std::vector<KeySlot>>& slots) {
   kv::Transaction step(*job.place.partition);
   for (std::size_t i = 0; i < job.queued.size(); ++i) {
     const CommandSpec& spec = *job.queued[i].spec;
-    if (spec.route != Route::keys) continue;
+    if (!in_step(spec)) continue;
+    if (spec.route == Route::server) {
+      clear_all(step, job.arguments[i], job.replies->writer(job.protocol));
+      job.replies->mark();
+      continue;
+    }
     make_slots(spec, job.arguments[i], slots[i]);
     if (needs_values(spec, job.arguments[i].size())) {
       for (KeySlot& slot : slots[i]) slot.value = CO_TRY(co_await step.get(slot.key));
@@ -76,6 +94,7 @@ Task<Result<kv::Ticket>> attempt(Job& job, std::vector<std::vector<KeySlot>>& sl
     if (job.remote) call.copy_values();
     spec.run_keys(call);
     job.replies->mark();
+    if (job.replies->out().size() > job.reply_bytes_max) co_return fail(Errc::too_large, "reply of EXEC");
   }
   if (watched_changed(job)) {
     job.changed = true;
@@ -118,6 +137,7 @@ bool find_place(Service& service, Job& job) {
   }
   for (std::size_t i = 0; i < job.queued.size(); ++i) {
     const CommandSpec& spec = *job.queued[i].spec;
+    if ((spec.flags & CommandFlag::clears_all) != 0) job.place = service.places().front();
     if (spec.route != Route::keys) continue;
     for (std::size_t k = 0; k < key_count(spec, job.arguments[i].size()); ++k) {
       if (!visit(job.arguments[i][key_index(spec, k)])) return false;
@@ -131,7 +151,7 @@ Task<> reply_all(ServerCall& call, Job& job) {
   std::size_t next = 0, taken = 0;
   for (std::size_t i = 0; i < job.queued.size(); ++i) {
     const CommandSpec& spec = *job.queued[i].spec;
-    if (spec.route == Route::keys) {
+    if (in_step(spec)) {
       const std::size_t end = job.replies->marks()[next++];
       call.stream.out().append_from(job.replies->out(), end - taken);
       taken = end;
@@ -180,7 +200,8 @@ Task<> exec_command(ServerCall& call) {
     job.arguments.emplace_back(command.arguments.begin(), command.arguments.end());
   }
   job.protocol = session.protocol;
-  job.durability = call.service.settings().durability;
+  job.durability = call.service.durability();
+  job.reply_bytes_max = call.service.options().reply_bytes_max;
   if (!find_place(call.service, job)) {
     call.fail(across_partitions);
     co_return;
