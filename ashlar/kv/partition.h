@@ -90,6 +90,9 @@ class Partition {
   Get get(const StoredKey& key, ReadOptions options = {}) noexcept { return Get(*this, key, options); }
   /// Fills in each read's result. The reads need not agree on options.
   MultiGet multi_get(std::span<Read> reads) noexcept { return MultiGet(*this, reads); }
+  /// A hint, which changes nothing: keys with these hashes are about to be read (`values`) or written. The
+  /// engine fetches what they will touch, for all of them at once.
+  virtual void expect(std::span<const std::uint64_t> hashes, bool values) const noexcept;
   /// Never null. The first next() positions it.
   virtual std::unique_ptr<Cursor> scan(const ScanOptions& options) = 0;
 

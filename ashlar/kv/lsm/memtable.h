@@ -1,11 +1,13 @@
 #pragma once
 
-/// Memtable: the newest entries of a partition, in memory, in order.
+/// Memtable: the newest entries of a partition, in memory.
 ///
-/// Order: one short skip list for each slot that has keys, in an array by slot. Keys are spread over 16,384
-/// slots, so that an insertion walks a list of dozens, not of hundreds of thousands; where there are no slots
-/// (partitions by range) all is in one list, as tall as it needs to be. Points: a hash index leads to the
-/// newest version of a key; its older versions follow it in the list.
+/// Points: a hash index leads to a key, the key to its newest version, a version to the next older one.
+/// Order: keys stand in one short skip list for each slot that has any. A new key gets its place there only
+/// when a batch of them has gathered or someone walks: insertions then wait for a batch's cache misses side
+/// by side, and an overwrite does not touch the order at all. Space: versions that nobody can ask for any
+/// more (reclaim()) are written over, so that keys that are overwritten again and again fill neither the
+/// memtable nor, through flush and compaction, the device.
 
 #include <array>
 #include <atomic>
@@ -17,38 +19,39 @@
 #include "ashlar/kv/lsm/arena.h"
 #include "ashlar/kv/lsm/key.h"
 #include "ashlar/kv/pin.h"
+#include "ashlar/runtime/memory/epoch.h"
 
 namespace ashlar::lsm {
 
-/// One version of a key, in the memtable's arena. Immutable once linked, but for its links.
-struct MemtableNode {
-  static constexpr unsigned height_max = 12;
-
-  std::uint64_t head;  ///< first 8 bytes of the key as a big-endian number, padded with zeroes
-  std::uint64_t hash;
+/// One version of a key, in the memtable's arena; its value follows. Immutable but for `older`.
+struct MemtableVersion {
+  std::atomic<MemtableVersion*> older;  ///< of the same key
   Sequence sequence;
   std::uint64_t expiry_ms;
-  std::atomic<MemtableNode*> hash_next;  ///< next key of the bucket
   std::uint32_t value_bytes;
-  std::uint16_t key_bytes;
   Kind kind;
-  std::uint8_t height;
-  std::atomic<MemtableNode*> next[];  ///< `height` links; key and value follow
 
-  Bytes key() const noexcept { return {payload(), key_bytes}; }
-  Bytes value() const noexcept { return {payload() + key_bytes, value_bytes}; }
-  Entry entry() const noexcept {
-    return {.key = key(), .sequence = sequence, .kind = kind, .expiry_ms = expiry_ms, .value = value()};
-  }
-
- private:
-  const std::byte* payload() const noexcept { return reinterpret_cast<const std::byte*>(next + height); }
+  Bytes value() const noexcept { return {reinterpret_cast<const std::byte*>(this + 1), value_bytes}; }
 };
 
-/// Thread safety: one writer, the owner shard; readers on any thread inside an epoch. Lifecycle: created
+/// A key, in the memtable's arena; `height` links and the key's bytes follow.
+struct MemtableKey {
+  static constexpr unsigned height_max = 12;
+
+  std::uint64_t hash;
+  std::atomic<MemtableKey*> hash_next;  ///< next key of the bucket
+  std::atomic<MemtableVersion*> newest;
+  std::uint16_t key_bytes;
+  std::uint8_t height;
+  MemtableKey* next[];  ///< in order; owner only
+
+  Bytes key() const noexcept { return {reinterpret_cast<const std::byte*>(next + height), key_bytes}; }
+};
+
+/// Thread safety: find() on any thread inside an epoch; all else on the owner shard. Lifecycle: created
 /// empty, written, frozen when full, flushed, retired through the epoch once no version set and no pin holds
-/// it. Invariants: entries are inserted in ascending sequence; an entry is reachable only when it is complete
-/// (release stores of links).
+/// it. Invariants: entries are inserted in ascending sequence; what is reachable is complete (release
+/// stores).
 class Memtable final : public kv::Pinnable {
  public:
   /// `bytes_expected` sizes the hash index: about one bucket for each 128 bytes.
@@ -56,63 +59,89 @@ class Memtable final : public kv::Pinnable {
   ~Memtable() = default;  // by itself, with its last pin; by its owner where it was never pinned
 
   /// Adds a version; copies key and value. `entry.sequence` is not below any before it; of two entries with
-  /// the same key and sequence the later one counts. Owner only.
+  /// the same key and sequence the later one counts.
   void insert(const Entry& entry, std::uint64_t hash);
 
   /// The newest version of the key with a sequence of at most `at`, tombstones too; null: none here.
-  const MemtableNode* find(Bytes key, std::uint64_t hash, Sequence at = kv::sequence_max) const noexcept {
-    const MemtableNode* node = find_newest(key, hash);
-    if (node != nullptr && node->sequence > at) [[unlikely]]
-      node = older(node, at);
-    return node;
+  const MemtableVersion* find(Bytes key, std::uint64_t hash, Sequence at = kv::sequence_max) const noexcept {
+    const MemtableKey* found = find_key(key, hash);
+    if (found == nullptr) return nullptr;
+    const MemtableVersion* version = found->newest.load(std::memory_order_acquire);
+    while (version != nullptr && version->sequence > at) [[unlikely]]
+      version = version->older.load(std::memory_order_acquire);
+    return version;
   }
 
-  /// Any thread, as find().
-  bool empty() const noexcept { return entries() == 0; }
+  /// Hints for a key that will be looked up or written, one after the other with other keys' in between, so
+  /// that the cache misses of many overlap: its bucket; what stands there; the key's newest version.
+  void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket_of(hash)); }
+  void prefetch_key(std::uint64_t hash) const noexcept {
+    __builtin_prefetch(bucket_of(hash).load(std::memory_order_relaxed));
+  }
+  void prefetch_version(std::uint64_t hash) const noexcept;
+
+  /// Versions that a newer one replaced, since reclaim() last looked at them.
+  bool reclaim_due() const noexcept { return overwritten_ >= reclaim_batch_; }
+  /// Writes over what was replaced by versions up to `settled`, from the next grace period of `epochs` on.
+  /// The caller knows that those will not vanish, and that no reader but those inside an epoch looks further
+  /// back: no snapshot, no cursor, no pin. Looks at a few batches at most.
+  void reclaim(Sequence settled, EpochDomain& epochs);
+  /// What the last reclaim() unlinked may still be read.
+  bool reclaiming() const noexcept { return !leaving_.empty(); }
+
+  bool empty() const noexcept { return entries() == 0; }  ///< any thread
   std::size_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
   /// Memory in use, by what was inserted: what decides when it is full.
-  std::size_t bytes() const noexcept { return arena_.bytes_used() + hash_bytes_; }
-  Sequence smallest_sequence() const noexcept { return smallest_; }
-  Sequence largest_sequence() const noexcept { return largest_; }
+  std::size_t bytes() const noexcept {
+    return arena_.bytes_used() + hash_bytes_ + replacing_.size() * sizeof(MemtableVersion*);
+  }
 
-  /// Walks all versions in order (key ascending, newest first) or exactly backwards. Valid while the memtable
-  /// is, also while it is written: what is inserted meanwhile may or may not be met.
+  /// Walks all versions in order (key ascending, newest first) or exactly backwards, each to one side after a
+  /// seek. Valid while the memtable is, also while it is written: what is inserted meanwhile may or may not
+  /// be met. Nothing may be reclaimed while one is in use.
   class Iterator;
 
  private:
   friend class Iterator;
-  using Link = std::atomic<MemtableNode*>;
+  using Link = std::atomic<MemtableKey*>;
 
   /// A list's heads.
   struct List {
-    std::array<Link, MemtableNode::height_max> next{};
-    std::uint8_t height = 1;  // writer only
+    std::array<MemtableKey*, MemtableKey::height_max> next{};
+    std::uint8_t height = 1;
   };
   /// The lists of one key type, by slot.
   struct Slots {
-    std::array<std::atomic<List*>, kv::slot_count> lists{};
-    std::array<std::atomic<std::uint64_t>, kv::slot_count / 64> used{};
+    std::array<List*, kv::slot_count> lists{};
+    std::array<std::uint64_t, kv::slot_count / 64> used{};
   };
   struct FreeZeroed {
     void operator()(void* memory) const noexcept;
   };
   template <class T>
   using Zeroed = std::unique_ptr<T, FreeZeroed>;  // pages that were never touched cost nothing
-  using Place =
-      std::array<Link*, MemtableNode::height_max>;  // the links that lead to where a version would stand
 
-  const MemtableNode* find_newest(Bytes key, std::uint64_t hash) const noexcept {
-    const MemtableNode* node = buckets_.get()[hash >> hash_shift_].load(std::memory_order_acquire);
-    while (node != nullptr && (node->hash != hash || !equal(node->key(), key))) {
-      node = node->hash_next.load(std::memory_order_acquire);
+  static constexpr std::size_t unordered_max = 64;
+  static constexpr std::size_t reclaimed_bytes_max = 64u << 10;  // of one version
+  static constexpr std::size_t size_classes = 90;
+
+  const Link& bucket_of(std::uint64_t hash) const noexcept { return buckets_.get()[hash >> hash_shift_]; }
+  Link& bucket_of(std::uint64_t hash) noexcept { return buckets_.get()[hash >> hash_shift_]; }
+  const MemtableKey* find_key(Bytes key, std::uint64_t hash) const noexcept {
+    const MemtableKey* at = bucket_of(hash).load(std::memory_order_acquire);
+    while (at != nullptr && (at->hash != hash || !equal(at->key(), key))) {
+      at = at->hash_next.load(std::memory_order_acquire);
     }
-    return node;
+    return at;
   }
-  static const MemtableNode* older(const MemtableNode* node, Sequence at) noexcept;
+  MemtableKey& add_key(Bytes key, std::uint64_t hash);
+  MemtableVersion* new_version(const Entry& entry);
+  void reuse() noexcept;
+
+  void order();
   List& list_for(Bytes key);
   const List* find_list(Bytes key) const noexcept;
-  Place place_for(List& list, const Entry& entry, std::uint64_t head) const noexcept;
-  void index(MemtableNode& node) noexcept;
+  static void link(List& list, MemtableKey& key) noexcept;
   const List* next_list(unsigned type, unsigned slot) const noexcept;  // first at or after
   const List* previous_list(int type, int slot) const noexcept;        // last at or before
   void released() noexcept override { delete this; }
@@ -121,42 +150,54 @@ class Memtable final : public kv::Pinnable {
   unsigned hash_shift_;
   std::size_t hash_bytes_ = 0;
   Zeroed<Link> buckets_;
-  std::array<std::atomic<Slots*>, 256> types_{};
-  std::vector<Zeroed<Slots>> owned_slots_;
-  std::uint64_t random_ = 0x9e3779b97f4a7c15;
+  std::array<Zeroed<Slots>, 256> types_{};
+  std::array<MemtableKey*, unordered_max> unordered_;  // keys that have no place in order yet
+  std::size_t unordered_count_ = 0;
   std::atomic<std::size_t> entries_{0};
-  Sequence smallest_ = kv::sequence_max;
   Sequence largest_;
+
+  std::size_t reclaim_batch_;
+  std::size_t overwritten_ = 0;              // since reclaim() was called
+  std::vector<MemtableVersion*> replacing_;  // oldest first: `older` of each waits to be reclaimed
+  std::size_t replacing_begin_ = 0;
+  std::vector<MemtableVersion*> leaving_;  // unlinked; readers inside an epoch may be at them
+  std::array<MemtableVersion*, size_classes> free_{};
 };
 
 class Memtable::Iterator {
  public:
-  explicit Iterator(const Memtable& memtable) noexcept : memtable_(&memtable) {}
+  explicit Iterator(Memtable& memtable) noexcept : memtable_(&memtable) {}
 
-  bool valid() const noexcept { return node_ != nullptr; }
-  Entry entry() const noexcept { return node_->entry(); }
+  bool valid() const noexcept { return key_ != nullptr; }
+  Entry entry() const noexcept {
+    return {.key = key_->key(),
+            .sequence = version_->sequence,
+            .kind = version_->kind,
+            .expiry_ms = version_->expiry_ms,
+            .value = version_->value()};
+  }
 
-  void seek_first() noexcept;
-  void seek_last() noexcept;
+  void seek_first();
   /// To the first version that is not before (key, sequence).
-  void seek(Bytes key, Sequence sequence) noexcept;
-  /// To the last version whose key is below `key`.
-  void seek_before(Bytes key) noexcept;
+  void seek(Bytes key, Sequence sequence);
   void next() noexcept;
-  void previous() noexcept;
+
+  void seek_last();
+  /// To the last version whose key is below `key`.
+  void seek_before(Bytes key);
+  void previous();
 
  private:
-  void last_of(const List* list) noexcept;
+  void at_newest(const MemtableKey* key) noexcept;
+  void at_oldest(const MemtableKey* key);
+  void next_key() noexcept;
+  static const MemtableKey* last_of(const List* list) noexcept;
+  const MemtableKey* before(Bytes key) const noexcept;
 
-  const Memtable* memtable_;
-  const MemtableNode* node_ = nullptr;
+  Memtable* memtable_;
+  const MemtableKey* key_ = nullptr;
+  const MemtableVersion* version_ = nullptr;
+  std::vector<const MemtableVersion*> newer_;  // backward: versions of the key still to come, newest first
 };
-
-/// The first 8 bytes of a key as a number that orders as they do; equal heads decide nothing.
-inline std::uint64_t key_head(Bytes key) noexcept {
-  std::uint64_t head = 0;
-  std::memcpy(&head, key.data(), key.size() < 8 ? key.size() : 8);
-  return std::byteswap(head);
-}
 
 }  // namespace ashlar::lsm

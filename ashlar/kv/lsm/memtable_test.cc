@@ -76,7 +76,7 @@ TEST(Memtable, AnswersLikeASortedMapInBothDirections) {
         ASSERT_EQ(at.entry().sequence.value, expected->first.sequence);
       }
       const bool found = expected != model.end() && expected->first.key == key;
-      const MemtableNode* node = table.find(as_bytes(key), key_hash(as_bytes(key)), Sequence{sequence});
+      const MemtableVersion* node = table.find(as_bytes(key), key_hash(as_bytes(key)), Sequence{sequence});
       ASSERT_EQ(node != nullptr, found);
       if (found) {
         ASSERT_EQ(as_text(node->value()), expected->second);
@@ -125,14 +125,12 @@ TEST(Memtable, ReadersOnOtherThreadsSeeCompleteEntries) {
       while (true) {
         const int least = written.load(std::memory_order_acquire);
         for (const StoredKey& name : names) {
-          const MemtableNode* node = table.find(name.bytes(), name.hash());
+          const MemtableVersion* node = table.find(name.bytes(), name.hash());
           if (least > 0) {
             ASSERT_NE(node, nullptr);
             ASSERT_GE(std::stoi(std::string(as_text(node->value()))), least);
           }
         }
-        Memtable::Iterator at(table);
-        for (at.seek_first(); at.valid(); at.next()) ASSERT_FALSE(at.entry().value.empty());
         if (least == rounds) return;
       }
     });
@@ -146,6 +144,95 @@ TEST(Memtable, ReadersOnOtherThreadsSeeCompleteEntries) {
     }
     written.store(round, std::memory_order_release);
   }
+}
+
+TEST(Memtable, WritesOverWhatNobodyAsksForAndKeepsTheRest) {
+  Random random(test_seed());
+  ChunkPool pool(0);
+  EpochDomain epochs;
+  auto* table = new Memtable(pool, 1 << 16);
+  table->pin();
+  Model model;                    // what must be there
+  std::vector<Version> replaced;  // what may be gone once it is settled
+  std::map<std::string, Version> newest;
+  std::size_t bytes_when_warm = 0;
+  std::uint64_t settled = 0;
+  for (std::uint64_t sequence = 1; sequence <= 60'000; ++sequence) {
+    const std::string key = stored("k" + std::to_string(random.below(50)));
+    const std::string value = std::string(random.below(200), 'v') + std::to_string(sequence);
+    if (const auto found = newest.find(key); found != newest.end()) replaced.push_back(found->second);
+    newest[key] = {key, sequence};
+    put(*table, model, key, sequence, value);
+    if (!table->reclaim_due()) continue;
+    epochs.reclaim();
+    settled = std::max(settled, sequence - std::min<std::uint64_t>(sequence, random.below(300)));
+    table->reclaim(Sequence{settled}, epochs);
+    epochs.reclaim();
+    if (sequence < 10'000) bytes_when_warm = table->bytes();
+    // A reader as of what is settled, and any later one, finds what was newest then.
+    for (const auto& [name, last] : newest) {
+      for (std::uint64_t at : {settled, settled + random.below(100), sequence}) {
+        const auto expected = model.lower_bound({name, at});
+        const bool there = expected != model.end() && expected->first.key == name;
+        const MemtableVersion* found = table->find(as_bytes(name), key_hash(as_bytes(name)), Sequence{at});
+        ASSERT_EQ(found != nullptr, there);
+        if (there) ASSERT_EQ(as_text(found->value()), expected->second);
+      }
+    }
+    if (replaced.size() > 4096) {  // keeps the model small; these are settled long since
+      for (std::size_t i = 0; i < 2048; ++i) model.erase(replaced[i]);
+      replaced.erase(replaced.begin(), replaced.begin() + 2048);
+    }
+  }
+  EXPECT_LT(table->bytes(), bytes_when_warm + (64u << 10)) << "overwriting takes no more memory";
+  epochs.drain();
+  table->unpin();
+}
+
+TEST(Memtable, ReadersInsideAnEpochNeverSeeMemoryThatIsWrittenOver) {
+  ChunkPool pool(0);
+  EpochDomain epochs;
+  auto* table = new Memtable(pool, 1 << 16);
+  table->pin();
+  constexpr int keys = 20, rounds = 3000;
+  std::vector<StoredKey> names;
+  for (int key = 0; key < keys; ++key) names.emplace_back("key" + std::to_string(key));
+  std::uint64_t sequence = 0;
+  const auto write = [&](int key, int round) {
+    const std::string value =
+        std::to_string(key) + ":" + std::string(100, static_cast<char>('a' + round % 26));
+    table->insert({.key = names[key].bytes(), .sequence = Sequence{++sequence}, .value = as_bytes(value)},
+                  names[key].hash());
+  };
+  for (int key = 0; key < keys; ++key) write(key, 0);
+  {
+    std::atomic<bool> over{false};
+    std::vector<std::jthread> readers;
+    for (int reader = 0; reader < 2; ++reader) {
+      readers.emplace_back([&] {
+        while (!over.load(std::memory_order_relaxed)) {
+          for (int key = 0; key < keys; ++key) {
+            const epoch::Guard guard;
+            const MemtableVersion* found = table->find(names[key].bytes(), names[key].hash());
+            ASSERT_NE(found, nullptr);
+            const std::string_view text = as_text(found->value());
+            const std::string expected = std::to_string(key) + ":" + std::string(100, text.back());
+            ASSERT_EQ(text, expected);
+          }
+        }
+      });
+    }
+    for (int round = 1; round <= rounds; ++round) {
+      for (int key = 0; key < keys; ++key) write(key, round);
+      if (!table->reclaim_due()) continue;
+      epochs.reclaim();
+      table->reclaim(Sequence{sequence}, epochs);
+      epochs.reclaim();
+    }
+    over.store(true, std::memory_order_relaxed);
+  }
+  epochs.drain();
+  table->unpin();
 }
 
 }  // namespace

@@ -58,6 +58,19 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
   return search.run() == PointSearch::State::done && answer(read, search, version->cleared_at(limit));
 }
 
+/// Stage by stage for all keys: each stage's loads hit what the one before has fetched.
+void LsmPartition::expect(std::span<const std::uint64_t> hashes, bool values) const noexcept {
+  const Version* version = versions_.load_if_any();
+  if (version == nullptr) return;
+  for (const Memtable* memtable : version->memtables) {
+    if (memtable->empty()) continue;
+    for (const std::uint64_t hash : hashes) memtable->prefetch_bucket(hash);
+    for (const std::uint64_t hash : hashes) memtable->prefetch_key(hash);
+    if (!values) return;  // writes concern the first
+    for (const std::uint64_t hash : hashes) memtable->prefetch_version(hash);
+  }
+}
+
 /// Turns what a search found into the result; entries below `cleared` are absent. False where the reader must
 /// wait until read.seen is durable.
 bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept {
@@ -199,6 +212,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   counters_.writes += writes.size();
   counters_.write_bytes += scratch_.size();
   if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
+  if (memtable_->reclaim_due()) reclaim_overwritten();
   if (memtable_->bytes() >= options_.memtable_bytes || log_is_long()) rotate(log_->next_index(), sequence);
   if (erases_wanted()) work_.notify_all();
   update_stall();
@@ -220,6 +234,17 @@ void LsmPartition::apply(std::span<const kv::Write> writes, Sequence sequence) {
                        .value = write.value},
                       write.key->hash());
   }
+}
+
+/// Lets the memtable write over what nobody may ask for any more. Cursors, and reads that wait, hold the
+/// version; values that were handed out hold the memtable; after a failed log write readers go back to what
+/// was durable.
+void LsmPartition::reclaim_overwritten() {
+  if (memtable_->reclaiming()) shard_.epochs().reclaim();
+  const bool viewed = memtable_->pins() > 1 || !versions_.unshared();
+  memtable_->reclaim(viewed ? Sequence{} : std::min(durable_sequence(), snapshot_horizon().sequence),
+                     shard_.epochs());
+  if (memtable_->reclaiming()) shard_.epochs().reclaim();  // begins the grace period, which is over next time
 }
 
 /// Every entry with a smaller sequence is absent from here on; what tables hold of them goes with compaction.

@@ -48,6 +48,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   /// left.
   Task<Result<>> close();
 
+  void expect(std::span<const std::uint64_t> hashes, bool values) const noexcept override;
   std::unique_ptr<kv::Cursor> scan(const kv::ScanOptions& options) override;
   using kv::Partition::append;
   Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override;
@@ -85,6 +86,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void hurry(Sequence sequence) noexcept override;
   Result<> admit(std::span<const kv::Write> writes) const noexcept;
   void apply(std::span<const kv::Write> writes, Sequence sequence);
+  void reclaim_overwritten();
   void clear(Sequence sequence);
   Sequence read_limit(const kv::ReadOptions& options) const noexcept;
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;

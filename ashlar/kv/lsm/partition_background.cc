@@ -86,7 +86,7 @@ Task<> LsmPartition::flush_loop() {
 Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   const Frozen newest = frozen_[count - 1];
   CO_TRY(co_await kv::Ticket(*this, newest.last, kv::Durability::durable, false));
-  const VersionRef version = versions_.acquire();
+  const VersionRef version = versions_.acquire_frozen();
   Merge merge(Direction::forward);
   std::vector<Memtable*> memtables;
   for (std::size_t i = 0; i < count; ++i) memtables.push_back(frozen_[i].memtable);
@@ -267,7 +267,7 @@ void LsmPartition::halt_compaction(const Error& why) {
 
 Task<Result<>> LsmPartition::compact(Compaction job) {
   if (job.move) co_return co_await move_tables(job);
-  const VersionRef version = versions_.acquire();
+  const VersionRef version = versions_.acquire_frozen();
   Merge merge(Direction::forward, compaction_reads_ahead, compaction_reads_ahead);
   for (auto& run : job.runs) merge.add(run);
   const Horizon now = horizon();

@@ -25,7 +25,7 @@ class PointSearch {
   void provide(const Block& block, kv::Pinnable* holder) noexcept;
 
   bool found() const noexcept { return holder_ != nullptr; }
-  /// The version found, tombstones too. Points into what `holder()` holds.
+  /// The version found, tombstones too. Its value points into what `holder()` holds.
   const Entry& entry() const noexcept { return entry_; }
   kv::Pinnable* holder() const noexcept { return holder_; }
 
@@ -51,9 +51,13 @@ inline bool PointSearch::search_memtables() noexcept {
   memtables_done_ = true;
   for (Memtable* memtable : version_.memtables) {
     if (memtable->empty()) continue;
-    const MemtableNode* node = memtable->find(key_, hash_, at_);
-    if (node == nullptr) continue;
-    entry_ = node->entry();
+    const MemtableVersion* version = memtable->find(key_, hash_, at_);
+    if (version == nullptr) continue;
+    entry_ = {.key = key_,
+              .sequence = version->sequence,
+              .kind = version->kind,
+              .expiry_ms = version->expiry_ms,
+              .value = version->value()};
     holder_ = memtable;
     return true;
   }

@@ -32,6 +32,13 @@ void VersionSet::publish(std::unique_ptr<Version> next) {
   current_.store(next.release(), std::memory_order_release);
 }
 
+VersionRef VersionSet::acquire_frozen() const {
+  auto frozen = load().successor();
+  frozen->memtables.erase(frozen->memtables.begin());
+  frozen->pin_all();
+  return VersionRef(*frozen.release(), *this);
+}
+
 void VersionSet::reset() noexcept {
   current_.store(nullptr, std::memory_order_release);
   held_ = VersionRef();

@@ -101,6 +101,11 @@ class VersionSet {
   /// As load(), and null once reset() was called.
   const Version* load_if_any() const noexcept { return current_.load(std::memory_order_acquire); }
   VersionRef acquire() const noexcept { return VersionRef(*current_.load(std::memory_order_relaxed), *this); }
+  /// What background work reads: the current version without the memtable being written, which holds nothing
+  /// back there.
+  VersionRef acquire_frozen() const;
+  /// Whether nobody holds the current version but the set itself.
+  bool unshared() const noexcept { return current_.load(std::memory_order_relaxed)->references_ == 1; }
   /// Replaces the current version.
   void publish(std::unique_ptr<Version> next);
   bool empty() const noexcept { return current_.load(std::memory_order_relaxed) == nullptr; }
