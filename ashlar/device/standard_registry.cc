@@ -2,7 +2,9 @@
 
 #include "ashlar/device/ladder.h"
 #include "ashlar/layer/delay/delay_layer.h"
+#include "ashlar/layer/fault/fault_device.h"
 #include "ashlar/layer/pass/pass_layer.h"
+#include "ashlar/layer/trace/trace_device.h"
 #include "ashlar/transport/file/file_kinds.h"
 #include "ashlar/transport/null/null_device.h"
 #include "ashlar/transport/ram/ram_device.h"
@@ -20,6 +22,8 @@ const Registry& standard_registry() {
     kinds.add(auto_kind(standard_registry));
     kinds.add(pass_kind());
     kinds.add(delay_kind());
+    kinds.add(fault_kind());
+    kinds.add(trace_kind());
     return kinds;
   }();
   return registry;
