@@ -1,8 +1,10 @@
 #include "ashlar/runtime/ops/mapping.h"
 
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 namespace ashlar {
@@ -68,6 +70,20 @@ Mapping::~Mapping() {
 Result<> Mapping::check() const noexcept {
   if (ok()) return {};
   return fail_errno(EIO, "mapped page", {object_, range_.guard->first_bad()});
+}
+
+bool Mapping::resident(std::uint64_t offset, std::uint64_t length) const noexcept {
+  const std::uint64_t end = std::min(offset + length, range_.bytes);
+  std::array<unsigned char, 256> pages;
+  for (std::uint64_t at = offset / page_bytes() * page_bytes(); at < end; at += pages.size() * page_bytes()) {
+    const std::uint64_t bytes = std::min(end - at, pages.size() * page_bytes());
+    if (::mincore(range_.data + at, bytes, pages.data()) != 0) return false;
+    const auto count = static_cast<std::ptrdiff_t>((bytes + page_bytes() - 1) / page_bytes());
+    if (!std::all_of(pages.begin(), pages.begin() + count,
+                     [](unsigned char page) { return (page & 1) != 0; }))
+      return false;
+  }
+  return true;
 }
 
 MappedAwaiter Mapping::populate(std::uint64_t offset, std::uint64_t length, bool for_writing) const noexcept {

@@ -63,6 +63,9 @@ class Mapping {
   /// The same as a Result: `io`, at the offset in the mapping of the first page that failed.
   Result<> check() const noexcept;
 
+  /// Whether a range is in memory now, so that reading it does not block; a short system call (mincore).
+  /// The kernel says yes to all where the process may neither write the file nor owns it.
+  bool resident(std::uint64_t offset, std::uint64_t length) const noexcept;
   /// Brings a range into memory, so that touching it does not block the loop; `for_writing` also makes the
   /// pages writable (allocates, copies). `io` where a page cannot be read.
   MappedAwaiter populate(std::uint64_t offset, std::uint64_t length, bool for_writing = false) const noexcept;

@@ -29,7 +29,7 @@ void describe_common(OptionSet& set, FileOptions& options) {
 }
 
 void describe_paths(OptionSet& set, FileOptions& options) {
-  set.add("shared", options.shared,
+  set.add("in-use", options.in_use,
           {.help = "open a block device for writing although it is claimed (mounted, part of an array)"});
   set.add(
       "create", options.create_bytes,

@@ -24,7 +24,7 @@ struct FileOptions {
   SyncMode sync = SyncMode::none;
   bool bounce = false;
   bool read_only = false;
-  bool shared = false;             ///< also a block device that somebody has claimed
+  bool in_use = false;             ///< also a block device that somebody has claimed
   std::uint64_t create_bytes = 0;  ///< makes the file where there is none
   bool sparse = false;
   std::uint64_t size_bytes = 0;  ///< of a character device

@@ -81,7 +81,7 @@ class Opening {
     std::string message = error.to_string();
     if (error.code == Errc::permission && !options_.read_only) message += "; ?readonly opens it for reading";
     if (error.code == Errc::busy && block_device())
-      message += "; it is mounted or part of something else: ?readonly, or ?shared where that is meant";
+      message += "; it is mounted or part of something else: ?readonly, or ?in-use where that is meant";
     if (error.code == Errc::not_found && error.native == ENOENT)
       message += "; ?create=SIZE makes a file of that size";
     if (error.code == Errc::not_found && error.native != ENOENT) message += "; there is no device behind it";
@@ -137,7 +137,7 @@ class Opening {
 
   // Claims a block device, so that nobody mounts it meanwhile; the home shard's handle holds the claim.
   int exclusive() const noexcept {
-    return block_device() && !options_.read_only && !options_.shared ? O_EXCL : 0;
+    return block_device() && !options_.read_only && !options_.in_use ? O_EXCL : 0;
   }
 
   /// Opens the file with O_DIRECT, or says why that cannot be. Neither: error_ ends the opening.

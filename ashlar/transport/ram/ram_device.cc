@@ -3,13 +3,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <utility>
 
 #include "ashlar/base/units.h"
+#include "ashlar/block/stripe_locks.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar {
@@ -23,33 +23,6 @@ struct RamOptions {
 void describe(OptionSet& set, RamOptions& options) {
   set.add("block", options.block_bytes, block_size_option());
 }
-
-/// Keeps shards from copying into the same stripe at once, so that each block is as one of them left it. Held
-/// for one memcpy of at most a stripe; a device of a single shard has none.
-class StripeLocks {
- public:
-  static constexpr std::uint64_t stripe_bytes = 64_KiB;
-
-  explicit StripeLocks(bool needed) : locks_(needed ? std::make_unique<Lock[]>(count) : nullptr) {}
-
-  template <class Copy>
-  void locked(std::uint64_t stripe, Copy copy) noexcept {
-    if (locks_ == nullptr) return copy();
-    std::atomic_flag& flag = locks_[stripe % count].flag;
-    while (flag.test_and_set(std::memory_order_acquire)) {
-      while (flag.test(std::memory_order_relaxed)) __builtin_ia32_pause();
-    }
-    copy();
-    flag.clear(std::memory_order_release);
-  }
-
- private:
-  static constexpr std::size_t count = 256;
-  struct alignas(64) Lock {
-    std::atomic_flag flag;
-  };
-  std::unique_ptr<Lock[]> locks_;
-};
 
 /// Anonymous memory of the process; touched pages only.
 class Memory {
