@@ -6,6 +6,7 @@
 #include "ashlar/layer/pass/pass_layer.h"
 #include "ashlar/layer/trace/trace_device.h"
 #include "ashlar/transport/file/file_kinds.h"
+#include "ashlar/transport/mmap/mmap_device.h"
 #include "ashlar/transport/null/null_device.h"
 #include "ashlar/transport/ram/ram_device.h"
 
@@ -18,6 +19,7 @@ const Registry& standard_registry() {
     kinds.add(ram_kind());
     kinds.add(uring_kind());
     kinds.add(direct_kind());
+    kinds.add(mmap_kind());
     kinds.add(sim_kind());
     kinds.add(auto_kind(standard_registry));
     kinds.add(pass_kind());
