@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sched.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,7 +17,7 @@ namespace ashlar {
 
 namespace {
 
-constexpr unsigned fixed_files_max = 16384;
+constexpr std::uint16_t fixed_files_max = 64;  // a ring serves a few devices
 
 /// Pairs that every kernel refuses, with a bare EINVAL.
 Result<> check(const RingOptions& options) {
@@ -136,12 +135,9 @@ void DeviceRing::set_up_extras() {
   if (options_.registered_ring && io_uring_register_ring_fd(&ring_) != 1)
     note("a registered ring needs Linux 5.18: one look-up of its descriptor per system call");
   if (options_.fixed_files) {
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    const auto slots = static_cast<unsigned>(std::min<rlim_t>(fixed_files_max, limit.rlim_cur));
-    options_.fixed_files = io_uring_register_files_sparse(&ring_, slots) == 0;
+    options_.fixed_files = io_uring_register_files_sparse(&ring_, fixed_files_max) == 0;
     if (options_.fixed_files) {
-      attached_.resize(slots);
+      for (std::uint16_t slot = fixed_files_max; slot-- > 0;) free_slots_.push_back(slot);
     } else {
       note("sparse fixed files need Linux 5.19: one look-up of the file per operation");
     }
@@ -183,36 +179,56 @@ std::string DeviceRing::setup() const {
 }
 
 void DeviceRing::attach(Handle file) {
-  const auto slot = static_cast<std::size_t>(file.value);
   if (file.value < 0) return;
-  if (options_.iopoll) {
-    const auto traits = owner_.describe(file);
-    const bool direct = (::fcntl(file.value, F_GETFL) & O_DIRECT) != 0;
-    const bool polls = traits && traits->io_poll.value_or(false);
-    if (!polls) {
-      note("IOPOLL: " + (traits && !traits->disk.empty() ? traits->disk : std::string("the file's device")) +
-           " does not poll (queue/io_poll is 0; NVMe: nvme.poll_queues=N): the main ring takes its I/O");
-    } else if (!direct) {
-      note("IOPOLL: only files opened with O_DIRECT poll: the main ring takes the others");
-    }
-    if (slot >= attached_.size()) attached_.resize(slot + 1);
-    attached_[slot].polls = polls && direct;
-    attached_[slot].polls_durable =
-        polls && direct && (traits->fua.value_or(false) || !traits->volatile_cache.value_or(true));
+  const auto descriptor = static_cast<std::size_t>(file.value);
+  if (descriptor >= attached_.size()) attached_.resize(descriptor + 1);
+  if (options_.iopoll) attach_polled(file);
+  Attached& known = attached_[descriptor];
+  if (!options_.fixed_files || known.slot != no_slot) return;
+  if (free_slots_.empty()) {
+    note("fixed files: all " + std::to_string(fixed_files_max) + " slots are taken: others are looked up");
+    return;
   }
-  if (!options_.fixed_files || slot >= attached_.size() || attached_[slot].fixed) return;
-  attached_[slot].fixed =
-      io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &file.value, 1) == 1;
+  const std::uint16_t slot = free_slots_.back();
+  if (io_uring_register_files_update(&ring_, slot, &file.value, 1) != 1) return;
+  free_slots_.pop_back();
+  known.slot = slot;
+}
+
+// A trial read would not tell: without poll queues some kernels complete it by interrupt.
+void DeviceRing::attach_polled(Handle file) {
+  const auto traits = owner_.describe(file);
+  const bool polls = traits && traits->io_poll.value_or(false);
+  const bool direct = (::fcntl(file.value, F_GETFL) & O_DIRECT) != 0;
+  if (!polls) {
+    note("IOPOLL: " + (traits && !traits->disk.empty() ? traits->disk : std::string("the file's device")) +
+         " does not poll (queue/io_poll is 0; NVMe: nvme.poll_queues=N): the main ring takes its I/O");
+  } else if (!direct) {
+    note("IOPOLL: only files opened with O_DIRECT poll: the main ring takes the others");
+  }
+  Attached& known = attached_[static_cast<std::size_t>(file.value)];
+  known.polls = polls && direct;
+  known.polls_durable =
+      known.polls && (traits->fua.value_or(false) || !traits->volatile_cache.value_or(true));
 }
 
 // A slot that outlived the descriptor would keep the file open and, once the number is reused, name the wrong
 // file.
 void DeviceRing::forget(Handle file) noexcept {
-  const auto slot = static_cast<std::size_t>(file.value);
-  if (slot >= attached_.size()) return;
-  const int none = -1;
-  if (attached_[slot].fixed) io_uring_register_files_update(&ring_, static_cast<unsigned>(slot), &none, 1);
-  attached_[slot] = {};
+  const std::uint16_t slot = attached(file).slot;
+  if (slot != no_slot) {
+    const int none = -1;
+    io_uring_register_files_update(&ring_, slot, &none, 1);
+    free_slots_.push_back(slot);
+  }
+  const auto descriptor = static_cast<std::size_t>(file.value);
+  if (descriptor < attached_.size()) attached_[descriptor] = {};
+}
+
+const DeviceRing::Attached& DeviceRing::attached(Handle file) const noexcept {
+  static constexpr Attached nothing{};
+  const auto descriptor = static_cast<std::size_t>(file.value);
+  return descriptor < attached_.size() ? attached_[descriptor] : nothing;
 }
 
 Result<> DeviceRing::register_region(std::uint32_t id, MutableBytes memory) {
@@ -230,9 +246,8 @@ Result<> DeviceRing::register_region(std::uint32_t id, MutableBytes memory) {
 bool DeviceRing::takes(const Operation& operation) const noexcept {
   if (operation.code != OpCode::read && operation.code != OpCode::write) return false;
   if (!options_.iopoll) return true;
-  const auto slot = static_cast<std::size_t>(operation.handle.value);
-  if (slot >= attached_.size()) return false;
-  return operation.durable ? attached_[slot].polls_durable : attached_[slot].polls;
+  const Attached& file = attached(operation.handle);
+  return operation.durable ? file.polls_durable : file.polls;
 }
 
 void DeviceRing::submit(Operation& operation) noexcept {
@@ -268,8 +283,10 @@ void DeviceRing::start_waiting() noexcept {
     Operation& operation = *waiting_.pop();
     prepare_transfer(operation, *sqe);
     regions_.use(operation, *sqe);
-    const auto slot = static_cast<std::size_t>(operation.handle.value);
-    if (slot < attached_.size() && attached_[slot].fixed) sqe->flags |= IOSQE_FIXED_FILE;
+    if (const std::uint16_t slot = attached(operation.handle).slot; slot != no_slot) {
+      sqe->fd = slot;
+      sqe->flags |= IOSQE_FIXED_FILE;
+    }
     if (options_.always_async) sqe->flags |= IOSQE_ASYNC;
     io_uring_sqe_set_data(sqe, &operation);
     ++in_kernel_;

@@ -47,11 +47,12 @@ class DeviceRing final : public IoRing {
   void forget(Handle file) noexcept;
 
  private:
+  static constexpr std::uint16_t no_slot = 0xffff;
   /// What is known of a descriptor.
   struct Attached {
-    bool fixed = false;          // its slot holds it
-    bool polls = false;          // a direct file on a device that polls
-    bool polls_durable = false;  // a durable write to it is one request, without a flush
+    std::uint16_t slot = no_slot;  // of the table of fixed files
+    bool polls = false;            // a direct file on a device that polls
+    bool polls_durable = false;    // a durable write to it is one request, without a flush
   };
 
   DeviceRing(UringBackend& owner, const RingOptions& options) : owner_(owner), options_(options) {}
@@ -60,8 +61,10 @@ class DeviceRing final : public IoRing {
   unsigned known_flags(unsigned flags);
   unsigned step_down(unsigned flags, int error);
   void set_up_extras();
+  void attach_polled(Handle file);
   void note(std::string line);
 
+  const Attached& attached(Handle file) const noexcept;
   bool takes(const Operation& operation) const noexcept;
   io_uring_sqe* entry() noexcept;
   void start_waiting() noexcept;
@@ -76,7 +79,8 @@ class DeviceRing final : public IoRing {
   unsigned in_flight_ = 0;
   unsigned in_kernel_ = 0;
   OperationList waiting_;
-  std::vector<Attached> attached_;  // by descriptor
+  std::vector<Attached> attached_;         // by descriptor
+  std::vector<std::uint16_t> free_slots_;  // of the table of fixed files
   FixedBuffers regions_;
   std::vector<std::string> notes_;
 };

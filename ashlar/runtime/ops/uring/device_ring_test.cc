@@ -191,6 +191,33 @@ TEST_P(DeviceRingTest, WhatCannotBePolledGoesToTheMainRing) {
   EXPECT_THAT((*ring)->notes(), Contains(HasSubstr("IOPOLL: ")));
 }
 
+TEST_P(DeviceRingTest, ReusesTheSlotsOfClosedFiles) {
+  auto ring = open({});
+  ASSERT_TRUE(ring) << ring.error().to_string();
+  run([](IoRing* to, std::string name) -> Task<Result<>> {
+    for (int round = 0; round < 3; ++round) {
+      std::vector<File> files;
+      for (int i = 0; i < 60; ++i) {
+        files.push_back(CO_TRY(co_await File::open(name + std::to_string(i), O_RDWR | O_CREAT)));
+        to->attach(files.back().handle());
+      }
+      const std::string text = std::to_string(round);
+      for (File& file : files) {
+        CO_TRY(co_await RingWrite(*to, no_region, file.handle(), as_bytes(text), 0, false, 0u));
+        std::string back = "?";
+        CO_TRY(co_await file.read(testing::writable(back), 0));
+        EXPECT_EQ(back, text);
+      }
+      while (!files.empty()) {
+        CO_TRY(co_await files.back().close());
+        files.pop_back();
+      }
+    }
+    co_return Result<>{};
+  }(ring->get(), path("file")));
+  EXPECT_THAT((*ring)->notes(), IsEmpty());
+}
+
 TEST_P(DeviceRingTest, NamesPairsThatNoKernelTakes) {
   const auto refused = [&](const RingOptions& options, const char* pair) {
     const auto ring = open(options);
