@@ -51,8 +51,9 @@ class MemoryCap {
   static MemoryCap& unlimited() noexcept;
 
   std::uint64_t cap_bytes() const noexcept { return cap_bytes_; }
-  /// With the budgets; may exceed the cap by what was charged regardless.
+  /// With the budgets; may exceed the cap by what was charged regardless. And the most it ever was.
   std::uint64_t lent_bytes() const noexcept { return lent_bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t lent_bytes_peak() const noexcept { return peak_bytes_.load(std::memory_order_relaxed); }
   /// Nothing is left; less than an eighth is; a quarter is.
   bool full() const noexcept { return lent_bytes() >= cap_bytes_; }
   bool tight() const noexcept { return lent_bytes() > cap_bytes_ - cap_bytes_ / 8; }
@@ -77,20 +78,28 @@ class MemoryCap {
     do {
       if (lent > cap_bytes_ || bytes > cap_bytes_ - lent) return false;
     } while (!lent_bytes_.compare_exchange_weak(lent, lent + bytes, std::memory_order_relaxed));
+    note_peak(lent + bytes);
     return true;
   }
   /// Beyond the cap, if need be.
   void borrow_regardless(std::uint64_t bytes) noexcept {
-    lent_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    note_peak(lent_bytes_.fetch_add(bytes, std::memory_order_relaxed) + bytes);
   }
   void give_back(std::uint64_t bytes) noexcept { lent_bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
 
  private:
+  void note_peak(std::uint64_t lent) noexcept {
+    std::uint64_t peak = lent_bytes_peak();
+    while (lent > peak && !peak_bytes_.compare_exchange_weak(peak, lent, std::memory_order_relaxed)) {
+    }
+  }
+
   const std::uint64_t cap_bytes_;
   void (*wake_shards_)(void*) noexcept = nullptr;
   void* wake_argument_ = nullptr;
   std::atomic<bool> wanted_{false};  // looked at in each turn of each shard, and rarely written
   alignas(64) std::atomic<std::uint64_t> lent_bytes_{0};
+  std::atomic<std::uint64_t> peak_bytes_{0};
 };
 
 class MemoryBudget;

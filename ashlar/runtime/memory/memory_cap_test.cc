@@ -83,6 +83,8 @@ TEST(MemoryCap, CachesGiveBackUntilThereIsRoomAgain) {
   EXPECT_FALSE(cap.tight());
   EXPECT_FALSE(cap.wanted());
   EXPECT_FALSE(hoard.charges.empty()) << "no more than was needed";
+  EXPECT_GT(cap.lent_bytes_peak(), cap.lent_bytes());
+  EXPECT_LE(cap.lent_bytes_peak(), cap.cap_bytes());
 }
 
 TEST(MemoryCap, ManyShardsNeverExceedIt) {

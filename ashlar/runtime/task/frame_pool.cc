@@ -1,5 +1,6 @@
 #include "ashlar/runtime/task/frame_pool.h"
 
+#include <algorithm>
 #include <cassert>
 #include <cstdlib>
 #include <new>
@@ -23,11 +24,8 @@ FramePool::~FramePool() {
 void* FramePool::allocate(std::size_t bytes) {
   const std::size_t total = bytes + sizeof(Header);
   Shard* shard = Shard::current_or_null();
-  if (shard == nullptr || total > frame_bytes_max) {
-    auto* header = static_cast<Header*>(::operator new(total));
-    *header = {nullptr, 0};
-    return header + 1;
-  }
+  if (shard == nullptr || total > frame_bytes_max) [[unlikely]]
+    return allocate_from_heap(total, shard != nullptr ? &shard->frames() : nullptr);
   FramePool& pool = shard->frames();
   const std::size_t size_class = (total - 1) / class_bytes;
   auto* header = static_cast<Header*>(pool.take(size_class));
@@ -37,11 +35,30 @@ void* FramePool::allocate(std::size_t bytes) {
 
 void FramePool::release(void* frame) noexcept {
   Header* header = static_cast<Header*>(frame) - 1;
-  if (header->pool == nullptr) {
-    ::operator delete(header);
+  if (header->size_class >= class_count) [[unlikely]] {
+    release_to_heap(header);
   } else {
     header->pool->give(header, header->size_class);
   }
+}
+
+void* FramePool::allocate_from_heap(std::size_t bytes, FramePool* pool) {
+  bytes = std::max(bytes, class_count);
+  auto* header = static_cast<Header*>(::operator new(bytes));
+  *header = {pool, bytes};
+  if (pool != nullptr) {
+    ++pool->frames_live_;
+    pool->budget_.take_regardless(Purpose::frames, bytes);
+  }
+  return header + 1;
+}
+
+void FramePool::release_to_heap(Header* header) noexcept {
+  if (FramePool* pool = header->pool) {
+    --pool->frames_live_;
+    pool->budget_.give(Purpose::frames, header->size_class);
+  }
+  ::operator delete(header);
 }
 
 inline void* FramePool::take(std::size_t size_class) {

@@ -13,8 +13,8 @@ class MemoryBudget;
 
 /// Purpose: O(1) frames. Owner: one shard (or one thread that runs no shard); not thread-safe. A frame
 /// returns to the pool it came from, and pools outlive their frames. Frames above frame_bytes_max come from
-/// the heap. Under ASan a free frame is poisoned, so that use of a finished coroutine is reported where it
-/// happens.
+/// the heap; all are charged. Under ASan a free frame is poisoned, so that use of a finished coroutine is
+/// reported where it happens.
 class FramePool {
  public:
   static constexpr std::size_t frame_bytes_max = 4096;
@@ -39,8 +39,8 @@ class FramePool {
   static constexpr std::size_t chunk_bytes = 64 * 1024;
 
   struct Header {
-    FramePool* pool;  // null: from the heap
-    std::size_t size_class;
+    FramePool* pool;         // null: made where there was no shard
+    std::size_t size_class;  // from class_count on: bytes from the heap
   };
   struct Free {
     Free* next;
@@ -54,6 +54,8 @@ class FramePool {
   void* take(std::size_t size_class);
   void give(void* block, std::size_t size_class) noexcept;
   void refill(std::size_t size_class);
+  static void* allocate_from_heap(std::size_t bytes, FramePool* pool);
+  static void release_to_heap(Header* header) noexcept;
 
   MemoryBudget& budget_;
   std::array<Free*, class_count> free_{};

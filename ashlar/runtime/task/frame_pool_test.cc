@@ -37,9 +37,11 @@ TEST(FramePool, LargeFramesAndThreadsWithoutAShardUseTheHeap) {
   {
     TestShard shard;
     void* large = FramePool::allocate(FramePool::frame_bytes_max + 1);
-    EXPECT_EQ(shard->frames().frames_live(), 0u);
+    EXPECT_EQ(shard->frames().frames_live(), 1u);
+    EXPECT_GT(shard->memory().used_bytes(Purpose::frames), FramePool::frame_bytes_max);
     std::memset(large, 1, FramePool::frame_bytes_max + 1);
     FramePool::release(large);
+    EXPECT_EQ(shard->memory().used_bytes(Purpose::frames), 0u);
   }
   std::thread([] {
     void* frame = FramePool::allocate(100);

@@ -9,6 +9,10 @@ namespace ashlar::resp {
 namespace {
 
 constexpr std::string_view too_many_clients = "ERR max number of clients reached";
+constexpr std::string_view no_memory = "ERR out of memory: the memory cap is reached";
+constexpr std::uint32_t clients_at_cap = 16;  // so many may come in any case: to look, and to delete
+constexpr Duration memory_wait_step = std::chrono::milliseconds(1);
+constexpr int memory_wait_steps = 1000;
 constexpr std::string_view protected_text =
     "DENIED Ashlar is running in protected mode because no password is set. In this mode connections are "
     "accepted "
@@ -74,6 +78,9 @@ bool Connection::welcome() {
   } else if (const auto peer = socket_.peer();
              options.protected_mode && options.password.empty() && peer && !peer->loopback()) {
     pipeline_.fail(protected_text);
+  } else if (service_.cluster().clients.load(std::memory_order_relaxed) > clients_at_cap &&
+             Shard::current().memory().cap().full()) {
+    pipeline_.fail(no_memory);
   } else {
     return true;
   }
@@ -83,6 +90,7 @@ bool Connection::welcome() {
 
 Task<Result<>> Connection::converse(ReceiveStream& input) {
   while (!session_.close_after_reply && !service_.draining) {
+    if (must_wait_for_memory()) CO_TRY(co_await wait_for_memory());
     CO_TRY(co_await receive(input));
     if (!within_limits()) co_return fail(Errc::too_large, "request");
   }
@@ -208,6 +216,21 @@ void Connection::account() noexcept {
   if (bytes < accounted_bytes_) memory.give(Purpose::connections, accounted_bytes_ - bytes);
   accounted_bytes_ = bytes;
   session_.request_bytes = partial_.bytes().size();
+  session_.held_bytes = accounted_bytes_;
+}
+
+bool Connection::must_wait_for_memory() noexcept {
+  return accounted_bytes_ > held_bytes_at_cap && Shard::current().memory().cap().full();
+}
+
+/// Meanwhile caches shrink and memtables are flushed. Not for ever: where requests that nobody can finish
+/// hold all the memory, one must give way.
+Task<Result<>> Connection::wait_for_memory() {
+  for (int step = 0; must_wait_for_memory(); ++step) {
+    if (step == memory_wait_steps) co_return fail(Errc::no_memory, "request");
+    CO_TRY(co_await sleep_for(memory_wait_step));
+  }
+  co_return Result<>{};
 }
 
 bool Connection::within_limits() {

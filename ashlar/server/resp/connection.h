@@ -18,7 +18,8 @@ namespace ashlar::resp {
 ///
 /// What a client can hold: a request up to resp-request-bytes-max, growing as it arrives, replies of one
 /// batch (about reply_batch_bytes and one more reply), and a share of resp-buffer-bytes-max with its shard's
-/// others.
+/// others. While the memory cap is reached, who holds more than held_bytes_at_cap is not read from, and is
+/// closed where there is no room for long or where nothing moves; small requests go on.
 ///
 /// Owner: one shard. Lives in the frame of the task that runs it.
 class Connection {
@@ -27,6 +28,9 @@ class Connection {
   ~Connection();
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
+
+  /// What a client may hold whatever the memory cap says.
+  static constexpr std::size_t held_bytes_at_cap = 64 * 1024;
 
   /// Until the client leaves, is closed, or the server drains.
   Task<> run();
@@ -42,6 +46,8 @@ class Connection {
   Stop run_some(MutableBytes& unread);
   Task<Result<>> send_replies();
   bool within_limits();
+  bool must_wait_for_memory() noexcept;
+  Task<Result<>> wait_for_memory();
   void account() noexcept;
 
   static constexpr std::size_t reply_batch_bytes = 1 << 20;

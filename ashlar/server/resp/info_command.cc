@@ -109,6 +109,9 @@ void memory_section(Lines to, const Totals& totals) {
                  used_bytes, static_cast<double>(used_bytes) / (1 << 20),
                  static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, totals.store.memtable_bytes,
                  Shard::current().memory().cap().cap_bytes());
+  const MemoryCap& cap = Shard::current().memory().cap();
+  fmt::format_to(to, "used_memory_charged:{}\r\nused_memory_charged_peak:{}\r\n", cap.lent_bytes(),
+                 cap.lent_bytes_peak());
   for (std::size_t i = 0; i < purpose_count; ++i) {
     std::string name = to_string(static_cast<Purpose>(i));
     std::ranges::replace(name, ' ', '_');

@@ -6,15 +6,26 @@
 namespace ashlar::resp {
 
 ChunkPool::~ChunkPool() {
+  uncharge(idle_bytes_);
   for (Chunk* list : {small_, large_}) {
     while (list != nullptr) ::operator delete(std::exchange(list, list->next));
   }
 }
 
+bool ChunkPool::reclaim() noexcept {
+  constexpr int chunks_at_once = 16;
+  for (int i = 0; i < chunks_at_once && idle_bytes_ != 0; ++i) {
+    Chunk*& first = large_ != nullptr ? large_ : small_;
+    uncharge(first->bytes + sizeof(Chunk));
+    ::operator delete(std::exchange(first, first->next));
+  }
+  return idle_bytes_ != 0;
+}
+
 Chunk* ChunkPool::take(std::size_t chunk_bytes) {
   Chunk*& first = idle(chunk_bytes);
   if (first != nullptr) {
-    idle_bytes_ -= chunk_bytes;
+    uncharge(chunk_bytes);
     return std::exchange(first, first->next);
   }
   auto* chunk = new (::operator new(chunk_bytes)) Chunk;
@@ -28,7 +39,7 @@ void ChunkPool::give(Chunk* chunk) noexcept {
     ::operator delete(chunk);
     return;
   }
-  idle_bytes_ += chunk_bytes;
+  charge(chunk_bytes);
   chunk->next = std::exchange(idle(chunk_bytes), chunk);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "ashlar/base/bytes.h"
+#include "ashlar/runtime/memory/memory_cap.h"
 
 namespace ashlar::resp {
 
@@ -47,11 +48,15 @@ struct Chunk {
   char data[];
 };
 
-/// Chunks for the output buffers of one shard. Keeps what was in use and hands it out again, up to a bound.
-/// Not thread-safe; outlives its buffers.
-class ChunkPool {
+/// Chunks for the output buffers of one shard. Keeps what was in use and hands it out again, up to a bound
+/// and while nobody else wants the memory. Charges what it keeps to `budget`, if there is one; chunks in use
+/// are charged by the connection that holds them. Not thread-safe; outlives its buffers.
+class ChunkPool final : private MemoryReclaimer {
  public:
-  explicit ChunkPool(std::size_t idle_bytes_max = 8 << 20) noexcept : idle_bytes_max_(idle_bytes_max) {}
+  explicit ChunkPool(std::size_t idle_bytes_max = 8 << 20, MemoryBudget* budget = nullptr) noexcept
+      : idle_bytes_max_(idle_bytes_max), budget_(budget) {
+    if (budget_ != nullptr) budget_->add(*this);
+  }
   ~ChunkPool();
   ChunkPool(const ChunkPool&) = delete;
   ChunkPool& operator=(const ChunkPool&) = delete;
@@ -60,6 +65,15 @@ class ChunkPool {
   void give(Chunk* chunk) noexcept;      ///< from this pool or another shard's
 
  private:
+  bool reclaim() noexcept override;
+  void charge(std::size_t bytes) noexcept {
+    idle_bytes_ += bytes;
+    if (budget_ != nullptr) budget_->take_regardless(Purpose::connections, bytes);
+  }
+  void uncharge(std::size_t bytes) noexcept {
+    idle_bytes_ -= bytes;
+    if (budget_ != nullptr) budget_->give(Purpose::connections, bytes);
+  }
   Chunk*& idle(std::size_t chunk_bytes) noexcept {
     return chunk_bytes == Chunk::small_bytes ? small_ : large_;
   }
@@ -68,6 +82,7 @@ class ChunkPool {
   Chunk* large_ = nullptr;
   std::size_t idle_bytes_ = 0;
   std::size_t idle_bytes_max_;
+  MemoryBudget* budget_;
 };
 
 /// The bytes that one connection is to be sent, in order. Small things are copied into chunks, big ones are

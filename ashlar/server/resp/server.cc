@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <functional>
 #include <optional>
+#include <vector>
 
 #include "ashlar/base/log.h"
 #include "ashlar/runtime/mesh/invoke.h"
@@ -158,6 +161,25 @@ Task<> Server::watch_clients(ShardServer& server) {
         session.drain->cancel();
       }
     }
+    if (Shard::current().memory().cap().full()) close_hoarders(server.service, now);
+  }
+}
+
+/// The memory cap is reached: closes the clients that hold the most and have not moved for a while, until
+/// they make room for this shard's part of what is missing.
+void Server::close_hoarders(Service& service, Instant now) {
+  std::vector<Session*> hoarders;
+  for (Session& session : service.sessions()) {
+    const bool moves = now - std::min(session.active_at, session.sending_since) < std::chrono::seconds(1);
+    if (session.held_bytes > Connection::held_bytes_at_cap && !moves) hoarders.push_back(&session);
+  }
+  std::ranges::sort(hoarders, std::greater(), &Session::held_bytes);
+  const MemoryCap& cap = Shard::current().memory().cap();
+  std::uint64_t missing = cap.cap_bytes() / 8 / service.shards();
+  for (Session* session : hoarders) {
+    session->kill->cancel();
+    if (missing <= session->held_bytes) break;
+    missing -= session->held_bytes;
   }
 }
 

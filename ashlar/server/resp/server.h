@@ -41,6 +41,7 @@ class Server {
   Task<> end_shards();
   Task<> run_shard(ShardServer& server);
   static Task<> watch_clients(ShardServer& server);
+  static void close_hoarders(Service& service, Instant now);
 
   RespOptions options_;
   Address address_;

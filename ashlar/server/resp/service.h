@@ -89,13 +89,15 @@ class Service {
   bool draining = false;
 
  private:
+  static constexpr std::size_t chunks_kept_bytes = 8 << 20;
+
   Cluster& cluster_;
   ShardId shard_;
   const kv::Partitioner& store_partitioner_;
   std::vector<Place> places_;  // by partition
   Settings settings_;
   ServiceStats stats_;
-  ChunkPool chunks_;
+  ChunkPool chunks_{chunks_kept_bytes, &Shard::current().memory()};
   IntrusiveList<Session> sessions_;
   std::uint64_t next_id_;
   Pause pause_;

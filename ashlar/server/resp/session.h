@@ -56,6 +56,7 @@ struct Session : ListHook<> {
   std::vector<WatchedKey> watched;
 
   std::size_t request_bytes = 0;  // held for an unfinished request
+  std::size_t held_bytes = 0;     // with its replies and transaction
 
   void end_multi() noexcept {
     in_multi = multi_failed = false;
