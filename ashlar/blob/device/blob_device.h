@@ -1,0 +1,90 @@
+#pragma once
+
+/// A device that holds blob stores, one for each volume. Format: docs/formats/blob-device.md.
+///
+///   CO_TRY(co_await format_device(*device));
+///   auto blobs = CO_TRY(co_await BlobDevice::open(std::move(device)));
+///   auto store = CO_TRY(co_await blobs->open_volume(1, {.create = true}));    // on any shard; as from a
+///   directory … co_await store->close();                                                    // every store,
+///   then co_await blobs->close();
+
+#include <atomic>
+#include <memory>
+
+#include "ashlar/blob/device/layout.h"
+#include "ashlar/blob/device/lease_table.h"
+#include "ashlar/blob/store.h"
+#include "ashlar/block/device.h"
+#include "ashlar/runtime/shard/shard_id.h"
+
+namespace ashlar::blob {
+
+struct FormatOptions {
+  std::uint64_t chunk_bytes = 0;  ///< a power of two; 0: 64 MiB, less where the device is small
+  std::uint64_t growth = 16;      ///< how many times its size the device may grow to
+  bool overwrite = false;         ///< also where there are blobs already: they are lost
+};
+/// Makes an empty device. `exists` where it holds blobs, and overwrite is not set; `invalid` where it is too
+/// small or its blocks do not fit.
+Task<Result<>> format_device(Device& device, FormatOptions options = {});
+
+struct VolumeOptions {
+  std::uint64_t reserve_bytes = std::uint64_t{64}
+                                << 20;  ///< space that only tables and roots may take when all else is full
+  bool create = false;                  ///< where there is none
+};
+
+/// Owner: the shard that opens it, its home. open_volume() and the volumes' own calls come from any shard.
+/// Lifecycle: all stores are closed before it is.
+class BlobDevice {
+ public:
+  /// Takes over the device. Where it has grown, there are more chunks; one that is smaller than it was is
+  /// `corrupt`.
+  static Task<Result<std::unique_ptr<BlobDevice>>> open(std::unique_ptr<Device> device);
+  ~BlobDevice();
+
+  /// The store of a volume, on the current shard; one at a time for each volume, else `busy`.
+  Task<Result<std::unique_ptr<Store>>> open_volume(VolumeNumber number, VolumeOptions options = {});
+  Task<> close();
+
+  Device& device() const noexcept { return *device_; }
+  const Superblock& layout() const noexcept { return layout_; }
+  std::vector<VolumeNumber> volumes() const { return leases_->volumes(); }
+  /// Chunks that no volume has. Any shard.
+  std::uint64_t free_chunks() const noexcept { return leases_->free_chunks(); }
+
+  // For volumes, on any shard: carried out at home.
+  Task<Result<std::optional<std::uint64_t>>> lend(VolumeNumber volume);
+  Task<Result<>> give_back(std::uint64_t chunk);
+  Task<> release(VolumeNumber volume);
+
+ private:
+  explicit BlobDevice(std::unique_ptr<Device> device);
+  Task<Result<>> start();
+  Task<Result<>> read_superblock(Channel& channel);
+  Task<Result<>> follow_size(Channel& channel);
+  struct Admission {
+    std::uint64_t head = 0;
+    std::vector<std::uint64_t> chunks;
+  };
+  Task<Result<Admission>> admit(VolumeNumber number, bool create);
+  Task<Result<>> create_volume(VolumeNumber number);
+
+  std::unique_ptr<Device> device_;
+  const ShardId home_;
+  Superblock layout_;
+  std::unique_ptr<LeaseTable> leases_;
+  std::vector<VolumeNumber> open_;  // volumes that are open
+};
+
+/// What the superblock's two places hold. Shared with `ashlar check`.
+struct SuperblockCopies {
+  Superblock::Found found[2] = {Superblock::Found::zeroes, Superblock::Found::zeroes};
+  Superblock copy[2];
+  /// The valid one with the higher generation; -1 where there is none.
+  int best() const noexcept;
+};
+Task<Result<SuperblockCopies>> read_superblocks(Channel& channel);
+Task<Result<>> write_superblocks(Channel& channel, const Superblock& superblock);
+
+}  // namespace ashlar::blob

@@ -1,0 +1,171 @@
+#include "ashlar/blob/device/lease_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ashlar/base/checksum.h"
+#include "ashlar/base/endian.h"
+#include "ashlar/runtime/shard/shard.h"
+
+namespace ashlar::blob {
+
+namespace {
+
+constexpr std::size_t entries_at = 64;
+static_assert(entries_at + leases_per_block * sizeof(std::uint32_t) == block_bytes);
+
+Lba lba(const Channel& channel, std::uint64_t byte) noexcept {
+  return Lba(byte / channel.geometry().block_bytes);
+}
+
+}  // namespace
+
+void LeaseTable::encode(std::uint64_t block, std::uint64_t generation, MutableBytes into) const noexcept {
+  std::ranges::fill(into, std::byte{0});
+  store_le(into.data() + 4, static_cast<std::uint32_t>(block));
+  store_le(into.data() + 8, generation);
+  for (std::uint64_t i = 0; i < leases_per_block; ++i) {
+    const std::uint64_t chunk = block * leases_per_block + i;
+    const std::uint32_t owner = chunk < owners_.size() ? owners_[chunk] : 0;
+    store_le(into.data() + entries_at + i * sizeof owner, owner == chosen ? 0 : owner);
+  }
+  store_le(into.data(), crc32c(into.subspan(4), crc32c(layout_.id)));
+}
+
+std::optional<std::uint64_t> LeaseTable::decode(std::uint64_t block, Bytes from,
+                                                std::uint32_t* owners) const noexcept {
+  if (load_le<std::uint32_t>(from.data()) != crc32c(from.subspan(4), crc32c(layout_.id)) ||
+      load_le<std::uint32_t>(from.data() + 4) != block)
+    return std::nullopt;
+  std::memcpy(owners, from.data() + entries_at, leases_per_block * sizeof *owners);
+  return load_le<std::uint64_t>(from.data() + 8);
+}
+
+Task<Result<>> LeaseTable::create() {
+  owners_.assign(layout_.chunk_count, 0);
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  for (std::uint64_t block = 0; block < layout_.lease_blocks; ++block) {
+    for (unsigned copy = 0; copy < 2; ++copy) {
+      encode(block, copy + 1, memory.bytes());
+      CO_TRY(co_await channel_.write(lba(channel_, table_at(copy, block)), memory));
+    }
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> LeaseTable::load() {
+  owners_.assign(layout_.lease_blocks * leases_per_block, 0);
+  generations_.assign(layout_.lease_blocks, 0);
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  for (std::uint64_t block = 0; block < layout_.lease_blocks; ++block) {
+    for (unsigned copy = 0; copy < 2; ++copy) {
+      CO_TRY(co_await channel_.read(lba(channel_, table_at(copy, block)), memory));
+      std::uint32_t found[leases_per_block];
+      const auto generation = decode(block, memory.bytes(), found);
+      if (!generation || *generation <= generations_[block]) continue;
+      if (*generation % 2 != (copy + 1) % 2)
+        co_return fail(Errc::corrupt, "lease table: a copy in the other's place",
+                       {.offset = table_at(copy, block)});
+      generations_[block] = *generation;
+      std::ranges::copy(found, owners_.begin() + static_cast<std::ptrdiff_t>(block * leases_per_block));
+    }
+    if (generations_[block] == 0)
+      co_return fail(Errc::corrupt, "lease table", {.offset = table_at(0, block)});
+  }
+  owners_.resize(layout_.chunk_count);
+  const std::vector<VolumeNumber> heads = volumes();
+  if (std::ranges::adjacent_find(heads) != heads.end())
+    co_return fail(Errc::corrupt, "lease table: a volume with two heads", {.offset = layout_.lease_at});
+  free_chunks_ = static_cast<std::uint64_t>(std::ranges::count(owners_, 0u));
+  co_return Result<>{};
+}
+
+Task<Result<>> LeaseTable::write(std::uint64_t block) {
+  if (stopped_) co_return fail(Errc::stopped, "lease table");
+  const std::uint64_t generation = generations_[block] + 1;
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  encode(block, generation, memory.bytes());
+  const std::uint64_t at = table_at((generation + 1) % 2, block);  // odd generations are in the first table
+  const Result<> written = co_await channel_.write(lba(channel_, at), memory, {.durable = true});
+  stopped_ = !written;  // which of the two copies counts is not known until the device is opened again
+  if (written) generations_[block] = generation;
+  co_return written;
+}
+
+Task<Result<>> LeaseTable::set(std::uint64_t chunk, std::uint32_t owner) {
+  const MutexLock lock = co_await changing_.lock();
+  const std::uint32_t before = std::exchange(owners_[chunk], owner);
+  const Result<> written = co_await write(chunk / leases_per_block);
+  if (!written) {
+    owners_[chunk] = before;
+  } else if (owner == 0) {
+    free_chunks_.fetch_add(1, std::memory_order_relaxed);
+  }
+  co_return written;
+}
+
+std::optional<std::uint64_t> LeaseTable::choose() {
+  for (std::uint64_t i = 0; i < owners_.size(); ++i) {
+    const std::uint64_t chunk = (next_ + i) % owners_.size();
+    if (owners_[chunk] != 0) continue;
+    next_ = chunk + 1;
+    owners_[chunk] = chosen;
+    free_chunks_.fetch_sub(1, std::memory_order_relaxed);
+    return chunk;
+  }
+  return std::nullopt;
+}
+
+void LeaseTable::let_go(std::uint64_t chunk) noexcept {
+  owners_[chunk] = 0;
+  free_chunks_.fetch_add(1, std::memory_order_relaxed);
+}
+
+Task<Result<std::optional<std::uint64_t>>> LeaseTable::lend(VolumeNumber volume, bool head) {
+  const auto chunk = choose();
+  if (!chunk) co_return std::optional<std::uint64_t>();
+  const Result<> lent = co_await set(*chunk, volume | (head ? head_bit : 0));
+  if (!lent) {
+    let_go(*chunk);
+    co_return std::unexpected(lent.error());
+  }
+  co_return chunk;
+}
+
+Task<Result<>> LeaseTable::lend_chosen(std::uint64_t chunk, VolumeNumber volume) {
+  co_return co_await set(chunk, volume | head_bit);
+}
+
+Task<Result<>> LeaseTable::give_back(std::uint64_t chunk) {
+  co_return co_await set(chunk, 0);
+}
+
+void LeaseTable::grow(std::uint64_t chunks) {
+  free_chunks_.fetch_add(chunks - owners_.size(), std::memory_order_relaxed);
+  owners_.resize(chunks, 0);
+}
+
+std::optional<std::uint64_t> LeaseTable::head_of(VolumeNumber volume) const noexcept {
+  const auto found = std::ranges::find(owners_, volume | head_bit);
+  if (found == owners_.end()) return std::nullopt;
+  return static_cast<std::uint64_t>(found - owners_.begin());
+}
+
+std::vector<std::uint64_t> LeaseTable::chunks_of(VolumeNumber volume) const {
+  std::vector<std::uint64_t> chunks;
+  for (std::uint64_t chunk = 0; chunk < owners_.size(); ++chunk) {
+    if (owners_[chunk] != chosen && (owners_[chunk] & ~head_bit) == volume) chunks.push_back(chunk);
+  }
+  return chunks;
+}
+
+std::vector<VolumeNumber> LeaseTable::volumes() const {
+  std::vector<VolumeNumber> found;
+  for (const std::uint32_t owner : owners_) {
+    if ((owner & head_bit) != 0) found.push_back(owner & ~head_bit);
+  }
+  std::ranges::sort(found);
+  return found;
+}
+
+}  // namespace ashlar::blob

@@ -1,0 +1,160 @@
+#include "ashlar/blob/device/volume_log.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "ashlar/base/checksum.h"
+#include "ashlar/base/endian.h"
+#include "ashlar/runtime/shard/shard.h"
+
+namespace ashlar::blob {
+
+namespace {
+
+constexpr char magic[] = {'A', 'B', 'v', '1'};
+constexpr std::uint64_t header_bytes = 32;
+constexpr std::uint64_t retirement = ~std::uint64_t{0};
+
+}  // namespace
+
+std::uint64_t VolumeLog::Record::blocks() const noexcept {
+  return align_up(header_bytes + bytes) / block_bytes;
+}
+
+std::uint32_t VolumeLog::checksum(Bytes record) const noexcept {
+  std::byte whose[4];
+  store_le(whose, volume_);
+  return crc32c(record.subspan(4), crc32c(whose, crc32c(layout_.id)));
+}
+
+VolumeLog::Record VolumeLog::parse(Bytes from) const noexcept {
+  if (from.size() < block_bytes || std::memcmp(from.data() + 4, magic, sizeof magic) != 0) return {};
+  const Record record{load_le<std::uint64_t>(from.data() + 8), load_le<std::uint64_t>(from.data() + 16),
+                      load_le<std::uint32_t>(from.data() + 24)};
+  if (header_bytes + record.bytes > from.size() ||
+      load_le<std::uint32_t>(from.data()) != checksum(from.first(header_bytes + record.bytes)))
+    return {};
+  return record;
+}
+
+Task<Result<>> VolumeLog::write_record(std::uint64_t at, std::uint64_t generation, std::uint64_t index,
+                                       Bytes edit) {
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(align_up(header_bytes + edit.size())));
+  const MutableBytes record = memory.bytes();
+  std::ranges::fill(record.first(header_bytes), std::byte{0});
+  std::memcpy(record.data() + 4, magic, sizeof magic);
+  store_le(record.data() + 8, generation);
+  store_le(record.data() + 16, index);
+  store_le(record.data() + 24, static_cast<std::uint32_t>(edit.size()));
+  std::ranges::copy(edit, record.data() + header_bytes);
+  std::ranges::fill(record.subspan(header_bytes + edit.size()), std::byte{0});
+  store_le(record.data(), checksum(record.first(header_bytes + edit.size())));
+  co_return co_await channel_.write(lba(at), memory, {.durable = true});
+}
+
+Task<Result<>> VolumeLog::write_snapshot(unsigned area, std::uint64_t generation) {
+  const std::vector<std::byte> snapshot = state_.snapshot(volume_);
+  if (header_bytes + snapshot.size() > layout_.area_bytes())
+    co_return fail(Errc::too_large, "volume snapshot", {.object = volume_});
+  CO_TRY(co_await write_record(area_at(area), generation, 0, snapshot));
+  area_ = area;
+  generation_ = generation;
+  index_ = 1;
+  at_ = align_up(header_bytes + snapshot.size());
+  state_bytes_ = snapshot.size();
+  co_return Result<>{};
+}
+
+Task<Result<>> VolumeLog::retire(unsigned area, std::uint64_t superseded_by) {
+  co_return co_await write_record(area_at(area), superseded_by, retirement, {});
+}
+
+Task<Result<>> VolumeLog::switch_areas() {
+  const unsigned old = area_;
+  CO_TRY(co_await write_snapshot(old ^ 1, generation_ + 1));
+  co_return co_await retire(old, generation_);
+}
+
+Task<Result<>> VolumeLog::create() {
+  // What the chunk held before may be an area of a volume of the same number: it must not be taken for this
+  // one's.
+  CO_TRY(co_await retire(1, 1));
+  co_return co_await write_snapshot(0, 1);
+}
+
+Task<Result<>> VolumeLog::open() {
+  CO_TRY(co_await read());
+  co_return co_await switch_areas();
+}
+
+Task<Result<>> VolumeLog::read() {
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(layout_.area_bytes()));
+  std::uint64_t newest = 0, retired_by = 0;
+  for (unsigned area = 0; area < 2; ++area) {
+    CO_TRY(co_await channel_.read(lba(area_at(area)), memory));
+    const Record first = parse(memory.bytes());
+    if (first.index == retirement) {
+      retired_by = std::max(retired_by, first.generation);
+    } else if (first.index == 0 && first.generation > newest) {
+      newest = first.generation;
+      area_ = area;
+    }
+  }
+  if (newest == 0 || retired_by > newest)
+    co_return fail(Errc::corrupt, "volume snapshot", {.object = volume_, .offset = area_at(area_)});
+  CO_TRY(co_await channel_.read(lba(area_at(area_)), memory));
+  generation_ = newest;
+  co_return replay(memory.bytes(), area_);
+}
+
+/// Applies records until one is missing. One behind a gap says that the gap was a record.
+Result<> VolumeLog::replay(Bytes area, unsigned number) {
+  state_ = VolumeState();
+  index_ = 0;
+  for (at_ = 0; at_ < area.size();) {
+    const Record record = parse(area.subspan(at_));
+    if (record.generation != generation_ || record.index != index_) break;
+    TRY(state_.apply(area.subspan(at_ + header_bytes, record.bytes), volume_,
+                     {.object = volume_, .offset = area_at(number) + at_ + header_bytes}));
+    at_ += record.blocks() * block_bytes;
+    ++index_;
+  }
+  for (std::uint64_t at = at_; at < area.size(); at += block_bytes) {
+    const Record later = parse(area.subspan(at));
+    if (later.generation == generation_ && later.index != retirement && later.index > index_)
+      return fail(Errc::corrupt, "volume record", {.object = volume_, .offset = area_at(number) + at_});
+  }
+  return {};
+}
+
+Task<Result<>> VolumeLog::commit(std::vector<std::byte> edit, Growth growth) {
+  const MutexLock lock = co_await committing_.lock();
+  if (stopped_) co_return fail(Errc::stopped, "volume", {.object = volume_});
+  if (growth == Growth::adds && !fits(edit.size()))
+    co_return fail(Errc::no_space, "volume metadata", {.object = volume_});
+
+  const std::uint64_t room = layout_.area_bytes(), generation = generation_;
+  Result<> written;
+  if (at_ + align_up(header_bytes + edit.size()) > room) written = co_await switch_areas();
+  if (written) written = co_await write_record(area_at(area_) + at_, generation_, index_, edit);
+  if (written) {
+    at_ += align_up(header_bytes + edit.size());
+    ++index_;
+    state_bytes_ += edit.size();
+    written = state_.apply(edit, volume_, {.object = volume_});
+  }
+  // Only where nothing was begun is it known what is on the device.
+  if (!written) stopped_ = written.error().code != Errc::no_memory || generation_ != generation;
+  co_return written;
+}
+
+/// Whether the state still fits into half an area with so many more bytes, so that a snapshot always leaves
+/// room for records. The sum of edits is an upper bound: only where it does not do, the state is measured.
+bool VolumeLog::fits(std::uint64_t bytes) {
+  const std::uint64_t most = layout_.area_bytes() / 2;
+  if (state_bytes_ + bytes <= most) return true;
+  state_bytes_ = state_.snapshot(volume_).size();
+  return state_bytes_ + bytes <= most;
+}
+
+}  // namespace ashlar::blob
