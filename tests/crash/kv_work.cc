@@ -21,6 +21,15 @@ std::optional<std::string> text_of(const std::optional<kv::Value>& value) {
   return std::string(as_text(value->bytes));
 }
 
+constexpr std::uint64_t long_ago_ms = 1;  // expired when it is written: no more than an erase
+constexpr std::uint64_t far_future_ms = std::uint64_t{1} << 42;  // later than any test gets
+
+/// Every third value expires, at a time that its number tells: so an expiry that is lost or mixed up shows.
+std::uint64_t expiry_of(std::string_view value) {
+  const std::uint64_t number = std::stoull(std::string(value.substr(0, value.find(':'))));
+  return number % 3 == 0 ? far_future_ms + number : kv::no_expiry;
+}
+
 Task<bool> pause(Random& random) {
   if (!random.one_in(6)) co_return true;
   co_return (co_await sleep_for(std::chrono::microseconds(random.skewed(1, 20'000)))).has_value();
@@ -36,6 +45,11 @@ std::string PartitionWork::new_value() {
   return value;
 }
 
+void PartitionWork::check_expiry(std::string_view value, std::uint64_t expiry_ms) {
+  if (expiry_ms == expiry_of(value)) return;
+  check(testing::AssertionFailure() << "expiry " << expiry_ms << " instead of " << expiry_of(value));
+}
+
 Task<Result<State>> PartitionWork::collect(kv::ScanOptions options) {
   State found;
   std::string last;
@@ -47,6 +61,7 @@ Task<Result<State>> PartitionWork::collect(kv::ScanOptions options) {
         last.empty() || (options.direction == kv::Direction::forward ? last < key : key < last);
     if (!ordered) check(testing::AssertionFailure() << "a scan is out of order at " << key);
     last = key;
+    check_expiry(as_text(item.value), item.expiry_ms);
     found[key] = {item.sequence, std::string(as_text(item.value))};
   }
   co_return found;
@@ -115,14 +130,17 @@ Task<bool> PartitionWork::write_once() {
       if (std::find(chosen.begin(), chosen.end(), &key) == chosen.end()) chosen.push_back(&key);
     }
     for (const StoredKey* key : chosen) {
-      const bool erase = random_.one_in(4);
-      changes.push_back({text_of(*key), erase ? std::nullopt : std::optional(new_value())});
+      const bool absent = random_.one_in(4);
+      changes.push_back({text_of(*key), absent ? std::nullopt : std::optional(new_value())});
     }
     for (std::size_t i = 0; i < count; ++i) {
       const auto& value = changes[i].value;
-      writes.push_back({.key = chosen[i],
-                        .value = value ? as_bytes(*value) : Bytes{},
-                        .kind = value ? kv::Kind::put : kv::Kind::erase});
+      writes.push_back({.key = chosen[i], .value = {}, .kind = kv::Kind::erase});
+      if (value) {
+        writes.back() = {.key = chosen[i], .value = as_bytes(*value), .expiry_ms = expiry_of(*value)};
+      } else if (random_.one_in(2)) {
+        writes.back() = {.key = chosen[i], .value = as_bytes("expired"), .expiry_ms = long_ago_ms};
+      }
     }
   }
   const auto ticket = partition_.append(writes, durability);
@@ -145,7 +163,7 @@ Task<bool> PartitionWork::transact() {
   const std::optional<std::string> was = text_of(*old);
   const std::string value = new_value();
   std::vector<Change> changes;
-  step.put(second, as_bytes(value));
+  step.put(second, as_bytes(value), expiry_of(value));
   if (&first != &second) step.erase(first);
   const Version* newest = model_.newest(text_of(first));
   const bool right = was == (newest == nullptr ? std::nullopt : newest->value);
@@ -167,6 +185,7 @@ Task<bool> PartitionWork::transact() {
 void PartitionWork::saw(const StoredKey& key, const kv::Read& read, Sequence since) {
   if (!read.result) return;
   const auto& value = *read.result;
+  if (value) check_expiry(as_text(value->bytes), value->expiry_ms);
   check(model_.shown(text_of(key), text_of(value), value ? value->sequence : read.seen, since));
 }
 

@@ -51,6 +51,7 @@ class PartitionWork {
   }
   bool going() const noexcept { return static_cast<bool>(verdict_) && !failed_; }
   const kv::StoredKey& any_key() { return keys_[random_.below(keys_.size())]; }
+  void check_expiry(std::string_view value, std::uint64_t expiry_ms);
   std::string new_value();
   void saw(const kv::StoredKey& key, const kv::Read& read, Sequence since);
 
