@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <set>
 
 namespace ashlar::sim {
@@ -97,6 +98,38 @@ TEST_F(DiskTest, AnOverwrittenVersionMayBeTheOneThatSurvives) {
       },
       "/f");
   EXPECT_EQ(seen, (std::set<std::string>{"1", "2", "3"}));
+}
+
+TEST_F(DiskTest, AnUnsyncedDiscardIsLostSectorBySector) {
+  const auto prepare = [](bool synced) {
+    return [synced](Disk& disk) {
+      auto file = *disk.open("/f", read_write);
+      ASSERT_TRUE(disk.write(*file, 0, bytes_of(std::string(1024, 'o')), true));
+      sync_root(disk);
+      ASSERT_EQ(disk.zero(*file, 0, 1024, true), 0);
+      if (synced) file->inode->image.sync(file->inode->image.changes());
+    };
+  };
+  const std::string old_half(512, 'o'), zeros(512, '\0');
+  EXPECT_EQ(outcomes(prepare(false), "/f"),
+            (std::set<std::string>{old_half + old_half, old_half + zeros, zeros + old_half, zeros + zeros}));
+  EXPECT_EQ(outcomes(prepare(true), "/f"), (std::set<std::string>{zeros + zeros}));
+}
+
+TEST_F(DiskTest, DiscardFreesWholeBlocksAndWriteZeroesKeepsThem) {
+  Disk small({.capacity_bytes = 4 * block_bytes});
+  auto file = *small.open("/f", read_write);
+  ASSERT_TRUE(small.write(*file, 0, bytes_of(std::string(4 * block_bytes, 'x')), true));
+  ASSERT_EQ(small.space().free_bytes, 0u);
+  ASSERT_EQ(small.zero(*file, 0, 4 * block_bytes, false), 0);
+  EXPECT_EQ(small.space().free_bytes, 0u);
+  ASSERT_EQ(small.zero(*file, 1, 3 * block_bytes, true), 0);
+  EXPECT_EQ(small.space().free_bytes, 2 * block_bytes) << "not the two that are given up in part";
+  EXPECT_EQ(small.zero(*file, 3 * block_bytes, 2 * block_bytes, false), 0) << "behind the end: reserved";
+  EXPECT_EQ(small.space().free_bytes, block_bytes);
+  EXPECT_EQ(small.zero(*file, 8 * block_bytes, 2 * block_bytes, false), ENOSPC);
+  EXPECT_EQ(small.contents("/f")->size(), 4 * block_bytes);
+  EXPECT_EQ(small.zero(*file, 0, 0, true), EINVAL);
 }
 
 TEST_F(DiskTest, SizeIsIndependentOfData) {
