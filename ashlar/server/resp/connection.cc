@@ -164,24 +164,42 @@ Task<Result<>> Connection::run_batch(ReceivedBytes received) {
 
 /// Runs requests for as long as nothing must be waited for.
 Connection::Stop Connection::run_some(MutableBytes& unread) {
-  parser_.set_authenticated(session_.authenticated);
   parser_.set_limits({.bulk_bytes_max = static_cast<std::int64_t>(service_.options().bulk_bytes_max)});
-  for (unsigned commands = 1; !session_.close_after_reply; ++commands) {
-    switch (parser_.parse(unread)) {
-      case RequestParser::Status::incomplete: return Stop::starved;
-      case RequestParser::Status::error:
-        pipeline_.fail("ERR " + std::string(parser_.error()));
-        session_.close_after_reply = true;
-        return Stop::closing;
-      case RequestParser::Status::complete: break;
+  RequestGroup& group = service_.group();
+  while (!session_.close_after_reply) {
+    parser_.set_authenticated(session_.authenticated);
+    const std::size_t ahead = session_.reply_mode == ReplyMode::on ? RequestGroup::requests_max : 1;
+    const RequestParser::Status status = group.parse(parser_, unread, ahead);
+    pipeline_.expect(group.requests());
+    for (std::span<Request> left = group.requests(); !left.empty();) {
+      const std::size_t ran = pipeline_.run(left);
+      if (ran == 0) {
+        if (left.size() != 1 || status != RequestParser::Status::complete) parse_again(unread);
+        return Stop::alone;
+      }
+      for (const Request& request : left.first(ran)) unread = unread.subspan(request.bytes);
+      left = left.subspan(ran);
+      if (!left.empty() && pipeline_.reply_bytes() > reply_batch_bytes) {
+        parser_.restart();
+        return Stop::full;
+      }
     }
-    const auto arguments = parser_.arguments();
-    if (!arguments.empty() && pipeline_.run(arguments) == Pipeline::Step::wait) return Stop::alone;
-    unread = unread.subspan(parser_.consumed());
-    const bool turn_over = commands % commands_per_look == 0 && Shard::current().should_yield();
-    if (turn_over || pipeline_.reply_bytes() > reply_batch_bytes) return Stop::full;
+    if (session_.close_after_reply) break;
+    if (status == RequestParser::Status::incomplete) return Stop::starved;
+    if (status == RequestParser::Status::error) {
+      pipeline_.fail("ERR " + std::string(parser_.error()));
+      session_.close_after_reply = true;
+      break;
+    }
+    if (pipeline_.reply_bytes() > reply_batch_bytes || Shard::current().should_yield()) return Stop::full;
   }
   return Stop::closing;
+}
+
+/// The parser has gone beyond the request that `unread` begins with: makes it the parser's last again.
+void Connection::parse_again(MutableBytes unread) noexcept {
+  parser_.restart();
+  (void)parser_.parse(unread);
 }
 
 Task<Result<>> Connection::send_replies() {

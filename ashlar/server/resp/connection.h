@@ -44,6 +44,7 @@ class Connection {
   Task<Result<>> receive_rest(ReceiveStream& input);
   Task<Result<>> run_batch(ReceivedBytes received);
   Stop run_some(MutableBytes& unread);
+  void parse_again(MutableBytes unread) noexcept;
   Task<Result<>> send_replies();
   bool within_limits();
   bool must_wait_for_memory() noexcept;
@@ -51,7 +52,6 @@ class Connection {
   void account() noexcept;
 
   static constexpr std::size_t reply_batch_bytes = 1 << 20;
-  static constexpr unsigned commands_per_look = 16;            // at the clock
   static constexpr std::size_t big_request_bytes = 32 * 1024;  // worth receiving into its own memory
 
   Service& service_;

@@ -7,6 +7,7 @@
 #include "ashlar/runtime/memory/epoch.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/sync/sleep.h"
+#include "ashlar/server/resp/handlers.h"
 #include "ashlar/server/resp/number.h"
 #include "ashlar/server/resp/set_options.h"
 #include "ashlar/server/resp/transaction.h"
@@ -41,6 +42,20 @@ struct Pipeline::Group {
 };
 
 namespace {
+
+constexpr std::size_t joined_bytes_max = 1 << 20;  // values of SETs that are written as one batch
+
+/// As Pipeline::expect(), for the keys of one command.
+void expect_values(const CommandSpec& spec, std::size_t argument_count, const kv::Partition& partition,
+                   std::span<const KeySlot> slots) noexcept {
+  std::array<std::uint64_t, RequestGroup::requests_max> hashes;
+  const bool values = needs_values(spec, argument_count);
+  for (std::size_t first = 0; first < slots.size(); first += hashes.size()) {
+    const std::size_t count = std::min(hashes.size(), slots.size() - first);
+    for (std::size_t i = 0; i < count; ++i) hashes[i] = slots[first + i].key.hash();
+    partition.expect({hashes.data(), count}, values);
+  }
+}
 
 bool has_long_key(const CommandSpec& spec, std::span<const std::string_view> arguments) noexcept {
   for (std::size_t i = 0; i < key_count(spec, arguments.size()); ++i) {
@@ -77,26 +92,89 @@ KeyRunner Pipeline::runner(ReplyStream& stream) noexcept {
   return {stream, session_.protocol, service_.durability(), service_.stats().keys};
 }
 
-Pipeline::Step Pipeline::run(std::span<const std::string_view> arguments) {
+void Pipeline::expect(std::span<Request> requests) noexcept {
+  std::array<std::uint64_t, RequestGroup::requests_max> hashes;
+  std::size_t found = 0;
+  for (Request& request : requests) {
+    if (request.slot == nullptr) continue;
+    request.place = &service_.place_of(request.slot->key);
+    found += request.place->home == service_.shard() ? 1 : 0;
+  }
+  if (found < 2) return;  // nothing to overlap with
+  for (const Place& place : service_.places()) {
+    if (place.home != service_.shard()) continue;
+    std::size_t count = 0;
+    bool values = false;
+    for (const Request& request : requests) {
+      if (request.place != &place) continue;
+      hashes[count++] = request.slot->key.hash();
+      values |= needs_values(*request.spec, request.arguments.size());
+    }
+    if (count != 0) place.partition->expect({hashes.data(), count}, values);
+  }
+}
+
+std::size_t Pipeline::run(std::span<Request> requests) {
+  const std::size_t sets = run_sets(requests);
+  if (sets != 0) return sets;
+  Request& request = requests.front();
+  if (request.arguments.empty()) return 1;
   ++service_.stats().commands;
   waiting_ = nullptr;
   if (session_.reply_mode != ReplyMode::on) [[unlikely]]
-    return Step::wait;
+    return 0;
   if (service_.pause().holds(true)) [[unlikely]]
-    return Step::wait;
-  const CommandSpec* const spec = admit(arguments);
-  if (spec == nullptr) return Step::done;
+    return 0;
+  const CommandSpec* const spec = admit(request.spec, request.arguments);
+  if (spec == nullptr) return 1;
   if (spec->route == Route::keys) {
-    if (run_keys(*spec, arguments) == Step::done) [[likely]]
-      return Step::done;
+    const Step step = request.slot != nullptr
+                          ? run_key(*spec, request.arguments, *request.place, *request.slot)
+                          : run_keys(*spec, request.arguments);
+    if (request.slot != nullptr) request.slot->value.reset();  // a pin, which others would have to mind
+    if (step == Step::done) [[likely]]
+      return 1;
   } else if (spec->route == Route::session && !(pending() && (spec->flags & CommandFlag::no_auth) != 0)) {
     // Those of the handshake may change the protocol under replies that are under way: they wait.
-    SessionCall call{arguments, service_, session_, main_.writer(session_.protocol)};
+    SessionCall call{request.arguments, service_, session_, main_.writer(session_.protocol)};
     spec->run_session(call);
-    return Step::done;
+    return 1;
   }
   waiting_ = spec;
-  return Step::wait;
+  return 0;
+}
+
+/// A plain SET that memory takes at once.
+bool Pipeline::joins_sets(const Request& request) const noexcept {
+  return request.slot != nullptr && request.spec->run_keys == &set_command && request.arguments.size() == 3 &&
+         request.place->home == service_.shard();
+}
+
+/// SETs of one partition that follow each other are one batch: one sequence, one record in the log, one wait.
+std::size_t Pipeline::run_sets(std::span<const Request> requests) {
+  const Place* const place = requests.front().place;
+  const bool plain = session_.authenticated && !session_.in_multi && session_.reply_mode == ReplyMode::on &&
+                     misses_in_use_ == 0 && !service_.pause().holds(true);
+  if (!plain) [[unlikely]]
+    return 0;
+  std::array<kv::Write, RequestGroup::requests_max> writes;
+  std::size_t count = 0, bytes = 0;
+  for (const Request& request : requests) {
+    if (!joins_sets(request) || request.place != place) break;
+    const std::string_view value = request.arguments[2];
+    bytes += value.size();
+    if (bytes > joined_bytes_max) break;  // a write that is refused for its size is so alone
+    writes[count++] = {.key = &request.slot->key, .value = as_bytes(value)};
+  }
+  if (count < 2) return 0;
+  session_.last_command = requests.front().spec;
+  service_.stats().commands += count;
+  const std::size_t begin = main_.out().size();
+  ReplyWriter reply = main_.writer(session_.protocol);
+  const auto ticket = place->partition->append(std::span(writes.data(), count), service_.durability());
+  for (std::size_t i = 0; i < count; ++i) ticket ? reply.ok() : reply.error(error_text(ticket.error()));
+  if (ticket) main_.hold(begin, *place->partition, *ticket, count);
+  return count;
 }
 
 /// Whether CLIENT PAUSE … WRITE holds the command: it writes, or it is EXEC and one of those queued does.
@@ -111,8 +189,7 @@ bool Pipeline::may_write(std::span<const std::string_view> arguments) const noex
 }
 
 /// Checks what Redis checks before it runs or queues a command. Null: the reply is written.
-const CommandSpec* Pipeline::admit(std::span<const std::string_view> arguments) {
-  const CommandSpec* const spec = find_command(arguments[0]);
+const CommandSpec* Pipeline::admit(const CommandSpec* spec, std::span<const std::string_view> arguments) {
   ReplyWriter reply = main_.writer(session_.protocol);
   const auto refuse = [&](std::string_view error) {
     ++service_.stats().error_replies;
@@ -160,12 +237,11 @@ Pipeline::Step Pipeline::run_keys(const CommandSpec& spec, std::span<const std::
     return Step::done;
   }
   KeySlot slot(key);
-  return run_key(spec, arguments, slot);
+  return run_key(spec, arguments, service_.place_of(slot.key), slot);
 }
 
 Pipeline::Step Pipeline::run_key(const CommandSpec& spec, std::span<const std::string_view> arguments,
-                                 KeySlot& slot) {
-  const Place place = service_.place_of(slot.key);
+                                 const Place& place, KeySlot& slot) {
   if (place.home == service_.shard()) [[likely]] {
     if (misses_in_use_ != 0 && conflicts(spec, slot.key)) return Step::wait;
     if (!runner(main_).run_now(spec, arguments, *place.partition, {&slot, 1})) {
@@ -199,6 +275,7 @@ Pipeline::Step Pipeline::run_several(const CommandSpec& spec, std::span<const st
   }
   if (misses_in_use_ != 0) return Step::wait;
   if (together) {
+    expect_values(spec, arguments.size(), *place.partition, slots);
     return runner(main_).run_now(spec, arguments, *place.partition, slots) ? Step::done : Step::wait;
   }
   if (spec.merge != Merge::elements) return Step::wait;
@@ -206,7 +283,7 @@ Pipeline::Step Pipeline::run_several(const CommandSpec& spec, std::span<const st
   static const CommandSpec& get = *find_command("get");
   for (std::size_t i = 0; i < slots.size(); ++i) {
     const std::array<std::string_view, 2> one = {"get", arguments[key_index(spec, i)]};
-    run_key(get, one, slots[i]);
+    run_key(get, one, service_.place_of(slots[i].key), slots[i]);
   }
   return Step::done;
 }
@@ -348,13 +425,13 @@ Task<> Pipeline::run_alone(std::span<const std::string_view> arguments) {
   }
   const ReplyMode mode = session_.reply_mode;
   if (mode == ReplyMode::on) {
-    if (spec == nullptr) spec = admit(arguments);
+    if (spec == nullptr) spec = admit(find_command(arguments[0]), arguments);
     if (spec != nullptr) co_await execute(*spec, arguments);
     co_return;
   }
   compose();
   OutputBuffer before = std::move(composed_);
-  spec = admit(arguments);
+  spec = admit(find_command(arguments[0]), arguments);
   if (spec != nullptr) co_await execute(*spec, arguments);
   co_await finish();
   if (mode == ReplyMode::skip_next && session_.reply_mode == mode) session_.reply_mode = ReplyMode::on;

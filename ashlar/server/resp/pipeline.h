@@ -16,8 +16,11 @@ namespace ashlar::resp {
 
 /// Runs the commands of a batch and gathers their replies in order.
 ///
-///   for each request of the batch:
-///     if (pipeline.run(arguments) == Pipeline::Step::wait) co_await pipeline.run_alone(arguments);
+///   for each group of requests of the batch:
+///     pipeline.expect(requests);
+///     while some are left:
+///       const std::size_t ran = pipeline.run(requests left);
+///       if (ran == 0) co_await pipeline.run_alone(arguments of the first of them);
 ///   co_await pipeline.finish();
 ///   … send pipeline.out() …
 ///
@@ -38,8 +41,11 @@ class Pipeline {
   Pipeline(Service& service, Session& session);
   ~Pipeline();
 
-  enum class Step : std::uint8_t { done, wait };
-  Step run(std::span<const std::string_view> arguments);
+  /// Finds the places of the keys, and has what they will touch fetched. To be called before run().
+  void expect(std::span<Request> requests) noexcept;
+  /// Runs the first request, and those after it that go with it; returns how many. None: it must wait for
+  /// what is before it, and run_alone().
+  std::size_t run(std::span<Request> requests);
   /// Runs a command after everything before it, whatever it takes.
   Task<> run_alone(std::span<const std::string_view> arguments);
   /// Completes the batch. Afterwards out() is what may be sent, and the next batch may begin once it is
@@ -65,11 +71,16 @@ class Pipeline {
     Group* group;
   };
 
-  const CommandSpec* admit(std::span<const std::string_view> arguments);
+  enum class Step : std::uint8_t { done, wait };
+
+  const CommandSpec* admit(const CommandSpec* spec, std::span<const std::string_view> arguments);
   bool may_write(std::span<const std::string_view> arguments) const noexcept;
 
+  bool joins_sets(const Request& request) const noexcept;
+  std::size_t run_sets(std::span<const Request> requests);
   Step run_keys(const CommandSpec& spec, std::span<const std::string_view> arguments);
-  Step run_key(const CommandSpec& spec, std::span<const std::string_view> arguments, KeySlot& slot);
+  Step run_key(const CommandSpec& spec, std::span<const std::string_view> arguments, const Place& place,
+               KeySlot& slot);
   Step run_several(const CommandSpec& spec, std::span<const std::string_view> arguments);
   bool peek(const CommandSpec& spec, std::span<const std::string_view> arguments, const Place& place,
             KeySlot& slot);

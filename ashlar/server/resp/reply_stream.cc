@@ -7,8 +7,9 @@
 
 namespace ashlar::resp {
 
-void ReplyStream::remember(std::size_t begin, kv::Partition& partition, const kv::Ticket& ticket) {
-  held_.push_back({begin, out_.size(), &partition, ticket});
+void ReplyStream::remember(std::size_t begin, kv::Partition& partition, const kv::Ticket& ticket,
+                           std::size_t replies) {
+  held_.push_back({begin, out_.size(), replies, &partition, ticket});
   for (Held& last : last_) {
     if (last.partition != &partition || last.ticket.durability() != ticket.durability()) continue;
     if (last.ticket.sequence() < ticket.sequence()) last = held_.back();
@@ -41,7 +42,7 @@ void ReplyStream::replace_failed(const Error& why) {
     if (durable || !partition.stop_reason() || held.begin < at) continue;
     move_marks(held.begin);
     out_.append(std::string_view(text).substr(at, held.begin - at));
-    ReplyWriter(out_, Protocol::resp2).error(error_text(why));
+    for (std::size_t i = 0; i < held.replies; ++i) ReplyWriter(out_, Protocol::resp2).error(error_text(why));
     at = held.end;
   }
   move_marks(text.size());

@@ -26,10 +26,11 @@ class ReplyStream {
   OutputBuffer& out() noexcept { return out_; }
   ReplyWriter writer(Protocol protocol) noexcept { return {out_, protocol}; }
 
-  /// What was written from `begin` on rests on this ticket. Nothing to wait for is nothing to remember.
-  void hold(std::size_t begin, kv::Partition& partition, const kv::Ticket& ticket) {
+  /// What was written from `begin` on, so many replies, rests on this ticket. Nothing to wait for is nothing
+  /// to remember.
+  void hold(std::size_t begin, kv::Partition& partition, const kv::Ticket& ticket, std::size_t replies = 1) {
     const bool lost = partition.stop_reason() && ticket.sequence() > partition.durable_sequence();
-    if (!ticket.settled() || lost) remember(begin, partition, ticket);
+    if (!ticket.settled() || lost) remember(begin, partition, ticket, replies);
   }
   bool settled() const noexcept { return held_.empty(); }
 
@@ -49,11 +50,12 @@ class ReplyStream {
  private:
   struct Held {
     std::size_t begin, end;  // of its bytes in out_, counted from the start of the batch
+    std::size_t replies;     // that they are
     kv::Partition* partition;
     kv::Ticket ticket;
   };
 
-  void remember(std::size_t begin, kv::Partition& partition, const kv::Ticket& ticket);
+  void remember(std::size_t begin, kv::Partition& partition, const kv::Ticket& ticket, std::size_t replies);
   void replace_failed(const Error& why);
 
   OutputBuffer out_;

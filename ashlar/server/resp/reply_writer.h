@@ -32,9 +32,19 @@ class ReplyWriter {
   void integer(std::int64_t value) { number(':', value); }
 
   void bulk(std::string_view text) {
-    header('$', static_cast<std::int64_t>(text.size()));
-    out_->append(text);
-    out_->append("\r\n");
+    if (text.size() > OutputBuffer::reserve_bytes_max - bulk_frame_bytes_max) [[unlikely]]
+      return long_bulk(text);
+    char* const begin = out_->reserve(text.size() + bulk_frame_bytes_max);
+    char* to = begin;
+    *to++ = '$';
+    to += format_length(to, text.size());
+    *to++ = '\r';
+    *to++ = '\n';
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    to += text.size();
+    *to++ = '\r';
+    *to++ = '\n';
+    out_->commit(static_cast<std::size_t>(to - begin));
   }
   /// Copies a small value, references a big one; either way the pin goes when the bytes are not needed.
   void bulk(std::string_view text, Pin pin) {
@@ -69,6 +79,21 @@ class ReplyWriter {
   OutputBuffer& buffer() noexcept { return *out_; }
 
  private:
+  static constexpr std::size_t bulk_frame_bytes_max = 16;  // around a bulk that one piece of output takes
+
+  /// Below 1000.
+  static std::size_t format_length(char* to, std::size_t length) noexcept {
+    std::size_t digits = 0;
+    if (length >= 100) to[digits++] = static_cast<char>('0' + length / 100);
+    if (length >= 10) to[digits++] = static_cast<char>('0' + length / 10 % 10);
+    to[digits++] = static_cast<char>('0' + length % 10);
+    return digits;
+  }
+  void long_bulk(std::string_view text) {
+    header('$', static_cast<std::int64_t>(text.size()));
+    out_->append(text);
+    out_->append("\r\n");
+  }
   void line(char kind, std::string_view text) {
     out_->append({&kind, 1});
     out_->append(text);

@@ -42,6 +42,9 @@ class RequestParser {
   /// incomplete: wanted() tells. error: error() tells.
   Status parse(MutableBytes input) noexcept;
 
+  /// Forgets what was parsed: the next parse() begins a request.
+  void restart() noexcept { done_ = true; }
+
   /// Valid until the buffer moves or the next parse().
   std::span<const std::string_view> arguments() const noexcept { return arguments_; }
   std::size_t consumed() const noexcept { return position_; }

@@ -13,6 +13,7 @@
 #include "ashlar/runtime/sync/mutex.h"
 #include "ashlar/server/resp/key_call.h"
 #include "ashlar/server/resp/pause.h"
+#include "ashlar/server/resp/request_group.h"
 #include "ashlar/server/resp/resp_options.h"
 #include "ashlar/server/resp/session.h"
 
@@ -73,6 +74,8 @@ class Service {
   kv::Durability durability() const noexcept { return settings_.options.durability; }
   ServiceStats& stats() noexcept { return stats_; }
   ChunkPool& chunks() noexcept { return chunks_; }
+  /// For the connection that is running: lasts until it suspends.
+  RequestGroup& group() noexcept { return group_; }
   IntrusiveList<Session>& sessions() noexcept { return sessions_; }
 
   Pause& pause() noexcept { return pause_; }
@@ -98,6 +101,7 @@ class Service {
   Settings settings_;
   ServiceStats stats_;
   ChunkPool chunks_{chunks_kept_bytes, &Shard::current().memory()};
+  RequestGroup group_;
   IntrusiveList<Session> sessions_;
   std::uint64_t next_id_;
   Pause pause_;

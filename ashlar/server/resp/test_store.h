@@ -22,6 +22,7 @@ class TestPartition final : public kv::Partition {
   bool hold_durability = false;     // appends stay undurable until make_durable()
   std::set<std::string> on_device;  // user keys whose next look-up suspends
   std::optional<Error> refuse;      // what append() says
+  std::size_t appends = 0;
   std::uint64_t now = 1'700'000'000'000;
 
   void make_durable() { settle(last_sequence()); }
@@ -35,6 +36,7 @@ class TestPartition final : public kv::Partition {
     if (refuse) return std::unexpected(*refuse);
     if (stop_reason()) return fail(Errc::stopped, "append");
     if (writes.empty()) return kv::Ticket();
+    ++appends;
     const kv::Sequence sequence = clock_.next(now);
     for (const kv::Write& write : writes) {
       if (write.kind == kv::Kind::clear) {
