@@ -287,6 +287,38 @@ TEST_P(DeviceConformance, BlockDevices) {
   }
 }
 
+TEST_P(DeviceConformance, Partitions) {
+  if (simulated()) GTEST_SKIP() << "a simulated machine has no devices";
+  run([](std::string name) -> Task<Result<>> {
+    File image = CO_TRY(co_await File::open(name, create));
+    CO_TRY(co_await image.resize(4_MiB));
+    co_return co_await image.close();
+  }(path("image")));
+  auto device = testing::LoopDevice::attach(path("image"), 512);
+  if (!device) GTEST_SKIP() << device.error().to_string();
+  const auto partition = device->add_partition(1_MiB, 2_MiB);
+  if (!partition) GTEST_SKIP() << partition.error().to_string();
+  run([](std::string whole_path, std::string part_path) -> Task<Result<>> {
+    File whole = CO_TRY(co_await File::open(whole_path, O_RDWR | O_DIRECT));
+    File part = CO_TRY(co_await File::open(part_path, O_RDWR | O_DIRECT));
+    const FileTraits disk = CO_TRY(whole.describe()), traits = CO_TRY(part.describe());
+    EXPECT_EQ(traits.kind, FileTraits::Kind::block);
+    EXPECT_TRUE(traits.partition);
+    EXPECT_EQ(traits.bytes, 2_MiB);
+    EXPECT_EQ(traits.disk, disk.disk) << "its queue is the disk's";
+    EXPECT_EQ(traits.volatile_cache, disk.volatile_cache);
+    EXPECT_EQ(traits.scheduler, disk.scheduler);
+    EXPECT_EQ(traits.discard_bytes_max, disk.discard_bytes_max);
+    const auto from = pages_of(random_text(64_KiB, 7)), into = pages_of("");
+    CO_TRY(co_await part.write(from->bytes, 0, true));
+    CO_TRY(co_await part.discard(8_KiB, 4_KiB));
+    EXPECT_EQ(CO_TRY(co_await whole.read(into->bytes, 1_MiB)), 64_KiB);
+    EXPECT_TRUE(into->text().substr(12_KiB) == from->text().substr(12_KiB));
+    CO_TRY(co_await part.close());
+    co_return co_await whole.close();
+  }(device->path(), *partition));
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, DeviceConformance,
                          ::testing::Values(testing::Subject::uring, testing::Subject::uring_5_19,
                                            testing::Subject::uring_plain, testing::Subject::epoll,

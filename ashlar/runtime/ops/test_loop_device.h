@@ -3,6 +3,7 @@
 /// A loop device over a file, for tests of block devices: needs root and free devices, and says so.
 
 #include <fcntl.h>
+#include <linux/blkpg.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -47,6 +48,7 @@ class LoopDevice {
       loop_config config{};
       config.fd = static_cast<__u32>(backing);
       config.block_size = block_bytes;
+      config.info.lo_flags = LO_FLAGS_PARTSCAN;
       if (::ioctl(descriptor, LOOP_CONFIGURE, &config) == 0) {
         device = LoopDevice(descriptor, path);
       } else {
@@ -59,6 +61,22 @@ class LoopDevice {
   }
 
   const std::string& path() const noexcept { return path_; }
+
+  /// Adds partition 1, without a table on the device; its path. `unsupported` where no node appears for it.
+  Result<std::string> add_partition(std::uint64_t offset, std::uint64_t bytes) {
+    blkpg_partition partition{};
+    partition.start = static_cast<long long>(offset);
+    partition.length = static_cast<long long>(bytes);
+    partition.pno = 1;
+    blkpg_ioctl_arg request{};
+    request.op = BLKPG_ADD_PARTITION;
+    request.datalen = sizeof partition;
+    request.data = &partition;
+    const std::string path = path_ + "p1";
+    if (::ioctl(descriptor_, BLKPG, &request) != 0 || ::access(path.c_str(), F_OK) != 0)
+      return fail(Errc::unsupported, "no partitions on loop devices here");
+    return path;
+  }
 
  private:
   LoopDevice(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
