@@ -93,6 +93,7 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   for (Memtable* memtable : memtables) merge.add(*memtable);
   const TableJob job{.blobs = *blobs_,
                      .options = options_.table,
+                     .partition = manifest_->state().partition,
                      .level = 0,
                      .table_bytes_max = ~std::uint64_t{0},
                      .horizon = horizon(),
@@ -117,7 +118,7 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
   std::vector<TableFile*> opened;
   Result<> result;
   for (const TableMeta& meta : added) {
-    auto table = co_await TableFile::open(*blobs_, meta, shard_.cache(), *this);
+    auto table = co_await TableFile::open(*blobs_, manifest_->state().partition, meta, shard_.cache(), *this);
     if (!table) {
       result = std::unexpected(table.error());
       break;
@@ -273,6 +274,7 @@ Task<Result<>> LsmPartition::compact(Compaction job) {
   const Horizon now = horizon();
   const TableJob tables{.blobs = *blobs_,
                         .options = options_.table,
+                        .partition = manifest_->state().partition,
                         .level = job.output_level,
                         .table_bytes_max = options_.table_bytes,
                         .horizon = now,

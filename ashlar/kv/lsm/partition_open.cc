@@ -90,7 +90,8 @@ Task<Result<>> LsmPartition::open_tables(Version& version) {
   for (std::size_t done = 0; done < wanted.size() && result; done += tables_opened_at_once) {
     std::vector<Task<Result<TableFile*>>> opening;
     for (std::size_t i = done; i < std::min(wanted.size(), done + tables_opened_at_once); ++i) {
-      opening.push_back(TableFile::open(*blobs_, wanted[i], shard_.cache(), *this));
+      opening.push_back(
+          TableFile::open(*blobs_, manifest_->state().partition, wanted[i], shard_.cache(), *this));
     }
     for (const auto& table : co_await when_all(std::move(opening))) {
       if (table) {

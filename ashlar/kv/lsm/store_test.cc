@@ -303,6 +303,31 @@ TEST_F(StoreTest, AnyThreadReadsWhatMemoryHolds) {
   EXPECT_TRUE(done);
 }
 
+/// Of one number, one size and valid in itself, but another partition's.
+TEST_F(StoreTest, SwappedTablesAreCorrupt) {
+  LsmOptions options = small_options();
+  options.partitions = 2;
+  ASSERT_TRUE(with_store(1, options, [](LsmStore& store) -> Task<> {
+    for (int id = 0; id < 2; ++id) {
+      const PartitionId partition{static_cast<std::uint16_t>(id)};
+      std::string key = "a";
+      while (store.partition_of(store.stored(as_bytes(key))) != partition) ++key[0];
+      EXPECT_TRUE(co_await put(store, key, "value"));
+      EXPECT_TRUE(co_await store.partition(partition).flush());
+    }
+  }));
+  std::vector<std::string> tables = disk_.files();
+  std::erase_if(tables, [](const std::string& file) { return !file.ends_with(".table"); });
+  ASSERT_EQ(tables.size(), 2u);
+  ASSERT_EQ(tables[0].substr(tables[0].rfind('/')), tables[1].substr(tables[1].rfind('/')));
+  ASSERT_EQ(disk_.rename(tables[0], "/data/aside"), 0);
+  ASSERT_EQ(disk_.rename(tables[1], tables[0]), 0);
+  ASSERT_EQ(disk_.rename("/data/aside", tables[1]), 0);
+  const Result<> opened = with_store(1, options, [](LsmStore&) -> Task<> { co_return; });
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::corrupt) << opened.error().to_string();
+}
+
 /// Every kind of file, a flipped bit in the middle of what it holds: an error that names it, or no effect at
 /// all.
 TEST_F(StoreTest, ReportsDamageAsCorrupt) {

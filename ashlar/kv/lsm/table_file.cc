@@ -5,8 +5,20 @@
 
 namespace ashlar::lsm {
 
-Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, TableMeta meta, BlockCache& cache,
-                                         TableRemover& remover) {
+namespace {
+
+/// Whether the table is the one that the manifest means.
+bool same_table(const TableMeta& meta, const Properties& properties) noexcept {
+  return properties.entries == meta.entries && properties.tombstones == meta.tombstones &&
+         properties.sequence_min == meta.smallest_sequence &&
+         properties.sequence_max == meta.largest_sequence &&
+         as_text(properties.smallest) == meta.smallest_key && as_text(properties.largest) == meta.largest_key;
+}
+
+}  // namespace
+
+Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t partition, TableMeta meta,
+                                         BlockCache& cache, TableRemover& remover) {
   struct Deleter {
     void operator()(TableFile* file) const noexcept { delete file; }
   };
@@ -19,12 +31,16 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, TableMeta meta, Blo
   Shard& shard = Shard::current();
   const IoBuffer page = CO_TRY(shard.buffers().allocate_regardless(page_bytes));
   CO_TRY(co_await file->blob_->read(file_bytes - page_bytes, page.bytes()));
-  const Footer footer = CO_TRY(Footer::decode(page.bytes(), number, file_bytes));
+  const Footer footer = CO_TRY(Footer::decode(page.bytes(), number, file_bytes, partition));
 
   const std::uint64_t bytes = footer.offset - footer.meta;
   file->memory_ = CO_TRY(shard.buffers().allocate_regardless(blob::align_up(bytes), Purpose::tables));
   CO_TRY(co_await file->blob_->read(footer.meta, file->memory_.bytes()));
   file->table_ = CO_TRY(Table::open(footer, Bytes(file->memory_.bytes()).first(bytes)));
+  if (!same_table(file->meta_, file->table_.properties())) {
+    co_return fail(Errc::corrupt, "table is not what the manifest says",
+                   {.object = number, .offset = footer.properties.offset});
+  }
   file->charge_ = shard.memory().charge_regardless(Purpose::tables, CachedBlocks::bytes(file->table_));
   file->cached_ = std::make_unique<CachedBlocks>(cache, file->table_);
   co_return file.release();

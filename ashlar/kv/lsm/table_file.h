@@ -31,8 +31,9 @@ class TableRemover {
 class TableFile final : public kv::Pinnable {
  public:
   /// Reads footer, filter and index: two reads. `corrupt` with table number and offset.
-  static Task<Result<TableFile*>> open(blob::Store& blobs, TableMeta meta, BlockCache& cache,
-                                       TableRemover& remover);
+  /// Also `corrupt` where the file is not the table that `meta` is about: another partition's, or older.
+  static Task<Result<TableFile*>> open(blob::Store& blobs, std::uint64_t partition, TableMeta meta,
+                                       BlockCache& cache, TableRemover& remover);
 
   const TableMeta& meta() const noexcept { return meta_; }
   /// Owner: the table goes to another level as it is. Readers of older versions do not ask for the level.

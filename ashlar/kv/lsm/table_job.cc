@@ -17,8 +17,8 @@ class Outputs {
   Task<Result<>> prepare(bool new_key) {
     if (current_ && new_key && current_->file_bytes() >= job_.table_bytes_max) CO_TRY(co_await finish());
     if (!current_) {
-      current_ =
-          CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.level, job_.next_number()));
+      current_ = CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.partition, job_.level,
+                                                     job_.next_number()));
     }
     co_return Result<>{};
   }

@@ -15,6 +15,7 @@ namespace ashlar::lsm {
 struct TableJob {
   blob::Store& blobs;
   const TableOptions& options;
+  std::uint64_t partition;
   unsigned level;  ///< of the tables written
   std::uint64_t
       table_bytes_max;  ///< a table is cut at the first key beyond; every version of a key is in one table

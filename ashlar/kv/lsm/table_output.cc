@@ -6,18 +6,19 @@
 
 namespace ashlar::lsm {
 
-TableOutput::TableOutput(blob::Store& blobs, const TableOptions& options, unsigned level,
+TableOutput::TableOutput(blob::Store& blobs, const TableOptions& options, std::uint64_t owner, unsigned level,
                          std::uint64_t number)
     : blobs_(blobs),
       level_(level),
       number_(number),
-      builder_(options, number, *this),
+      builder_(options, number, *this, owner),
       charge_(Shard::current().memory().charge_regardless(Purpose::tables, builder_.memory_bytes())) {}
 
 Task<Result<std::unique_ptr<TableOutput>>> TableOutput::create(blob::Store& blobs,
-                                                               const TableOptions& options, unsigned level,
+                                                               const TableOptions& options,
+                                                               std::uint64_t owner, unsigned level,
                                                                std::uint64_t number) {
-  std::unique_ptr<TableOutput> output(new TableOutput(blobs, options, level, number));
+  std::unique_ptr<TableOutput> output(new TableOutput(blobs, options, owner, level, number));
   output->writer_ = CO_TRY(co_await blobs.create_table(number));
   co_return std::move(output);
 }

@@ -24,8 +24,10 @@ class TableOutput final : private TableSink {
   static constexpr std::size_t buffer_bytes = 256u << 10;
   static constexpr std::uint64_t writes_in_flight_max = 16;
 
+  /// `owner`: the partition.
   static Task<Result<std::unique_ptr<TableOutput>>> create(blob::Store& blobs, const TableOptions& options,
-                                                           unsigned level, std::uint64_t number);
+                                                           std::uint64_t owner, unsigned level,
+                                                           std::uint64_t number);
 
   /// Errors of TableBuilder::add().
   Result<> add(const Entry& entry) { return builder_.add(entry); }
@@ -47,7 +49,8 @@ class TableOutput final : private TableSink {
     IoBuffer memory;
   };
 
-  TableOutput(blob::Store& blobs, const TableOptions& options, unsigned level, std::uint64_t number);
+  TableOutput(blob::Store& blobs, const TableOptions& options, std::uint64_t owner, unsigned level,
+              std::uint64_t number);
   MutableBytes allocate(std::uint64_t offset, std::size_t bytes) override;
   Task<> write(Buffer buffer, SemaphoreUnits units);
 

@@ -10,9 +10,10 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t magic = 0x4c42546c72687361;  // "ashlrTBL"
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2;
 constexpr std::size_t handle_bytes = 16;
-constexpr std::size_t footer_payload_bytes = 32 + 3 * handle_bytes;
+constexpr std::size_t version1_payload_bytes = 32 + 3 * handle_bytes;  // without an owner
+constexpr std::size_t footer_payload_bytes = version1_payload_bytes + 8;
 static_assert(frame_header_bytes + footer_payload_bytes <= 512,
               "the footer is within one sector: it never tears");
 
@@ -32,23 +33,29 @@ void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
     store_le(to + 8, handle.bytes);
     to += handle_bytes;
   }
+  store_le(to, owner);
   seal_frame(page, FrameType::footer, Compression::none, footer_payload_bytes, footer_payload_bytes,
              {number, offset});
 }
 
-Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t file_bytes) noexcept {
+Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t file_bytes,
+                              std::uint64_t owner) noexcept {
   if (page.size() != page_bytes || file_bytes < page_bytes || file_bytes % page_bytes != 0) {
     return fail(Errc::corrupt, "table footer: size", {number, file_bytes});
   }
   const ErrorPlace place{number, file_bytes - page_bytes};
   const Bytes payload = TRY(open_plain_frame(page, FrameType::footer, place));
-  if (payload.size() != footer_payload_bytes || load_le<std::uint64_t>(payload.data()) != magic) {
+  if (payload.size() < version1_payload_bytes || load_le<std::uint64_t>(payload.data()) != magic) {
     return fail(Errc::corrupt, "table footer: magic", place);
   }
-  if (load_le<std::uint32_t>(payload.data() + 8) != version)
-    return fail(Errc::unsupported, "table footer: version", place);
+  const auto written_as = load_le<std::uint32_t>(payload.data() + 8);
+  if (written_as == 0 || written_as > version) return fail(Errc::unsupported, "table footer: version", place);
+  if (payload.size() != (written_as == 1 ? version1_payload_bytes : footer_payload_bytes))
+    return fail(Errc::corrupt, "table footer: size", place);
 
   Footer footer{.number = load_le<std::uint64_t>(payload.data() + 16),
+                .owner = written_as == 1 ? owner_unknown
+                                         : load_le<std::uint64_t>(payload.data() + version1_payload_bytes),
                 .block_bytes = load_le<std::uint32_t>(payload.data() + 12),
                 .meta = load_le<std::uint64_t>(payload.data() + 24),
                 .offset = place.offset,
@@ -60,6 +67,8 @@ Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t fi
   if (footer.number != number || !block_ok || footer.meta > footer.offset || footer.meta % page_bytes != 0) {
     return fail(Errc::corrupt, "table footer", place);
   }
+  if (owner != owner_unknown && footer.owner != owner_unknown && footer.owner != owner)
+    return fail(Errc::corrupt, "table of another partition", place);
   const std::byte* from = payload.data() + 32;
   for (BlockHandle* handle : {&footer.filter, &footer.index, &footer.properties}) {
     *handle = {load_le<std::uint64_t>(from), load_le<std::uint32_t>(from + 8)};

@@ -7,8 +7,12 @@
 
 namespace ashlar::lsm {
 
+/// Of a table whose partition nobody knows, or asks for.
+constexpr std::uint64_t owner_unknown = ~std::uint64_t{0};
+
 struct Footer {
   std::uint64_t number = 0;               ///< of the table
+  std::uint64_t owner = owner_unknown;    ///< the partition that wrote it; unknown in version 1
   std::uint32_t block_bytes = 0;          ///< what one cache slot must hold
   std::uint64_t meta = 0;                 ///< offset of the first byte after the data blocks, whole pages
   std::uint64_t offset = 0;               ///< of the footer itself: the file ends one page later
@@ -17,8 +21,9 @@ struct Footer {
   /// Writes the page. `number` and `offset` are part of its checksum.
   void encode(std::span<std::byte, page_bytes> page) const noexcept;
   /// Decodes the last page of a file of `file_bytes`. Everything it says is within the file. Fails with
-  /// `corrupt`, or `unsupported` for another format version.
-  static Result<Footer> decode(Bytes page, std::uint64_t number, std::uint64_t file_bytes) noexcept;
+  /// `corrupt`, also where another partition than `owner` wrote it, or `unsupported` for another version.
+  static Result<Footer> decode(Bytes page, std::uint64_t number, std::uint64_t file_bytes,
+                               std::uint64_t owner = owner_unknown) noexcept;
 
   bool operator==(const Footer&) const = default;
 };

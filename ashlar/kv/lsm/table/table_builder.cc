@@ -19,9 +19,11 @@ static_assert(frame_header_bytes + filter_header_bytes == meta_align);
 
 }  // namespace
 
-TableBuilder::TableBuilder(const TableOptions& options, std::uint64_t number, TableSink& sink)
+TableBuilder::TableBuilder(const TableOptions& options, std::uint64_t number, TableSink& sink,
+                           std::uint64_t owner)
     : options_(options),
       number_(number),
+      owner_(owner),
       sink_(sink),
       block_(options.block_bytes, options.restart_shift),
       filter_(options.filter_bits_per_key) {}
@@ -115,6 +117,7 @@ Result<> TableBuilder::finish() {
 
   Footer footer;
   footer.number = number_;
+  footer.owner = owner_;
   footer.block_bytes = options_.block_bytes;
   footer.meta = offset_;
   auto place_frame = [end = offset_](std::size_t payload) mutable -> BlockHandle {

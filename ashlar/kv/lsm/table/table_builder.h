@@ -30,8 +30,9 @@ class TableSink {
 class TableBuilder {
  public:
   /// `options` are within their bounds. `number`: of the table, part of every checksum. `sink` outlives the
-  /// builder.
-  TableBuilder(const TableOptions& options, std::uint64_t number, TableSink& sink);
+  /// builder. `owner`: the partition it is for.
+  TableBuilder(const TableOptions& options, std::uint64_t number, TableSink& sink,
+               std::uint64_t owner = owner_unknown);
 
   /// Adds the next entry. Fails with `invalid` where it is out of order, its kind not one that tables hold,
   /// or key or value beyond their limits; with `no_memory` where the sink had none; with `too_large` at 16
@@ -56,6 +57,7 @@ class TableBuilder {
 
   TableOptions options_;
   std::uint64_t number_;
+  std::uint64_t owner_;
   TableSink& sink_;
   std::uint64_t offset_ = 0;
   BlockBuilder block_;

@@ -228,7 +228,7 @@ TEST(Table, TheFormatDoesNotChange) {
         kind == Kind::put ? std::string(static_cast<std::size_t>(i), 'v') : std::string()};
   }
   Built built(model, {.block_bytes = block_bytes_min});
-  EXPECT_EQ(crc32c(built.file), 3153996253u);
+  EXPECT_EQ(crc32c(built.file), 2138997864u);
 }
 
 TEST(Table, CompressesOnlyWhereItSavesPages) {
@@ -307,6 +307,29 @@ TEST(Table, AnyFlippedBitIsFoundOrMeansNothing) {
     built.file[at] = good[at];
   }
   EXPECT_GT(found, 300 * 90 / 3);
+}
+
+TEST(Table, NamesItsPartitionAndFormerVersionsDoNot) {
+  MemorySink sink;
+  TableBuilder builder({}, number, sink, 5);
+  ASSERT_TRUE(builder.add({as_bytes("key"), Sequence{1}, Kind::put, no_expiry, {}}));
+  ASSERT_TRUE(builder.finish());
+  const MutableBytes file = sink.file();
+  const MutableBytes page = file.last(page_bytes);
+  EXPECT_EQ(Footer::decode(page, number, file.size())->owner, 5u);
+  EXPECT_TRUE(Footer::decode(page, number, file.size(), 5));
+  const auto other = Footer::decode(page, number, file.size(), 6);
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().code, Errc::corrupt);
+  EXPECT_EQ(other.error().object, number);
+
+  // As version 1 wrote it: without the partition.
+  store_le<std::uint32_t>(page.data() + frame_header_bytes + 8, 1);
+  seal_frame(page, FrameType::footer, Compression::none, 80, 80, {number, file.size() - page_bytes});
+  const auto former = Footer::decode(page, number, file.size(), 6);
+  ASSERT_TRUE(former);
+  EXPECT_EQ(former->owner, owner_unknown);
+  EXPECT_TRUE(testing::open_table(file, number));
 }
 
 TEST(Table, AMisplacedBlockIsCorrupt) {
