@@ -48,6 +48,10 @@ class Device {
   /// changed. Called by whoever resized it, and by channels whose I/O failed in a way that suggests it.
   Task<Result<>> refresh();
 
+  /// Keeps other processes that ask for the same from using what is behind the device, until close(): `busy`
+  /// where one does. A device that only this process can reach has nothing to do. On the home shard.
+  virtual Task<Result<>> claim() { co_return Result<>{}; }
+
   /// Maps [lba, lba + blocks) into memory, populated off the loop. `unsupported` unless geometry().mappable.
   virtual Task<Result<MappedView>> map(Lba lba, std::uint64_t blocks, MapMode mode);
 

@@ -7,11 +7,6 @@ namespace ashlar {
 
 namespace {
 
-bool scope_cancelled() noexcept {
-  const CancelScope* scope = Shard::current().context().cancel;
-  return scope != nullptr && scope->cancelled();
-}
-
 /// So many I/Os in a row may complete at once before the task lets others run.
 constexpr std::uint16_t inline_credit = 64;
 
@@ -27,12 +22,6 @@ bool Channel::may_go_on() noexcept {
   if (inline_credit_-- != 0) return true;
   inline_credit_ = inline_credit;
   return false;
-}
-
-bool Io::await_ready() noexcept {
-  if (!scope_cancelled()) return false;
-  result = fail(Errc::cancelled, to_string(op));
-  return true;
 }
 
 /// An I/O that completes inside submit() does not suspend: the task goes on, but not for ever.
@@ -54,13 +43,6 @@ bool Io::await_suspend(std::coroutine_handle<> suspended) noexcept {
   }
   if (channel_.may_go_on()) return false;
   make_ready();
-  return true;
-}
-
-bool IoBatch::await_ready() noexcept {
-  if (requests_.empty()) return true;
-  if (!scope_cancelled()) return false;
-  for (Request& request : requests_) request.result = fail(Errc::cancelled, to_string(request.op));
   return true;
 }
 

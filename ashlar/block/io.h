@@ -14,8 +14,8 @@ namespace ashlar {
 
 class Channel;
 
-/// One request, awaited once. A task whose scope is cancelled before it begins gets `cancelled`; an I/O that
-/// the device has begun runs to its end, because the device owns the memory until then.
+/// One request, awaited once. Not cancellable, as no I/O of a disk is (D4): the device owns the memory until
+/// it has ended. Who cannot wait awaits it by abandon_after() in a task that owns the memory.
 class [[nodiscard]] Io final : private Request, private Waiter {
  public:
   Io(Channel& channel, Op what, Lba at, std::uint64_t count, const IoOptions& how) noexcept
@@ -45,7 +45,7 @@ class [[nodiscard]] Io final : private Request, private Waiter {
     expected = must_be;
   }
 
-  bool await_ready() noexcept;
+  bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> suspended) noexcept;
   Result<> await_resume() const noexcept { return result; }
 
@@ -63,7 +63,7 @@ class [[nodiscard]] IoBatch final : private Waiter {
   IoBatch(const IoBatch&) = delete;
   IoBatch& operator=(const IoBatch&) = delete;
 
-  bool await_ready() noexcept;
+  bool await_ready() const noexcept { return requests_.empty(); }
   bool await_suspend(std::coroutine_handle<> suspended) noexcept;
   Result<> await_resume() const noexcept;
 

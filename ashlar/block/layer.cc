@@ -50,6 +50,11 @@ LayerDevice::LayerDevice(std::string spec, const Geometry& geometry,
   for (const auto& child : children_) child->parent_ = this;
 }
 
+Task<Result<>> LayerDevice::claim() {
+  for (const auto& child : children_) CO_TRY(co_await child->claim());
+  co_return Result<>{};
+}
+
 Task<> LayerDevice::on_child_event(Device&, DeviceEvent event) {
   if (event == DeviceEvent::removed) {
     co_await remove();

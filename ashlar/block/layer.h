@@ -40,6 +40,7 @@ class LayerDevice : public Device {
   std::size_t child_count() const noexcept { return children_.size(); }
   Device& child(std::size_t index = 0) const noexcept { return *children_[index]; }
 
+  Task<Result<>> claim() override;
   /// Capacity over the children as they are now; by default that of the first.
   Task<Result<std::uint64_t>> measure() override { co_return child().geometry().blocks; }
   /// A child changed or is gone; by default the layer follows: it measures itself again, or is gone too.

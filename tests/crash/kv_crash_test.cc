@@ -12,10 +12,15 @@
 #include <utility>
 #include <vector>
 
+#include "ashlar/blob/device/blob_device.h"
+#include "ashlar/blob/device/device_home.h"
+#include "ashlar/block/registry.h"
 #include "ashlar/kv/lsm/store.h"
 #include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/runtime/sync/when.h"
+#include "ashlar/transport/file/file_kinds.h"
 #include "tests/crash/harness.h"
 #include "tests/crash/kv_work.h"
 
@@ -49,8 +54,43 @@ struct Machine {
   Random random;
   lsm::LsmOptions options;
   sim::Disk disk;
+  bool on_device = false;  ///< in the volumes of a device, not in a directory
   PartitionModel models[partitions];
 };
+
+const Registry& kinds() {
+  static const Registry registry = [] {
+    Registry made;
+    made.add(uring_kind());
+    return made;
+  }();
+  return registry;
+}
+
+Task<Result<std::unique_ptr<Device>>> open_device() {
+  auto device = co_await kinds().open("uring:/disk");
+  if (!device) co_return fail(device.error().code, "open device");
+  co_return *std::move(device);
+}
+
+Task<Result<>> make_device() {
+  File file = CO_TRY(co_await File::open("/disk", O_RDWR | O_CREAT));
+  CO_TRY(co_await file.resize(40 << 20));
+  CO_TRY(co_await file.sync());
+  CO_TRY(co_await file.close());
+  CO_TRY(co_await sync_directory("/"));
+  const auto device = CO_TRY(co_await open_device());
+  const Result<> formatted = co_await blob::format_device(*device, {.chunk_bytes = 1 << 20});
+  co_await device->close();
+  co_return formatted;
+}
+
+Task<Result<std::unique_ptr<lsm::LsmStore>>> open_store(Machine& machine, unsigned shards) {
+  if (!machine.on_device) co_return co_await lsm::LsmStore::open("/data", machine.options, shards);
+  auto device = CO_TRY(co_await open_device());
+  co_return co_await lsm::LsmStore::open(
+      blob::device_home(std::move(device), machine.options.directory.reserve_bytes), machine.options, shards);
+}
 
 std::vector<kv::StoredKey> keys_of(const kv::Store& store, kv::PartitionId id) {
   std::vector<kv::StoredKey> keys;
@@ -82,7 +122,7 @@ class Life {
 
  private:
   Task<Result<>> live() {
-    auto store = CO_TRY(co_await lsm::LsmStore::open("/data", machine_.options, shards_));
+    auto store = CO_TRY(co_await open_store(machine_, shards_));
     const Result<> used = co_await use(*store);
     const Result<> closed = co_await store->close();
     if (!used) co_return used;
@@ -177,6 +217,40 @@ TEST(KvCrash, WhatWasAcknowledgedIsThereAndNothingElse) {
   std::printf("%llu lives, %s", static_cast<unsigned long long>(lives), coverage.table().c_str());
 }
 
+/// A machine whose store is on a device: formatted in a life of its own, without faults.
+std::unique_ptr<Machine> machine_on_device(std::uint64_t seed) {
+  auto machine = std::make_unique<Machine>(seed);
+  machine->on_device = true;
+  World world({.environment = {.seed = seed}}, machine->disk);
+  Result<> made = fail(Errc::cancelled, "");
+  const auto keep = [](Result<>* into) -> Task<> { *into = co_await make_device(); };
+  world.spawn(0, world.on(0, [&] { return keep(&made); }));
+  EXPECT_EQ(world.run_to_end(), World::Outcome::done);
+  EXPECT_TRUE(made) << made.error().to_string();
+  return machine;
+}
+
+// The same on a device, whose every operation is a read, a write or a flush of one file.
+TEST(KvCrash, WhatWasAcknowledgedIsThereOnADevice) {
+  Random random(base_seed());
+  Coverage coverage;
+  std::uint64_t lives = 0;
+  for (Budget budget(10, 12); budget.more();) {
+    const std::uint64_t seed = random.next();
+    SCOPED_TRACE("machine " + std::to_string(budget.lives()) + ", seed " + std::to_string(seed));
+    const auto machine = machine_on_device(seed);
+    for (int i = 0; i < 16; ++i, ++lives) {
+      const auto rounds = static_cast<unsigned>(machine->random.between(2, 40));
+      const std::uint64_t operations = 40 + std::uint64_t{rounds} * 6;
+      const Fate fate = i == 15 ? Fate{} : draw_fate(machine->random, operations);
+      if (!live(*machine, fate, rounds, coverage).right) return;
+    }
+  }
+  EXPECT_TRUE(coverage.cut("durable write disk")) << coverage.table();
+  EXPECT_TRUE(coverage.cut("write disk")) << coverage.table();
+  std::printf("%llu lives, %s", static_cast<unsigned long long>(lives), coverage.table().c_str());
+}
+
 // The whole engine, twice: what memory it got must not matter.
 TEST(KvCrash, TheSameSeedGivesTheSameLives) {
   Coverage coverage;
@@ -266,7 +340,7 @@ TEST(KvCrash, NothingThatAKilledProcessLeftIsReliedOn) {
 
 /// The life of a machine whose disk has decayed: what is there is right, or an error says that it is not.
 Task<> look(Machine& machine, Result<>& ended, testing::AssertionResult& verdict) {
-  auto store = co_await lsm::LsmStore::open("/data", machine.options, 1);
+  auto store = co_await open_store(machine, 1);
   if (!store) {
     ended = std::unexpected(store.error());
     co_return;

@@ -97,26 +97,21 @@ Task<Result<>> format_device(Device& device, FormatOptions options) {
   co_return co_await write_superblocks(channel, *layout);
 }
 
-BlobDevice::BlobDevice(std::unique_ptr<Device> device)
-    : device_(std::move(device)), home_(Shard::current().id()) {}
+BlobDevice::BlobDevice(Device& device) noexcept : device_(device), home_(Shard::current().id()) {}
 
 BlobDevice::~BlobDevice() {
   assert(open_.empty() && "close the stores first");
 }
 
-Task<Result<std::unique_ptr<BlobDevice>>> BlobDevice::open(std::unique_ptr<Device> device) {
-  std::unique_ptr<BlobDevice> opened(new BlobDevice(std::move(device)));
-  const Result<> started = co_await opened->start();
-  if (!started) {
-    co_await opened->close();
-    co_return std::unexpected(started.error());
-  }
+Task<Result<std::unique_ptr<BlobDevice>>> BlobDevice::open(Device& device) {
+  std::unique_ptr<BlobDevice> opened(new BlobDevice(device));
+  CO_TRY(co_await opened->start());
   co_return opened;
 }
 
 Task<Result<>> BlobDevice::start() {
-  CO_TRY(check_blocks(device_->geometry()));
-  Channel& channel = *CO_TRY(co_await device_->channel());
+  CO_TRY(check_blocks(device_.geometry()));
+  Channel& channel = *CO_TRY(co_await device_.channel());
   CO_TRY(co_await read_superblock(channel));
   leases_ = std::make_unique<LeaseTable>(channel, layout_);
   CO_TRY(co_await leases_->load());
@@ -124,7 +119,7 @@ Task<Result<>> BlobDevice::start() {
 }
 
 Task<Result<>> BlobDevice::read_superblock(Channel& channel) {
-  if (device_->geometry().bytes() < 2 * lease_tables_at)
+  if (device_.geometry().bytes() < 2 * lease_tables_at)
     co_return fail(Errc::invalid, "the device is too small for blobs");
   const SuperblockCopies copies = CO_TRY(co_await read_superblocks(channel));
   const int best = copies.best();
@@ -162,7 +157,7 @@ Task<Result<>> BlobDevice::follow_size(Channel& channel) {
 }
 
 Task<Result<>> BlobDevice::create_volume(VolumeNumber number) {
-  Channel& channel = *CO_TRY(co_await device_->channel());
+  Channel& channel = *CO_TRY(co_await device_.channel());
   const auto head = leases_->choose();
   if (!head) co_return fail(Errc::no_space, "create volume", {.object = number});
   VolumeLog log(channel, layout_, number, *head);
@@ -192,7 +187,7 @@ Task<Result<BlobDevice::Admission>> BlobDevice::admit(VolumeNumber number, bool 
 Task<Result<std::unique_ptr<Store>>> BlobDevice::open_volume(VolumeNumber number, VolumeOptions options) {
   if (number == 0 || number > volume_max) co_return fail(Errc::invalid, "open volume", {.object = number});
   Admission admission = CO_TRY(co_await invoke(home_, [&] { return admit(number, options.create); }));
-  auto channel = co_await device_->channel();
+  auto channel = co_await device_.channel();
   if (!channel) {
     co_await release(number);
     co_return std::unexpected(channel.error());
@@ -216,10 +211,6 @@ Task<Result<>> BlobDevice::give_back(std::uint64_t chunk) {
 
 Task<> BlobDevice::release(VolumeNumber number) {
   co_await invoke(home_, [&] { std::erase(open_, number); });
-}
-
-Task<> BlobDevice::close() {
-  co_await device_->close();
 }
 
 }  // namespace ashlar::blob

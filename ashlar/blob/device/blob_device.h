@@ -3,7 +3,7 @@
 /// A device that holds blob stores, one for each volume. Format: docs/formats/blob-device.md.
 ///
 ///   CO_TRY(co_await format_device(*device));
-///   auto blobs = CO_TRY(co_await BlobDevice::open(std::move(device)));
+///   auto blobs = CO_TRY(co_await BlobDevice::open(*device));
 ///   auto store = CO_TRY(co_await blobs->open_volume(1, {.create = true}));    // on any shard; as from a
 ///   directory … co_await store->close();                                                    // every store,
 ///   then co_await blobs->close();
@@ -34,20 +34,17 @@ struct VolumeOptions {
   bool create = false;                  ///< where there is none
 };
 
-/// Owner: the shard that opens it, its home. open_volume() and the volumes' own calls come from any shard.
-/// Lifecycle: all stores are closed before it is.
+/// Owner: the shard that opens it, its home, which is the device's too. open_volume() and the volumes' own
+/// calls come from any shard. Lifecycle: all stores are closed before it goes, and it before the device.
 class BlobDevice {
  public:
-  /// Takes over the device. Where it has grown, there are more chunks; one that is smaller than it was is
-  /// `corrupt`.
-  static Task<Result<std::unique_ptr<BlobDevice>>> open(std::unique_ptr<Device> device);
+  /// Where the device has grown, there are more chunks; one that is smaller than it was is `corrupt`.
+  /// `not_found` where it is not formatted. Nobody else may use it meanwhile: Device::claim().
+  static Task<Result<std::unique_ptr<BlobDevice>>> open(Device& device);
   ~BlobDevice();
 
   /// The store of a volume, on the current shard; one at a time for each volume, else `busy`.
   Task<Result<std::unique_ptr<Store>>> open_volume(VolumeNumber number, VolumeOptions options = {});
-  Task<> close();
-
-  Device& device() const noexcept { return *device_; }
   const Superblock& layout() const noexcept { return layout_; }
   std::vector<VolumeNumber> volumes() const { return leases_->volumes(); }
   /// Chunks that no volume has. Any shard.
@@ -59,7 +56,7 @@ class BlobDevice {
   Task<> release(VolumeNumber volume);
 
  private:
-  explicit BlobDevice(std::unique_ptr<Device> device);
+  explicit BlobDevice(Device& device) noexcept;
   Task<Result<>> start();
   Task<Result<>> read_superblock(Channel& channel);
   Task<Result<>> follow_size(Channel& channel);
@@ -70,7 +67,7 @@ class BlobDevice {
   Task<Result<Admission>> admit(VolumeNumber number, bool create);
   Task<Result<>> create_volume(VolumeNumber number);
 
-  std::unique_ptr<Device> device_;
+  Device& device_;
   const ShardId home_;
   Superblock layout_;
   std::unique_ptr<LeaseTable> leases_;

@@ -70,9 +70,10 @@ using Body = std::function<Task<Result<>>(BlobDevice&)>;
 
 /// Opens the device, runs `body`, closes it; the first error counts.
 Task<Result<>> with_device(std::string text, Body body) {
-  auto blobs = CO_TRY(co_await BlobDevice::open(CO_TRY(co_await open_device(std::move(text)))));
-  const Result<> result = co_await body(*blobs);
-  co_await blobs->close();
+  auto device = CO_TRY(co_await open_device(std::move(text)));
+  auto blobs = co_await BlobDevice::open(*device);
+  const Result<> result = blobs ? co_await body(**blobs) : std::unexpected(blobs.error());
+  co_await device->close();
   co_return result;
 }
 
@@ -111,14 +112,14 @@ TEST(Volume, EveryOperationInMemory) {
     EXPECT_EQ((co_await format_device(*device, {.chunk_bytes = 3000})).error().code, Errc::invalid);
     CO_TRY(co_await format_device(*device, {}));
     EXPECT_EQ((co_await format_device(*device, {})).error().code, Errc::exists);
-    auto blobs = CO_TRY(co_await BlobDevice::open(std::move(device)));
+    auto blobs = CO_TRY(co_await BlobDevice::open(*device));
     EXPECT_EQ((co_await blobs->open_volume(3)).error().code, Errc::not_found);
     CO_TRY(co_await with_volume(*blobs, 3, [&](Store& store) -> Task<Result<>> {
       EXPECT_EQ((co_await blobs->open_volume(3)).error().code, Errc::busy);
       co_return co_await testing::use_every_blob(store);
     }));
     EXPECT_EQ(blobs->volumes(), std::vector<VolumeNumber>{3});
-    co_await blobs->close();
+    co_await device->close();
     co_return Result<>{};
   }());
   EXPECT_TRUE(result) << result.error().to_string();
@@ -127,8 +128,12 @@ TEST(Volume, EveryOperationInMemory) {
 TEST(Volume, AnUnformattedOrSmallDeviceIsSaidSo) {
   ashlar::testing::TestShard shard;
   shard.run([]() -> Task<> {
-    EXPECT_EQ((co_await BlobDevice::open(*co_await open_device("ram:64MiB"))).error().code, Errc::not_found);
-    EXPECT_EQ((co_await BlobDevice::open(*co_await open_device("ram:1MiB"))).error().code, Errc::invalid);
+    for (const auto& [text, code] :
+         {std::pair{"ram:64MiB", Errc::not_found}, std::pair{"ram:1MiB", Errc::invalid}}) {
+      auto device = co_await open_device(text);
+      EXPECT_EQ((co_await BlobDevice::open(**device)).error().code, code);
+      co_await (*device)->close();
+    }
     EXPECT_EQ((co_await format("ram:3MiB")).error().code, Errc::invalid);
   }());
 }

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "ashlar/kv/lsm/store_testing.h"
+#include "ashlar/kv/lsm/test_partition.h"
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/sync/sleep.h"
 
@@ -172,9 +173,9 @@ TEST_F(BackgroundTest, AClosedPartitionSaysSo) {
   static const LsmOptions with = options();
   static const auto life = []() -> Task<> {
     EXPECT_TRUE(Shard::current().backend().make_directory("/one"));
-    EXPECT_TRUE(co_await LsmPartition::create("/one", with, 7));
+    EXPECT_TRUE(co_await create_partition("/one", with, 7));
     ShardContext context(with, 1u << 20);
-    auto opened = co_await LsmPartition::open("/one", with, context, 7);
+    auto opened = co_await open_partition("/one", with, context, 7);
     EXPECT_TRUE(opened);
     if (!opened) co_return;
     LsmPartition& partition = **opened;

@@ -8,8 +8,8 @@
 #include <string>
 
 #include "ashlar/base/random.h"
-#include "ashlar/kv/lsm/partition.h"
 #include "ashlar/kv/lsm/test_model.h"
+#include "ashlar/kv/lsm/test_partition.h"
 #include "ashlar/kv/lsm/test_seed.h"
 #include "ashlar/kv/transaction.h"
 #include "ashlar/runtime/ops/file.h"
@@ -66,7 +66,7 @@ class Life {
 
   Task<> run(int operations, bool failures_expected) {
     failures_expected_ = failures_expected;
-    auto opened = co_await LsmPartition::open("/data", options_, context_, 7);
+    auto opened = co_await open_partition("/data", options_, context_, 7);
     if (!opened) {
       EXPECT_TRUE(failures_expected) << opened.error().to_string();
       EXPECT_NE(opened.error().code, Errc::corrupt) << opened.error().to_string();
@@ -361,7 +361,7 @@ class EngineTest : public ::testing::Test {
     static const auto make = [](const LsmOptions* with) -> Task<> {
       EXPECT_TRUE(Shard::current().backend().make_directory("/data"));
       EXPECT_TRUE(co_await sync_directory("/"));
-      const Result<> created = co_await LsmPartition::create("/data", *with, 7);
+      const Result<> created = co_await create_partition("/data", *with, 7);
       EXPECT_TRUE(created) << created.error().to_string();
     };
     world.spawn(0, world.on(0, [&] { return make(&options); }));

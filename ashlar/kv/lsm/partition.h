@@ -37,12 +37,14 @@ namespace ashlar::lsm {
 /// version, but for the moment between a commit and the publication that follows it.
 class LsmPartition final : public kv::Partition, private wal::LogOwner, private TableRemover {
  public:
-  /// Makes a new, empty partition in an existing directory. May be repeated where it was interrupted.
-  static Task<Result<>> create(std::string path, const LsmOptions& options, std::uint64_t id);
+  /// Makes a new, empty partition in an empty store, which it closes. May be repeated where it was
+  /// interrupted.
+  static Task<Result<>> create(std::unique_ptr<blob::Store> blobs, std::uint64_t id);
   /// Recovers: manifest, tables, log. `shard` and `options` outlive the partition. `corrupt` with object and
   /// offset.
-  static Task<Result<std::unique_ptr<LsmPartition>>> open(std::string path, const LsmOptions& options,
-                                                          ShardContext& shard, std::uint64_t id);
+  static Task<Result<std::unique_ptr<LsmPartition>>> open(std::unique_ptr<blob::Store> blobs,
+                                                          const LsmOptions& options, ShardContext& shard,
+                                                          std::uint64_t id);
   ~LsmPartition() override;
   /// Ends background work and makes everything appended durable. No cursor, pin, snapshot or task may be
   /// left.

@@ -35,16 +35,15 @@ Task<Result<>> create_in(blob::Store& blobs, std::uint64_t id) {
 
 }  // namespace
 
-Task<Result<>> LsmPartition::create(std::string path, const LsmOptions& options, std::uint64_t id) {
-  auto blobs = CO_TRY(co_await blob::open_directory(std::move(path), options.directory));
+Task<Result<>> LsmPartition::create(std::unique_ptr<blob::Store> blobs, std::uint64_t id) {
   const Result<> result = co_await create_in(*blobs, id);
   const Result<> closed = co_await blobs->close();
   co_return result ? closed : result;
 }
 
-Task<Result<std::unique_ptr<LsmPartition>>> LsmPartition::open(std::string path, const LsmOptions& options,
-                                                               ShardContext& shard, std::uint64_t id) {
-  auto blobs = CO_TRY(co_await blob::open_directory(std::move(path), options.directory));
+Task<Result<std::unique_ptr<LsmPartition>>> LsmPartition::open(std::unique_ptr<blob::Store> blobs,
+                                                               const LsmOptions& options, ShardContext& shard,
+                                                               std::uint64_t id) {
   std::unique_ptr<LsmPartition> partition(new LsmPartition(std::move(blobs), options, shard));
   const Result<> recovered = co_await partition->recover(id);
   if (!recovered) {

@@ -1,12 +1,9 @@
 #include "ashlar/kv/lsm/store.h"
 
-#include <fmt/format.h>
-
 #include <cassert>
 
 #include "ashlar/base/log.h"
 #include "ashlar/runtime/mesh/invoke.h"
-#include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/sync/when.h"
 
 namespace ashlar::lsm {
@@ -14,19 +11,6 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint32_t root_number = 0;
-
-/// Makes a directory where there is none, and its name durable: also where it is there already, because who
-/// made it may have been killed before that. A parent that may not be read is the business of who made it.
-Task<Result<>> ensure_directory(std::string path) {
-  const auto made = Shard::current().backend().make_directory(path);
-  const bool exists = !made && made.error().code == Errc::exists;
-  if (!exists) CO_TRY(made);
-  const std::size_t slash = path.find_last_of('/');
-  const std::string parent = slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-  const Result<> synced = co_await sync_directory(parent);
-  if (exists && !synced && synced.error().code == Errc::permission) co_return Result<>{};
-  co_return synced;
-}
 
 Result<> first_error(const std::vector<Result<>>& results) {
   for (const Result<>& result : results) {
@@ -48,14 +32,14 @@ kv::StoreDescription LsmStore::describe() const noexcept {
           .partitions = partitioner().partitions()};
 }
 
-std::string LsmStore::partition_path(std::uint32_t id) const {
-  return fmt::format("{}/partition-{:04}", path_, id);
-}
-
 Task<Result<std::unique_ptr<LsmStore>>> LsmStore::open(std::string path, LsmOptions options, unsigned shards,
                                                        const kv::Partitioner* partitioner) {
-  while (path.size() > 1 && path.back() == '/') path.pop_back();
-  std::unique_ptr<LsmStore> store(new LsmStore(std::move(path), options, shards));
+  return open(blob::directory_home(std::move(path), options.directory), options, shards, partitioner);
+}
+
+Task<Result<std::unique_ptr<LsmStore>>> LsmStore::open(std::unique_ptr<blob::Home> home, LsmOptions options,
+                                                       unsigned shards, const kv::Partitioner* partitioner) {
+  std::unique_ptr<LsmStore> store(new LsmStore(std::move(home), options, shards));
   Result<> opened = co_await store->open_root(partitioner);
   if (opened) opened = co_await store->open_partitions();
   if (!opened) {
@@ -66,9 +50,7 @@ Task<Result<std::unique_ptr<LsmStore>>> LsmStore::open(std::string path, LsmOpti
 }
 
 Task<Result<>> LsmStore::open_root(const kv::Partitioner* partitioner) {
-  CO_TRY(co_await ensure_directory(path_));
-  blobs_ =
-      CO_TRY(co_await blob::open_directory(path_, {.reserve_bytes = 0, .direct = options_.directory.direct}));
+  blobs_ = CO_TRY(co_await home_->open_root());
   const auto stored = CO_TRY(co_await blobs_->read_root(root_number));
   if (!stored) co_return co_await create(partitioner);
   root_ = CO_TRY(kv::RootRecord::decode(*stored));
@@ -85,8 +67,8 @@ Task<Result<>> LsmStore::create(const kv::Partitioner* partitioner) {
                           ? *partitioner
                           : kv::Partitioner::hashed(options_.partitions != 0 ? options_.partitions : shards_);
   for (std::uint32_t id = 0; id < root_.partitioner.partitions(); ++id) {
-    CO_TRY(co_await ensure_directory(partition_path(id)));
-    CO_TRY(co_await LsmPartition::create(partition_path(id), options_, id));
+    CO_TRY(co_await home_->prepare_partition(id));
+    CO_TRY(co_await LsmPartition::create(CO_TRY(co_await home_->open_partition(id)), id));
   }
   co_return co_await blobs_->write_root(root_number, root_.encode());
 }
@@ -104,12 +86,17 @@ Task<Result<>> LsmStore::open_partitions() {
   co_return first_error(co_await when_all(std::move(opening)));
 }
 
+Task<Result<std::unique_ptr<LsmPartition>>> LsmStore::open_on_shard(LsmStore& store, std::uint32_t id) {
+  auto blobs = CO_TRY(co_await store.home_->open_partition(id));
+  ShardContext& shard = *store.contexts_[Shard::current().id().value];
+  co_return co_await LsmPartition::open(std::move(blobs), store.options_, shard, id);
+}
+
 Task<Result<>> LsmStore::open_partition(std::uint32_t id) {
   const ShardId home = home_of(kv::PartitionId{static_cast<std::uint16_t>(id)});
-  auto opened = co_await invoke(
-      home, [&] { return LsmPartition::open(partition_path(id), options_, *contexts_[home.value], id); });
+  auto opened = co_await invoke(home, [&] { return open_on_shard(*this, id); });
   if (!opened) {
-    log::error("partition {}: {}", partition_path(id), opened.error());
+    log::error("{}: {}", home_->partition_name(id), opened.error());
     co_return std::unexpected(opened.error());
   }
   partitions_[id] = std::move(*opened);
@@ -137,6 +124,7 @@ Task<Result<>> LsmStore::close() {
     if (result) result = closed;
     blobs_.reset();
   }
+  co_await home_->close();
   co_return result;
 }
 

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "ashlar/blob/store.h"
+#include "ashlar/blob/home.h"
 #include "ashlar/kv/lsm/partition.h"
 #include "ashlar/kv/lsm/shard_context.h"
 #include "ashlar/kv/root_record.h"
@@ -19,10 +19,14 @@ namespace ashlar::lsm {
 /// destroyed.
 class LsmStore final : public kv::Store {
  public:
-  /// Opens the directory `path` on shards 0 to shards − 1; runs on one of them. Creates it where it is
-  /// missing or was never finished, with options.partitions and `partitioner` (by slots, where that is null).
-  /// `busy` where another process has it open; `corrupt`, `unsupported`, `not_found` (the parent of a new
-  /// directory) as they are found.
+  /// Opens the data set at `home` on shards 0 to shards − 1; runs on the home's shard, which is one of them.
+  /// Creates it where it is missing or was never finished, with options.partitions and `partitioner` (by
+  /// slots, where that is null). `busy` where another process has it open; `corrupt`, `unsupported`,
+  /// `not_found` (the parent of a new directory) as they are found.
+  static Task<Result<std::unique_ptr<LsmStore>>> open(std::unique_ptr<blob::Home> home, LsmOptions options,
+                                                      unsigned shards,
+                                                      const kv::Partitioner* partitioner = nullptr);
+  /// The same in a directory.
   static Task<Result<std::unique_ptr<LsmStore>>> open(std::string path, LsmOptions options, unsigned shards,
                                                       const kv::Partitioner* partitioner = nullptr);
   ~LsmStore() override;
@@ -37,22 +41,22 @@ class LsmStore final : public kv::Store {
   const LsmOptions& options() const noexcept { return options_; }
 
  private:
-  LsmStore(std::string path, LsmOptions options, unsigned shards)
-      : path_(std::move(path)), options_(options), shards_(shards) {}
+  LsmStore(std::unique_ptr<blob::Home> home, LsmOptions options, unsigned shards)
+      : home_(std::move(home)), options_(options), shards_(shards) {}
 
   Task<Result<>> open_root(const kv::Partitioner* partitioner);
   Task<Result<>> create(const kv::Partitioner* partitioner);
   Task<Result<>> open_partitions();
   Task<Result<>> open_partition(std::uint32_t id);
   Task<Result<>> close_partition(std::uint32_t id);
-  std::string partition_path(std::uint32_t id) const;
+  static Task<Result<std::unique_ptr<LsmPartition>>> open_on_shard(LsmStore& store, std::uint32_t id);
 
-  std::string path_;
+  std::unique_ptr<blob::Home> home_;
   LsmOptions options_;
   unsigned shards_;
   kv::RootRecord root_;
-  std::unique_ptr<blob::Store> blobs_;                     // of the directory itself: lock and root
-  std::vector<std::unique_ptr<ShardContext>> contexts_;    // by shard, each made and destroyed there
+  std::unique_ptr<blob::Store> blobs_;                   // the root's; while it is open, the whole is locked
+  std::vector<std::unique_ptr<ShardContext>> contexts_;  // by shard, each made and destroyed there
   std::vector<std::unique_ptr<LsmPartition>> partitions_;  // by number
 };
 

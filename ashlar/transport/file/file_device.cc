@@ -121,8 +121,15 @@ Task<Result<std::uint64_t>> FileDevice::measure() {
   co_return bytes / geometry().block_bytes;
 }
 
+Task<Result<>> FileDevice::claim() {
+  if (claim_) co_return Result<>{};
+  claim_ = File(CO_TRY(Shard::current().backend().lock(path_)), 0);
+  co_return Result<>{};
+}
+
 Task<> FileDevice::shut() {
   ring_.reset();
+  if (claim_) co_await claim_.close();
   if (file_) co_await file_.close();
 }
 

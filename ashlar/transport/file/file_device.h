@@ -18,6 +18,9 @@ class FileDevice final : public Device {
              std::unique_ptr<IoRing> ring);
   ~FileDevice() override;
 
+  /// By flock(2) on the path, as everyone else who claims it.
+  Task<Result<>> claim() override;
+
  private:
   Task<Result<std::unique_ptr<Channel>>> open_channel() override;
   Task<Result<std::uint64_t>> measure() override;
@@ -31,7 +34,8 @@ class FileDevice final : public Device {
   const FileTraits traits_;
   const bool direct_;
   FlushFailures flush_failures_;
-  File file_;                     // the home's
+  File file_;  // the home's
+  File claim_;
   std::unique_ptr<IoRing> ring_;  // the home's, until its channel is opened
 };
 
