@@ -16,6 +16,8 @@ using blob::block_bytes;
 constexpr std::uint32_t magic = 0x31464d41;  // "AMF1"
 constexpr std::size_t header_bytes = 32;
 constexpr std::uint64_t retirement = ~std::uint64_t{0};
+constexpr std::uint64_t room_wanted = 2;  // times the snapshot, in a segment that is to take one
+constexpr std::uint64_t room_made = 4;    // in one that is created for it
 
 struct Record {
   std::uint64_t generation;
@@ -144,17 +146,37 @@ Task<Result<>> ManifestLog::write_record(blob::Segment& segment, std::uint64_t o
   co_return co_await segment.write(offset, whole);
 }
 
-Task<Result<std::size_t>> ManifestLog::choose_segment(std::size_t snapshot_bytes) {
-  std::uint64_t last_number = 0;
+/// A segment not in use that holds so many bytes.
+std::optional<std::size_t> ManifestLog::spare(std::uint64_t bytes) const noexcept {
   for (std::size_t i = 0; i < segments_.size(); ++i) {
-    last_number = std::max(last_number, segments_[i]->name().number);
-    if ((!started_ || i != current_) && snapshot_bytes <= segments_[i]->bytes() / 2) co_return i;
+    if ((!started_ || i != current_) && bytes <= segments_[i]->bytes()) return i;
   }
-  std::uint64_t bytes = segment_bytes;
-  while (bytes / 2 < snapshot_bytes) bytes *= 2;
+  return std::nullopt;
+}
+
+Task<Result<>> ManifestLog::add_segment(std::uint64_t snapshot_bytes) {
+  std::uint64_t bytes = segment_bytes, last_number = 0;
+  while (bytes < room_made * snapshot_bytes) bytes *= 2;
+  for (const auto& segment : segments_) last_number = std::max(last_number, segment->name().number);
   const blob::SegmentName name{manifest_log_number, last_number + 1};
   segments_.push_back(CO_TRY(co_await blobs_.create_segment(name, bytes)));
-  co_return segments_.size() - 1;
+  co_return Result<>{};
+}
+
+/// Where the next snapshot goes: with as much room behind it for edits as it takes itself, unless the disk is
+/// full and it fits without.
+Task<Result<std::size_t>> ManifestLog::choose_segment(std::uint64_t snapshot_bytes) {
+  if (const auto roomy = spare(room_wanted * snapshot_bytes)) co_return *roomy;
+  const Result<> added = co_await add_segment(snapshot_bytes);
+  if (added) co_return segments_.size() - 1;
+  if (const auto tight = spare(blob::align_up(snapshot_bytes))) co_return *tight;
+  co_return std::unexpected(added.error());
+}
+
+/// Ahead of need: once the disk is full, no segment can be made any more, and flushes must still commit.
+Task<> ManifestLog::keep_spare() {
+  if (spare(room_wanted * snapshot_bytes_) || blobs_.full()) co_return;
+  (void)co_await add_segment(snapshot_bytes_);  // tried again after the next edit
 }
 
 /// Writes the state as the snapshot of the next generation, and retires the segment used so far.
@@ -167,7 +189,8 @@ Task<Result<>> ManifestLog::begin_generation() {
   current_ = next;
   started_ = true;
   next_index_ = 1;
-  end_ = blob::align_up(header_bytes + snapshot.size());
+  snapshot_bytes_ = header_bytes + snapshot.size();
+  end_ = blob::align_up(snapshot_bytes_);
   co_return Result<>{};
 }
 
@@ -182,6 +205,7 @@ Task<Result<>> ManifestLog::append(Edit edit) {
     state_ = std::move(next);
     ++next_index_;
     end_ += blob::align_up(header_bytes + bytes.size());
+    snapshot_bytes_ += bytes.size();
   } else {
     std::swap(state_, next);
     if (auto begun = co_await begin_generation(); !begun) {
@@ -190,6 +214,7 @@ Task<Result<>> ManifestLog::append(Edit edit) {
     }
   }
   failed_ = false;
+  co_await keep_spare();
   co_return Result<>{};
 }
 

@@ -4,6 +4,7 @@
 /// docs/formats/manifest.md.
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "ashlar/blob/store.h"
@@ -38,7 +39,10 @@ class ManifestLog {
   Task<Result<>> read_current();
   Task<Result<>> write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index, Bytes edit);
   Task<Result<>> begin_generation();
-  Task<Result<std::size_t>> choose_segment(std::size_t snapshot_bytes);
+  Task<Result<std::size_t>> choose_segment(std::uint64_t snapshot_bytes);
+  std::optional<std::size_t> spare(std::uint64_t bytes) const noexcept;
+  Task<Result<>> add_segment(std::uint64_t snapshot_bytes);
+  Task<> keep_spare();
 
   blob::Store& blobs_;
   ManifestState state_;
@@ -47,7 +51,8 @@ class ManifestLog {
   bool started_ = false;     // segments_[current_] holds the current generation
   std::uint64_t generation_ = 0;
   std::uint64_t next_index_ = 0;
-  std::uint64_t end_ = 0;  // offset of the next record
+  std::uint64_t end_ = 0;             // offset of the next record
+  std::uint64_t snapshot_bytes_ = 0;  // of the state now, at most; its header included
   bool failed_ = false;
 };
 
