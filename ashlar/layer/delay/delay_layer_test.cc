@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "ashlar/base/checksum.h"
+#include "ashlar/block/test_memory.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/test_shard.h"
-#include "ashlar/transport/ram/ram_device.h"
 
 namespace ashlar {
 namespace {
@@ -23,7 +23,7 @@ using std::chrono::seconds;
 const Registry& registry() {
   static const Registry registry = [] {
     Registry kinds;
-    kinds.add(ram_kind());
+    kinds.add(testing::memory_kind());
     kinds.add(delay_kind());
     return kinds;
   }();

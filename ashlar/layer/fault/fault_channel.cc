@@ -81,10 +81,10 @@ Task<Result<>> FaultChannel::carry_out(const Request& request, const Verdict& ve
   switch (request.op) {
     case Op::read: co_return co_await read(request, verdict, life);
     case Op::write:
+    case Op::write_zeroes:
     case Op::compare_and_write:  // comes as a read and a write: see Channel::compares()
       co_return co_await write(request, verdict, life);
-    case Op::trim:
-    case Op::write_zeroes: co_return co_await down(request, life);
+    case Op::trim: co_return co_await down(request, life);
     case Op::flush: break;
   }
   if (verdict.fault != Fault::flush_error) co_return co_await down(request, life);
@@ -102,7 +102,8 @@ Task<Result<>> FaultChannel::read(const Request& request, const Verdict& verdict
       co_return fail_errno(EIO, "read: bad block", {.offset = bad->value * geometry().block_bytes});
     }
   }
-  CO_TRY(co_await down(Step(request, lba, request.blocks, request.data), life));
+  const Step step(request, lba, request.blocks, request.data);
+  CO_TRY(co_await down(step, life));
   if (verdict.fault == Fault::corrupt) {
     const std::uint64_t bit = verdict.detail % (request.blocks * geometry().block_bytes * 8);
     each_piece(request.data, bit / 8, 1, [bit](std::byte* memory, std::uint64_t, std::uint64_t) {
@@ -114,7 +115,7 @@ Task<Result<>> FaultChannel::read(const Request& request, const Verdict& verdict
 
 Task<Result<>> FaultChannel::write(const Request& request, const Verdict& verdict, std::uint64_t life) {
   if (verdict.fault) co_return co_await write_wrongly(request, verdict, life);
-  CO_TRY(co_await down(Step(request, request.lba, request.blocks, request.data), life));
+  CO_TRY(co_await down(request, life));
   if (owner_.any_bad_.load(std::memory_order_relaxed))
     co_await invoke(owner_.home_, [&] { owner_.heal(request.lba, request.blocks); });
   co_return Result<>{};
@@ -138,7 +139,8 @@ Task<Result<>> FaultChannel::write_wrongly(const Request& request, const Verdict
     const std::uint64_t bit = verdict.detail % (bytes * 8);
     copy.data()[bit / 8] ^= static_cast<std::byte>(1u << (bit % 8));
   }
-  co_return co_await down(Step(request, lba, request.blocks, {&whole, 1}), life);
+  const Step step(request, lba, request.blocks, {&whole, 1});
+  co_return co_await down(step, life);
 }
 
 /// Some blocks, but neither all nor none: each by a bit of chance, and two of them the opposite way.
@@ -155,7 +157,8 @@ Task<Result<>> FaultChannel::write_in_part(const Request& request, Bytes data, s
     if (end != i) {
       const std::uint64_t block = geometry().block_bytes;
       const Segment run = segment_of(data.subspan(i * block, (end - i) * block));
-      CO_TRY(co_await down(Step(request, Lba(request.lba.value + i), end - i, {&run, 1}), life));
+      const Step step(request, Lba(request.lba.value + i), end - i, {&run, 1});
+      CO_TRY(co_await down(step, life));
     }
     i = end + 1;
   }

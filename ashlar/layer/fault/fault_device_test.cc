@@ -12,8 +12,8 @@
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/random.h"
+#include "ashlar/block/test_memory.h"
 #include "ashlar/runtime/sync/test_shard.h"
-#include "ashlar/transport/ram/ram_device.h"
 
 namespace ashlar {
 namespace {
@@ -24,7 +24,7 @@ using Block = std::array<std::byte, block>;
 const Registry& registry() {
   static const Registry registry = [] {
     Registry kinds;
-    kinds.add(ram_kind());
+    kinds.add(testing::memory_kind());
     kinds.add(fault_kind());
     return kinds;
   }();
@@ -259,6 +259,8 @@ Task<> expect_bad_blocks(FaultDevice& device, Channel& channel) {
   device.mark_bad(Lba(9), 1);
   EXPECT_FALSE(co_await channel.read(Lba(8), data));
   EXPECT_EQ(device.injected(Fault::bad_block), 4u);
+  EXPECT_TRUE(co_await channel.write_zeroes(Lba(0), 32));
+  EXPECT_TRUE(co_await channel.read(Lba(8), data));
 }
 TEST(Fault, BadBlocksCannotBeReadUntilTheyAreWritten) {
   testing::TestShard shard;

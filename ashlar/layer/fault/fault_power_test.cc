@@ -13,13 +13,13 @@
 #include <vector>
 
 #include "ashlar/base/random.h"
+#include "ashlar/block/test_memory.h"
 #include "ashlar/layer/fault/fault_device.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/sim/world.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/runtime/sync/test_shard.h"
-#include "ashlar/transport/ram/ram_device.h"
 
 namespace ashlar {
 namespace {
@@ -30,7 +30,7 @@ using Block = std::array<std::byte, block>;
 const Registry& registry() {
   static const Registry registry = [] {
     Registry kinds;
-    kinds.add(ram_kind());
+    kinds.add(testing::memory_kind());
     kinds.add(fault_kind());
     return kinds;
   }();

@@ -7,10 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "ashlar/block/registry.h"
-#include "ashlar/layer/delay/delay_layer.h"
+#include "ashlar/block/test_memory.h"
 #include "ashlar/runtime/sync/test_shard.h"
-#include "ashlar/transport/ram/ram_device.h"
 
 namespace ashlar::trace {
 namespace {
@@ -20,8 +18,7 @@ using std::chrono::microseconds;
 const Registry& registry() {
   static const Registry registry = [] {
     Registry kinds;
-    kinds.add(ram_kind());
-    kinds.add(delay_kind());
+    kinds.add(testing::memory_kind());
     return kinds;
   }();
   return registry;
@@ -63,7 +60,7 @@ Result<ReplayReport> replayed(std::string spec, const Trace& trace, ReplayOption
 
 TEST(Replay, KeepsTheRecordedTimes) {
   const Trace trace = readers(4, 100, 50, 150);
-  auto report = replayed("delay(ram:1MiB)?read=20us", trace, {});
+  auto report = replayed("ram:1MiB?read=20us", trace, {});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->requests, 400u);
   EXPECT_EQ(report->bytes, 400u * 512);
@@ -74,15 +71,15 @@ TEST(Replay, KeepsTheRecordedTimes) {
   EXPECT_EQ(report->recorded[0].max(), 50'000u);
   EXPECT_EQ(report->replayed[0].max(), 20'000u);
 
-  report = replayed("delay(ram:1MiB)?read=20us", trace, {.speed = 2});
+  report = replayed("ram:1MiB?read=20us", trace, {.speed = 2});
   EXPECT_EQ(report->replayed_time, microseconds(99 * 100 + 20));
-  report = replayed("delay(ram:1MiB)?read=20us", trace, {.speed = 0.5});
+  report = replayed("ram:1MiB?read=20us", trace, {.speed = 0.5});
   EXPECT_EQ(report->replayed_time, microseconds(99 * 400 + 20));
 }
 
 TEST(Replay, ASlowDeviceMakesItLateAndIsNotOverrun) {
   const Trace trace = readers(4, 100, 50, 150);
-  const auto report = replayed("delay(ram:1MiB)?read=10ms", trace, {.in_flight_max = 8});
+  const auto report = replayed("ram:1MiB?read=10ms", trace, {.in_flight_max = 8});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->in_flight_max, 8u);
   EXPECT_GE(report->replayed_time, std::chrono::milliseconds(400 / 8 * 10));
@@ -92,7 +89,7 @@ TEST(Replay, ASlowDeviceMakesItLateAndIsNotOverrun) {
 
 TEST(Replay, DependentRequestsWaitForWhatTheyWaitedFor) {
   // Two readers with a gap: without it, at the device's speed.
-  auto report = replayed("delay(ram:1MiB)?read=20us", readers(2, 100, 50, 150), {.pace = Pace::dependent});
+  auto report = replayed("ram:1MiB?read=20us", readers(2, 100, 50, 150), {.pace = Pace::dependent});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->in_flight_max, 2u);
   EXPECT_EQ(report->replayed_time, microseconds(100 * 20));
@@ -101,7 +98,7 @@ TEST(Replay, DependentRequestsWaitForWhatTheyWaitedFor) {
   trace.header.block_bytes = 512;
   trace.entries = {entry(Op::read, 0, 10, 0, 1), entry(Op::read, 5, 20, 1, 1), entry(Op::read, 11, 2, 2, 1),
                    entry(Op::read, 30, 1, 3, 1)};
-  report = replayed("delay(ram:1MiB)?read=100us", trace, {.pace = Pace::dependent});
+  report = replayed("ram:1MiB?read=100us", trace, {.pace = Pace::dependent});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->replayed_time, microseconds(300));
   EXPECT_EQ(report->in_flight_max, 2u);
@@ -119,7 +116,7 @@ TEST(Replay, RequestsOfOneMomentDoNotWaitForEachOther) {
 
 TEST(Replay, KeepsADepth) {
   const auto report =
-      replayed("delay(ram:1MiB)?read=100us", readers(1, 320, 50, 150), {.pace = Pace::depth, .depth = 16});
+      replayed("ram:1MiB?read=100us", readers(1, 320, 50, 150), {.pace = Pace::depth, .depth = 16});
   ASSERT_TRUE(report);
   EXPECT_EQ(report->in_flight_max, 16u);
   EXPECT_EQ(report->replayed_time, microseconds(320 / 16 * 100));

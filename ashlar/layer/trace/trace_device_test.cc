@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "ashlar/base/random.h"
-#include "ashlar/layer/delay/delay_layer.h"
+#include "ashlar/block/test_memory.h"
 #include "ashlar/layer/trace/trace_file.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/sim/world.h"
 #include "ashlar/runtime/sync/scope.h"
-#include "ashlar/transport/ram/ram_device.h"
 
 namespace ashlar {
 namespace {
@@ -26,8 +25,7 @@ constexpr std::size_t block = 512;
 const Registry& registry() {
   static const Registry registry = [] {
     Registry kinds;
-    kinds.add(ram_kind());
-    kinds.add(delay_kind());
+    kinds.add(testing::memory_kind());
     kinds.add(trace_kind());
     return kinds;
   }();
@@ -80,7 +78,7 @@ Task<> work(Channel& channel, unsigned requests, std::uint64_t seed) {
 }
 
 Task<> each_kind_of_request(TraceDevice::Stats* stats) {
-  const auto device = co_await open("trace(delay(ram:1MiB)?read=100us&write=30us&flush=2ms)?file=/t");
+  const auto device = co_await open("trace(ram:1MiB?read=100us&write=30us&flush=2ms)?file=/t");
   Channel& channel = **co_await device->channel();
   std::array<std::byte, 4 * block> data{};
   EXPECT_TRUE(co_await channel.read(Lba(100), data));
@@ -101,7 +99,7 @@ TEST_F(Trace, SaysWhatCameAndHowItEnded) {
   const trace::Trace trace = load();
   EXPECT_EQ(trace.header.block_bytes, block);
   EXPECT_EQ(trace.header.blocks, 2048u);
-  EXPECT_EQ(trace.header.spec, "delay(ram:1MiB)?read=100us&write=30us&flush=2ms");
+  EXPECT_EQ(trace.header.spec, "ram:1MiB?read=100us&write=30us&flush=2ms");
   EXPECT_EQ(trace.chunks, 1u);
   EXPECT_EQ(stats.recorded, 7u);
   EXPECT_EQ(stats.dropped, 0u);
@@ -111,8 +109,8 @@ TEST_F(Trace, SaysWhatCameAndHowItEnded) {
     std::uint64_t lba, blocks, latency_us;
   };
   const Expected expected[] = {{Op::read, 100, 4, 100},      {Op::write, 104, 4, 30},
-                               {Op::flush, 0, 0, 2000},      {Op::trim, 1, 9, 0},
-                               {Op::write_zeroes, 7, 2, 30}, {Op::compare_and_write, 104, 4, 30},
+                               {Op::flush, 0, 0, 2000},      {Op::trim, 1, 9, 30},
+                               {Op::write_zeroes, 7, 2, 30}, {Op::compare_and_write, 104, 4, 100},
                                {Op::read, 100, 4, 10}};
   for (std::size_t i = 0; i < 7; ++i) {
     const trace::Entry& entry = trace.entries[i];
@@ -143,7 +141,7 @@ Task<> on_shards(unsigned shards, unsigned requests, std::string spec, TraceDevi
   co_await close(*device, stats);
 }
 TEST_F(Trace, SeveralShardsShareAFile) {
-  run(3, [&] { return on_shards(3, 20'000, "trace(delay(ram:1MiB)?read=20us&write=20us)?file=/t", &stats); });
+  run(3, [&] { return on_shards(3, 20'000, "trace(ram:1MiB?read=20us&write=20us)?file=/t", &stats); });
   const trace::Trace trace = load();
   EXPECT_EQ(stats.recorded, 60'000u);
   EXPECT_EQ(stats.dropped, 0u);
@@ -158,7 +156,7 @@ TEST_F(Trace, SeveralShardsShareAFile) {
 
 TEST_F(Trace, AFileThatIsTooSlowCostsEntriesAndNoRequest) {
   // Four chunks fill within a write.
-  run(1, [&] { return on_shards(1, 100'000, "trace(delay(ram:1MiB)?read=1us&write=1us)?file=/t", &stats); },
+  run(1, [&] { return on_shards(1, 100'000, "trace(ram:1MiB?read=1us&write=1us)?file=/t", &stats); },
       {milliseconds(200), milliseconds(300)});
   EXPECT_EQ(stats.recorded + stats.dropped, 100'000u);
   EXPECT_GT(stats.dropped, 1000u);
@@ -169,7 +167,7 @@ TEST_F(Trace, AFileThatIsTooSlowCostsEntriesAndNoRequest) {
 
 TEST_F(Trace, AFullDiskCostsEntriesAndNoRequest) {
   disk.set_capacity(256 << 10);
-  run(1, [&] { return on_shards(1, 60'000, "trace(delay(ram:1MiB)?read=20us&write=20us)?file=/t", &stats); });
+  run(1, [&] { return on_shards(1, 60'000, "trace(ram:1MiB?read=20us&write=20us)?file=/t", &stats); });
   const trace::Trace trace = load();
   EXPECT_GT(trace.entries.size(), 1000u);
   EXPECT_GT(stats.dropped, 1000u);
@@ -188,7 +186,7 @@ Task<> spoil(std::string path, std::uint64_t size) {
   EXPECT_TRUE(co_await file.resize(size));
 }
 TEST_F(Trace, WhatIsDamagedOrTornIsLeftOut) {
-  run(1, [&] { return on_shards(1, 40'000, "trace(delay(ram:1MiB)?read=20us&write=20us)?file=/t", &stats); });
+  run(1, [&] { return on_shards(1, 40'000, "trace(ram:1MiB?read=20us&write=20us)?file=/t", &stats); });
   const trace::Trace whole = load();
   ASSERT_GE(whole.chunks, 5u);
   ASSERT_EQ(disk.flip_bit("/t", trace::header_bytes + trace::chunk_bytes + 5000, 3), 0);
