@@ -47,7 +47,7 @@ int SuperblockCopies::best() const noexcept {
 
 Task<Result<SuperblockCopies>> read_superblocks(Channel& channel) {
   SuperblockCopies copies;
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   for (unsigned i = 0; i < 2; ++i) {
     CO_TRY(co_await channel.read(lba(channel, superblock_at[i]), memory));
     copies.found[i] = Superblock::decode(memory.bytes(), copies.copy[i]);
@@ -56,7 +56,7 @@ Task<Result<SuperblockCopies>> read_superblocks(Channel& channel) {
 }
 
 Task<Result<>> write_superblocks(Channel& channel, const Superblock& superblock) {
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   superblock.encode(memory.bytes());
   for (const std::uint64_t at : superblock_at) {
     CO_TRY(co_await channel.write(lba(channel, at), memory));

@@ -43,7 +43,7 @@ std::optional<std::uint64_t> LeaseTable::decode(std::uint64_t block, Bytes from,
 
 Task<Result<>> LeaseTable::create() {
   owners_.assign(layout_.chunk_count, 0);
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   for (std::uint64_t block = 0; block < layout_.lease_blocks; ++block) {
     for (unsigned copy = 0; copy < 2; ++copy) {
       encode(block, copy + 1, memory.bytes());
@@ -56,7 +56,7 @@ Task<Result<>> LeaseTable::create() {
 Task<Result<>> LeaseTable::load() {
   owners_.assign(layout_.lease_blocks * leases_per_block, 0);
   generations_.assign(layout_.lease_blocks, 0);
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   for (std::uint64_t block = 0; block < layout_.lease_blocks; ++block) {
     for (unsigned copy = 0; copy < 2; ++copy) {
       CO_TRY(co_await channel_.read(lba(channel_, table_at(copy, block)), memory));
@@ -83,7 +83,7 @@ Task<Result<>> LeaseTable::load() {
 Task<Result<>> LeaseTable::write(std::uint64_t block) {
   if (stopped_) co_return fail(Errc::stopped, "lease table");
   const std::uint64_t generation = generations_[block] + 1;
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(block_bytes));
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   encode(block, generation, memory.bytes());
   const std::uint64_t at = table_at((generation + 1) % 2, block);  // odd generations are in the first table
   const Result<> written = co_await channel_.write(lba(channel_, at), memory, {.durable = true});

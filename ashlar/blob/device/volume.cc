@@ -223,7 +223,7 @@ Task<Result<std::optional<std::vector<std::byte>>>> Volume::read_root(std::uint3
   const BodyPointer body = found->second;
   std::vector<std::byte> payload(root.bytes);
   if (root.bytes != 0) {
-    const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(align_up(root.bytes)));
+    const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(align_up(root.bytes)));
     CO_TRY(co_await blob::read(place(*body, number), 0, memory.bytes()));
     std::ranges::copy(memory.bytes().first(root.bytes), payload.begin());
   }
@@ -236,7 +236,7 @@ Task<Result<>> Volume::write_root(std::uint32_t number, Bytes payload) {
   if (log_.stopped()) co_return fail(Errc::stopped, "write root", {.object = number});
   const BodyPointer made = CO_TRY(co_await body(units_for(payload.size()), Entitled::to_reserve));
   if (!payload.empty()) {
-    const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(align_up(payload.size())));
+    const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(align_up(payload.size())));
     std::ranges::fill(memory.bytes(), std::byte{0});
     std::ranges::copy(payload, memory.data());
     const Bytes parts[] = {memory.bytes()};

@@ -39,7 +39,8 @@ VolumeLog::Record VolumeLog::parse(Bytes from) const noexcept {
 
 Task<Result<>> VolumeLog::write_record(std::uint64_t at, std::uint64_t generation, std::uint64_t index,
                                        Bytes edit) {
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(align_up(header_bytes + edit.size())));
+  const IoBuffer memory =
+      CO_TRY(Shard::current().buffers().allocate_regardless(align_up(header_bytes + edit.size())));
   const MutableBytes record = memory.bytes();
   std::ranges::fill(record.first(header_bytes), std::byte{0});
   std::memcpy(record.data() + 4, magic, sizeof magic);
