@@ -12,6 +12,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "bench/block/block_main.h"
+#include "bench/block/job.h"
 #include "bench/case.h"
 #include "bench/report.h"
 
@@ -123,5 +125,8 @@ int run(int argc, char** argv) {
 }  // namespace ashlar::bench
 
 int main(int argc, char** argv) {
+  const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "block") return ashlar::bench::block_main(argc - 1, argv + 1);
+  if (command == "block-job") return ashlar::bench::job_main(argc - 1, argv + 1);
   return ashlar::bench::run(argc, argv);
 }

@@ -83,20 +83,20 @@ double Process::cpu_seconds() const {
 }
 
 bool Process::running() {
-  if (pid_ == 0) return false;
-  if (::waitpid(pid_, nullptr, WNOHANG) == 0) return true;
+  return pid_ != 0 && !ended();
+}
+
+std::optional<int> Process::ended() {
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) == 0) return std::nullopt;
   pid_ = 0;
-  return false;
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 Result<int> Process::wait(double seconds) {
   const double end = seconds_now() + seconds;
   for (;;) {
-    int status = 0;
-    if (::waitpid(pid_, &status, WNOHANG) != 0) {
-      pid_ = 0;
-      return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-    }
+    if (const auto status = ended()) return *status;
     if (seconds_now() > end) break;
     sleep_briefly();
   }

@@ -6,6 +6,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -36,9 +37,12 @@ class Process {
   Process& operator=(Process&&) = delete;
   ~Process();
 
+  pid_t pid() const noexcept { return pid_; }  ///< 0 once its end was seen
   /// User and system time of all its threads so far.
   double cpu_seconds() const;
   bool running();
+  /// Its exit status, at the first call after its end; does not wait.
+  std::optional<int> ended();
   /// Waits for its end: its exit status; timed_out after so many seconds, and then it is killed.
   Result<int> wait(double seconds);
 
