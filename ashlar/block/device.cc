@@ -49,6 +49,11 @@ Task<Result<Channel*>> Device::channel() {
 }
 
 Task<Result<>> Device::refresh() {
+  co_await refresh_below();
+  co_return co_await follow();
+}
+
+Task<Result<>> Device::follow() {
   const MutexLock lock = co_await refreshing_.lock();
   if (removed_.load(std::memory_order_relaxed)) co_return fail(Errc::closed, "the device is gone");
   const Result<std::uint64_t> blocks = co_await measure();

@@ -80,6 +80,9 @@ class Device {
   };
   Task<> announce(DeviceEvent event);
   Task<> refresh_at_home();
+  /// What refresh() is for this device alone, once those below know.
+  Task<Result<>> follow();
+  virtual Task<> refresh_below() { co_return; }
   static Task<> close_slot(Slot& slot);
 
   std::string spec_;

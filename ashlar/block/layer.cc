@@ -55,11 +55,16 @@ Task<Result<>> LayerDevice::claim() {
   co_return Result<>{};
 }
 
+/// A child that changed or went says so itself.
+Task<> LayerDevice::refresh_below() {
+  for (const auto& child : children_) static_cast<void>(co_await child->refresh());
+}
+
 Task<> LayerDevice::on_child_event(Device&, DeviceEvent event) {
   if (event == DeviceEvent::removed) {
     co_await remove();
   } else {
-    static_cast<void>(co_await refresh());
+    static_cast<void>(co_await follow());
   }
 }
 

@@ -49,6 +49,8 @@ class LayerDevice : public Device {
 
  private:
   friend class Device;
+  Task<> refresh_below() final;
+
   std::vector<std::unique_ptr<Device>> children_;
 };
 
