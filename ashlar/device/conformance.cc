@@ -6,41 +6,12 @@
 #include <optional>
 
 #include "ashlar/base/random.h"
-#include "ashlar/device/standard_registry.h"
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/shard/runtime.h"
 
 namespace ashlar::testing {
 
 namespace {
-
-constexpr unsigned simulated_only = static_cast<unsigned>(Where::simulated);
-
-/// Every kind of device, in every form that takes another path through the code.
-const KindUnderTest kinds[] = {
-    {.name = "null", .spec = "null:4MiB", .stores = false},
-    {.name = "ram", .spec = "ram:4MiB"},
-    {.name = "ram4k", .spec = "ram:4MiB?block=4KiB"},
-    {.name = "uring", .spec = "uring:{file}", .resizes = true, .loses = true},
-    {.name = "uring_buffered", .spec = "uring:{file}?direct=off", .resizes = true, .loses = true},
-    {.name = "uring_block512_qd4", .spec = "uring:{file}?block=512&qd=4", .resizes = true, .loses = true},
-    {.name = "uring_sqpoll", .spec = "uring:{file}?sqpoll", .where = real, .resizes = true},
-    {.name = "uring_fixed", .spec = "uring:{file}?fixed-buffers", .where = real, .resizes = true},
-    {.name = "uring_dsync", .spec = "uring:{file}?sync=dsync", .resizes = true, .loses = true},
-    {.name = "direct", .spec = "direct:{file}", .resizes = true, .loses = true},
-    {.name = "direct_bounce", .spec = "direct:{file}?bounce", .resizes = true, .loses = true},
-    {.name = "direct_buffered", .spec = "direct:{file}?buffered", .resizes = true, .loses = true},
-    {.name = "mmap", .spec = "mmap:{file}", .where = real, .resizes = true},
-    {.name = "sim", .spec = "sim:{file}", .where = simulated_only, .resizes = true, .loses = true},
-    {.name = "automatic", .spec = "auto:{file}", .where = real, .resizes = true},
-    {.name = "pass", .spec = "pass(ram:4MiB)"},
-    {.name = "pass_coroutine", .spec = "pass(uring:{file})?coroutine", .resizes = true, .loses = true},
-    {.name = "delay",
-     .spec = "delay(ram:4MiB)?read=20us&write=50us&flush=100us&distribution=exponential&seed=7"},
-    {.name = "fault", .spec = "fault(ram:4MiB)?seed=7"},
-    {.name = "trace", .spec = "trace(ram:4MiB)"},
-    {.name = "stack", .spec = "trace(pass(delay(fault(uring:{file}))))", .resizes = true, .loses = true},
-};
 
 std::string expand(std::string text, const std::string& file) {
   const std::string mark = "{file}";
@@ -61,7 +32,7 @@ Task<Result<>> write_zeroes(const std::string& path, std::uint64_t bytes) {
 
 /// A kind that optional parts of the build would bring.
 std::string missing_kind(const Spec& spec) {
-  if (standard_registry().find(spec.kind) == nullptr) return spec.kind;
+  if (registry_under_test().find(spec.kind) == nullptr) return spec.kind;
   for (const Spec& child : spec.children) {
     if (std::string missing = missing_kind(child); !missing.empty()) return missing;
   }
@@ -113,7 +84,7 @@ std::string name_of(const ::testing::TestParamInfo<Setup>& info) {
 
 std::vector<Setup> setups(bool (*which)(const Setup&)) {
   std::vector<Setup> found;
-  for (const KindUnderTest& kind : kinds) {
+  for (const KindUnderTest& kind : kinds_under_test()) {
     for (const Where where : {Where::uring, Where::epoll, Where::simulated}) {
       if ((kind.where & static_cast<unsigned>(where)) == 0) continue;
       for (const unsigned shards : {1u, 3u}) {
@@ -153,7 +124,7 @@ void DeviceConformance::TearDown() {
 
 Task<Result<>> DeviceConformance::with_device(const Body& body) {
   const std::string text = spec();
-  auto device = co_await standard_registry().open(text);
+  auto device = co_await registry_under_test().open(text);
   if (!device) {
     ADD_FAILURE() << device.error().show(text);
     co_return Result<>{};

@@ -1,17 +1,20 @@
 #pragma once
 
 /// The conformance suite of devices: what block/channel.h promises, asked of every kind, on every back end of
-/// the runtime, on one shard and on several. A new kind joins by one line in conformance.cc.
+/// the runtime, on one shard and on several. A new kind joins by one line in conformance_kinds.cc; kinds
+/// outside of this repository join by a source of their own in its place.
 
 #include <gtest/gtest.h>
 
 #include <functional>
 #include <memory>
 #include <ostream>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ashlar/block/device.h"
+#include "ashlar/block/registry.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/sim/world.h"
 #include "ashlar/runtime/task/task.h"
@@ -30,6 +33,10 @@ struct KindUnderTest {
   bool resizes = false;         ///< follows the size of its file
   bool loses = false;           ///< what is not flushed is lost with the simulator's power
 };
+
+/// What the suite is asked of: defined by the program that links it.
+std::span<const KindUnderTest> kinds_under_test();
+const Registry& registry_under_test();
 
 struct Setup {
   KindUnderTest kind;

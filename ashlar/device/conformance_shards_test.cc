@@ -6,7 +6,6 @@
 
 #include "ashlar/base/random.h"
 #include "ashlar/device/conformance.h"
-#include "ashlar/device/standard_registry.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/sync/scope.h"
@@ -23,6 +22,7 @@ INSTANTIATE_TEST_SUITE_P(Kinds, StoringDeviceShards,
                          ::testing::ValuesIn(setups([](const Setup& setup) { return setup.kind.stores; })),
                          name_of);
 class ResizingDevice : public DeviceConformance {};
+GTEST_ALLOW_UNINSTANTIATED_PARAMETERIZED_TEST(ResizingDevice);
 INSTANTIATE_TEST_SUITE_P(Kinds, ResizingDevice,
                          ::testing::ValuesIn(setups([](const Setup& setup) { return setup.kind.resizes; })),
                          name_of);

@@ -72,7 +72,7 @@ def main():
             place = f"{path}:{text.count(chr(10), 0, match.start(1)) + 1}"
             foreign, own = match.group(2), match.group(3)
             if own is not None:
-                if not own.startswith(("ashlar/", "bench/", "tests/")):
+                if not own.startswith(("ashlar/", "bench/", "examples/", "tests/")):
                     problems.append(f'{place}: write the path from the root: "{own}"')
                 elif not (root / own).is_file():
                     problems.append(f'{place}: no such file: "{own}"')
