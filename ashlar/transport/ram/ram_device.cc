@@ -156,6 +156,7 @@ Task<SpecResult<std::unique_ptr<Device>>> open_ram(const Spec& spec, DeviceKind:
   void* const data =
       ::mmap(nullptr, *size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (data == MAP_FAILED) co_return open_failed(spec, error_from_errno(errno, "mmap"));
+  ::madvise(data, *size, MADV_HUGEPAGE);  // random I/O misses the TLB at each page; a refusal costs only that
   const Geometry geometry{.block_bytes = options->block_bytes,
                           .blocks = *size / options->block_bytes,
                           .physical_block_bytes = options->block_bytes,
