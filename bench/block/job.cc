@@ -42,8 +42,9 @@ std::vector<std::uint64_t> make_places(const JobOptions& options, const Geometry
 /// Keeps the I/Os in flight. On the shard that made it; destroyed when run() has returned.
 class Pump {
  public:
-  Pump(const JobOptions& options, Channel& channel, IoBuffer memory)
-      : options_(options),
+  Pump(LocalShard& shard, const JobOptions& options, Channel& channel, IoBuffer memory)
+      : shard_(shard),
+        options_(options),
         channel_(channel),
         memory_(std::move(memory)),
         places_(make_places(options, channel.geometry())),
@@ -66,16 +67,15 @@ class Pump {
   }
 
   Result<JobResult> run() {
-    Shard& shard = Shard::current();
     rate_ = cycles_per_second();
     recording_ = options_.ios != 0;
     started_ = cycles();
     event_ = options_.ios != 0 ? ~std::uint64_t{0} : started_ + cycles_of(options_.seconds / 10);
     allocations_ = allocations();
     if (options_.form == Form::callback) {
-      run_callbacks(shard);
+      run_callbacks();
     } else {
-      run_tasks(shard);
+      run_tasks();
     }
     TRY(std::move(failed_));
     result_->seconds = static_cast<double>(ended_ - started_) / rate_;
@@ -107,15 +107,15 @@ class Pump {
     channel_.submit(slot);
   }
 
-  void run_callbacks(Shard& shard) noexcept {
+  void run_callbacks() noexcept {
     const std::uint64_t now = cycles();
     for (unsigned i = 0; i < options_.queue_depth; ++i) issue(slots_[i], now);
     for (unsigned in_flight = options_.queue_depth; in_flight != 0;) {
       in_flight -= drain();
       if (done_ != nullptr) {
-        shard.poll_once();
+        shard_->poll_once();
       } else if (in_flight != 0) {
-        turn(shard);
+        turn();
       }
     }
   }
@@ -172,15 +172,19 @@ class Pump {
     }
   }
 
-  void turn(Shard& shard) noexcept {
-    if (!shard.poll_once() && options_.waiting == Waiting::asleep) shard.sleep();
+  void turn() noexcept {
+    if (options_.waiting == Waiting::asleep) {
+      shard_.turn_or_sleep();
+    } else {
+      shard_->poll_once();
+    }
   }
 
-  void run_tasks(Shard& shard) noexcept {
+  void run_tasks() noexcept {
     TaskScope scope(nullptr);
     for (unsigned i = 0; i < options_.queue_depth; ++i)
       scope.spawn(work(this, slots_[i].memory), Share::foreground);
-    while (scope.live() != 0) turn(shard);
+    while (scope.live() != 0) turn();
   }
 
   static Task<> work(Pump* self, Segment memory) {
@@ -195,6 +199,7 @@ class Pump {
     }
   }
 
+  LocalShard& shard_;
   const JobOptions& options_;
   Channel& channel_;
   const IoBuffer memory_;
@@ -246,7 +251,7 @@ Result<JobResult> run_on(LocalShard& shard, Channel& channel, const JobOptions& 
     fill_random(data.bytes(), options.seed);
     TRY(shard.run(fill(&channel, data.bytes())));
   }
-  return Pump(options, channel, std::move(memory)).run();
+  return Pump(shard, options, channel, std::move(memory)).run();
 }
 
 }  // namespace

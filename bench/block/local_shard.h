@@ -28,6 +28,14 @@ class LocalShard {
   Shard& operator*() noexcept { return shard_; }
   Shard* operator->() noexcept { return &shard_; }
 
+  /// A turn where there is something to do; else one system call that submits, waits and completes.
+  void turn_or_sleep() noexcept {
+    if (shard_.has_work()) {
+      shard_.poll_once();
+    } else {
+      shard_.sleep();  // without a turn before it, because no other shard waits for our messages
+    }
+  }
   /// Runs a task to its end; sleeps where there is nothing to do.
   template <class T>
   T run(Task<T> task) {

@@ -82,7 +82,7 @@ std::expected<Figures, Failed> parse_fio(const std::string& output) {
   return figures;
 }
 
-/// "	 Bench0              :       1.00 13600000.00   53125.00       0.00     0.00       2.35 …" and, with
+/// " Bench0              :       1.00 13600000.00   53125.00       0.00     0.00       2.35 …" and, with
 /// -l, lines " 50.00000% :     2.345us".
 std::expected<Figures, Failed> parse_bdevperf(const std::string& output) {
   Figures figures;

@@ -239,9 +239,7 @@ void ashlar_fio_turn(struct ashlar_fio_job* job) {
 
 unsigned ashlar_fio_wait(struct ashlar_fio_job* job, unsigned least, unsigned most) {
   if (least == 0 && job->done_count == 0) (*job->shard)->poll_once();
-  while (job->done_count < least) {
-    if (!(*job->shard)->poll_once() && job->done_count < least) (*job->shard)->sleep();
-  }
+  while (job->done_count < least) job->shard->turn_or_sleep();
   job->taken.clear();
   while (job->done != nullptr && job->taken.size() < most) {
     auto& slot = *std::exchange(job->done, job->done->after);
