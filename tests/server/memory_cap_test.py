@@ -52,7 +52,7 @@ class Load:
 
     def write(self, first):
         client = Client(self.port)
-        for begin in range(first, first + 60_000, PIPELINE):
+        for begin in range(first, first + 40_000, PIPELINE):
             if self.stop.is_set():
                 break
             batch = range(begin, begin + PIPELINE)
