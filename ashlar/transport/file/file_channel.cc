@@ -86,6 +86,14 @@ std::uint64_t FileChannel::offset_of(const Request& request) const noexcept {
   return request.lba.value << block_shift_;
 }
 
+/// The slot is free: for whoever waits.
+inline void FileChannel::release(Slot& slot) noexcept {
+  if (waiting_ != 0 && serve_waiting(slot)) [[unlikely]]
+    return;
+  slot.next_free = free_;
+  free_ = &slot;
+}
+
 void FileChannel::start(Request& request) noexcept {
   if (request.options.deadline <= Shard::current().turn_time()) [[unlikely]] {
     finish(request, fail(Errc::timed_out, "the deadline had passed", {.offset = offset_of(request)}));
@@ -127,7 +135,10 @@ bool FileChannel::begin(Slot& slot, Request& request) noexcept {
       slot.length = request.blocks << block_shift_;
       slot.expected = 0;
       break;
-    case Op::write_zeroes: prepare_zeroes(slot); break;
+    case Op::write_zeroes:
+      slot.progress = 0;
+      prepare_zeroes(slot);
+      break;
     case Op::compare_and_write:  // Channel makes it of a read and a write
       finish(request, fail(Errc::unsupported, "compare and write", {.offset = slot.offset}));
       return false;
@@ -241,11 +252,9 @@ void FileChannel::prepare_zeroes(Slot& slot) noexcept {
   if (parts_.zeroes_by_kernel) {
     slot.code = OpCode::write_zeroes;
     slot.length = bytes;
-    slot.progress = bytes;
     return;
   }
   // A part of it, from the same few pages again and again.
-  if (slot.code != OpCode::write) slot.progress = 0;
   slot.code = OpCode::write;
   slot.region = no_region;
   slot.durable = request.options.durable;
@@ -264,11 +273,12 @@ void FileChannel::prepare_zeroes(Slot& slot) noexcept {
 
 void FileChannel::completed(Operation& operation) noexcept {
   auto& slot = static_cast<Slot&>(operation);
-  if (slot.result == slot.expected) [[likely]] {
-    slot.channel->end(slot, {});
-  } else {
-    slot.channel->judge(slot);
-  }
+  FileChannel& channel = *slot.channel;
+  if (slot.result != slot.expected) [[unlikely]]
+    return channel.judge(slot);
+  slot.vectors = nullptr;
+  channel.finish(*slot.request, {});
+  channel.release(slot);
 }
 
 void FileChannel::judge(Slot& slot) noexcept {
@@ -329,11 +339,8 @@ Error FileChannel::error_of(const Slot& slot) const noexcept {
 void FileChannel::end(Slot& slot, const Result<>& result) noexcept {
   Request& request = *slot.request;
   slot.vectors = nullptr;
-  slot.code = OpCode::nop;
-  if (slot.copy) [[unlikely]]
-    slot.copy.reset();
-  if (!result && suspicious(result.error().code)) [[unlikely]]
-    suspect();
+  slot.copy.reset();
+  if (!result && suspicious(result.error().code)) suspect();
   finish(request, result);
   release(slot);
 }
@@ -348,25 +355,22 @@ void FileChannel::wait_for_slot(Request& request) noexcept {
   timers.arm(deadline_, request.options.deadline);
 }
 
-/// The slot is free: for the first that waits and whose deadline has not passed.
-void FileChannel::release(Slot& slot) noexcept {
-  if (waiting_ != 0) [[unlikely]] {
-    const Instant now = Shard::current().turn_time();
-    for (Queue& queue : queues_) {
-      while (queue.first != nullptr) {
-        Request& request = queue.pop();
-        --waiting_;
-        if (request.options.deadline <= now) {
-          finish(request,
-                 fail(Errc::timed_out, "the deadline passed in the queue", {.offset = offset_of(request)}));
-        } else if (begin(slot, request)) {
-          return;
-        }
+/// Begins the first that waits and whose deadline has not passed; false where there is none.
+bool FileChannel::serve_waiting(Slot& slot) noexcept {
+  const Instant now = Shard::current().turn_time();
+  for (Queue& queue : queues_) {
+    while (queue.first != nullptr) {
+      Request& request = queue.pop();
+      --waiting_;
+      if (request.options.deadline <= now) {
+        finish(request,
+               fail(Errc::timed_out, "the deadline passed in the queue", {.offset = offset_of(request)}));
+      } else if (begin(slot, request)) {
+        return true;
       }
     }
   }
-  slot.next_free = free_;
-  free_ = &slot;
+  return false;
 }
 
 /// Ends every waiting request for which fails(request) holds; returns the earliest deadline of the others.

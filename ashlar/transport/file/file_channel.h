@@ -98,6 +98,7 @@ class FileChannel final : public Channel {
 
   void wait_for_slot(Request& request) noexcept;
   void release(Slot& slot) noexcept;
+  bool serve_waiting(Slot& slot) noexcept;
   void expire_waiting() noexcept;
   template <class Fails>
   Instant fail_waiting(Fails fails, Errc code, const char* why) noexcept;
