@@ -107,6 +107,58 @@ void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) 
   add("stats", "Print what the engine knows about itself", Command::kv_stats);
 }
 
+void declare_trace(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
+  CLI::App* const trace = app.add_subcommand("trace", "What the layer trace(DEVICE) has recorded");
+  bind(*trace, set, given, {"runtime", "log-level", "log-timestamps"});
+  trace->require_subcommand(1);
+  TraceArguments& arguments = line.trace;
+  const auto add = [&](const char* name, const char* help, Command command) {
+    CLI::App* const sub = trace->add_subcommand(name, help)->fallthrough();
+    sub->callback([&line, command] { line.command = command; });
+    sub->add_option("FILE", arguments.file, "The trace")->type_name("")->required();
+    return sub;
+  };
+  CLI::App* const show = add("show", "Print what a trace holds", Command::trace_show);
+  show->add_option("--entries", arguments.entries, "List so many requests")->type_name("NUMBER");
+  CLI::App* const replay = add("replay", "Replay a trace against a device", Command::trace_replay);
+  replay->add_option("DEVICE", arguments.device, "Its spec; the kinds: `ashlar devices`")
+      ->type_name("")
+      ->required();
+  replay
+      ->add_option("--pace", arguments.pace,
+                   "When a request starts: at its time, after those it waited for, or at a depth")
+      ->check(CLI::IsMember({"recorded", "dependent", "depth"}))
+      ->type_name("recorded|dependent|depth");
+  replay->add_option("--speed", arguments.options.speed, "Of the recorded time: 2 is twice as fast")
+      ->check(CLI::PositiveNumber)
+      ->type_name("NUMBER");
+  replay->add_option("--depth", arguments.options.depth, "Requests at once, with --pace depth")
+      ->check(CLI::Range(1, 4096))
+      ->type_name("NUMBER");
+  replay->add_option("--writes", arguments.writes, "What becomes of requests that change the device")
+      ->check(CLI::IsMember({"refuse", "skip", "carry-out"}))
+      ->type_name("refuse|skip|carry-out");
+}
+
+void declare_doctor(CLI::App& doctor, DoctorOptions& options, Given& given, OptionSet& set) {
+  bind(doctor, set, given, {"data", "runtime", "log-level", "log-timestamps"});
+  doctor.add_option("TARGET", options.targets, "Paths, devices and device specs; none: the data directory")
+      ->type_name("");
+  const std::vector<std::string> names(std::begin(goal_names), std::end(goal_names));
+  doctor
+      .add_option_function<std::string>(
+          "--for",
+          [&options, names](const std::string& name) {
+            options.goal = static_cast<Goal>(std::find(names.begin(), names.end(), name) - names.begin());
+          },
+          "What devices are wanted for: whose ladder is shown [latency]")
+      ->check(CLI::IsMember(names))
+      ->type_name("GOAL");
+  doctor.add_flag("--json", options.json, "Print JSON");
+  doctor.add_flag("--measure", options.measure,
+                  "Time durable writes, in an unnamed file of the data directory (else nothing is written)");
+}
+
 }  // namespace
 
 std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settings& settings) {
@@ -122,8 +174,11 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settin
   };
   bind(*add("serve", "Serve a data directory", Command::serve), settings.set, given, {});
   declare_kv(app, line, given, settings.set);
-  bind(*add("doctor", "Say what this machine offers and what would make it better", Command::doctor),
-       settings.set, given, {"data", "log-level", "log-timestamps"});
+  declare_doctor(
+      *add("doctor", "Say what this machine offers and what would make it better", Command::doctor),
+      line.doctor, given, settings.set);
+  declare_trace(app, line, given, settings.set);
+  add("devices", "Print the reference of all kinds of device, as Markdown", Command::devices);
   add("options", "Print the reference of all options, as Markdown", Command::options);
   add("version", "Print the version and what it was built with", Command::version);
 

@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "ashlar/app/doctor.h"
 #include "ashlar/app/settings.h"
+#include "ashlar/app/trace_command.h"
 
 namespace ashlar::app {
 
@@ -19,6 +21,9 @@ enum class Command : std::uint8_t {
   kv_scan,
   kv_stats,
   doctor,
+  devices,
+  trace_show,
+  trace_replay,
   options,
   version
 };
@@ -31,6 +36,8 @@ struct CommandLine {
   std::string from, to;           ///< kv scan; empty is no bound
   std::uint64_t limit = 0;        ///< kv scan; 0 is none
   bool reverse = false;           ///< kv scan
+  DoctorOptions doctor;
+  TraceArguments trace;
 };
 
 constexpr int exit_usage = 2;

@@ -40,7 +40,8 @@ class CommandLine(unittest.TestCase):
         self.assert_usage_error(ashlar())
         self.assert_usage_error(ashlar("fly"))
         self.assert_usage_error(ashlar("doctor", "--dada", "x"), "unknown option --dada", "did you mean --data?")
-        self.assert_usage_error(ashlar("doctor", "extra"), "extra")
+        self.assert_usage_error(ashlar("doctor", "--for", "fun"), "fun", "latency")
+        self.assert_usage_error(ashlar("version", "extra"), "extra")
         self.assert_usage_error(ashlar("serve", "--log-level"), "--log-level")
         self.assert_usage_error(ashlar("kv", "put", "--data", "dir:x", "key"))
         self.assert_usage_error(ashlar("doctor", "--data", "/tmp"), "dir:PATH")
@@ -70,8 +71,22 @@ class CommandLine(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             run = ashlar("doctor", "--data", f"dir:{folder}/not/yet/there")
             self.assertEqual(run.returncode, 0, run)
-            for subject in ("kernel", "locked memory", "open files", "processors", "huge pages", "data directory"):
-                self.assertEqual(sum(line.startswith(subject) for line in run.stdout.splitlines()), 1, run.stdout)
+            lines = run.stdout.splitlines()
+            for subject in ("kernel", "locked memory", "open files", "processors", "huge pages", "io_uring",
+                            "data directory"):
+                self.assertEqual(sum(line[11:].startswith(subject + "  ") for line in lines), 1, run.stdout)
+            self.assertEqual(os.listdir(folder), [])
+
+    def test_doctor_fails_where_something_asked_for_cannot_work(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "file")
+            for target in (path, f"uring:{path}", f"auto:{path}", "rom:1GiB", "ram:1GiB?blok=1"):
+                run = ashlar("doctor", target)
+                self.assertEqual(run.returncode, 1, run)
+                self.assertIn("PROBLEM", run.stdout)
+            for target in (f"uring:{path}?create=1MiB", "pass(ram:1MiB)", folder):
+                run = ashlar("doctor", target)
+                self.assertEqual(run.returncode, 0, run)
             self.assertEqual(os.listdir(folder), [])
 
     def test_kv_round_trip(self):

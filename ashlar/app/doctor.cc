@@ -1,13 +1,9 @@
 #include "ashlar/app/doctor.h"
 
 #include <fcntl.h>
-#include <fmt/format.h>
-#include <sched.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
+#include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,11 +12,13 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 
+#include <fmt/format.h>
+
 #include "ashlar/base/units.h"
-#include "ashlar/runtime/ops/uring/probe.h"
+#include "ashlar/device/standard_registry.h"
+#include "ashlar/runtime/shard/runtime.h"
 
 namespace ashlar::app {
 namespace {
@@ -29,147 +27,37 @@ using State = Finding::State;
 
 constexpr std::size_t page_bytes = 4096;
 
-/// The first line of a file of /proc, /sys or a cgroup; empty where it cannot be read.
-std::string first_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
+/// What the tasks share. Outlives them.
+struct Context {
+  const DoctorOptions& options;
+  const Machine& machine;
+  unsigned shards;
+  Diagnosis& diagnosis;
+};
+
+void measure_space(Place& place) {
+  struct statvfs space{};
+  if (::statvfs(place.path.c_str(), &space) != 0) return;
+  place.free_bytes = static_cast<std::uint64_t>(space.f_bavail) * space.f_frsize;
+  place.total_bytes = static_cast<std::uint64_t>(space.f_blocks) * space.f_frsize;
 }
 
-std::string amount(rlim_t limit) {
-  return limit == RLIM_INFINITY ? "unlimited" : format_bytes(limit);
+Place place_of_directory(const Machine& machine, const std::string& canonical) {
+  Place place{.path = canonical, .mount = {}, .device = {}};
+  place.mount = mount_of(parse_mounts(machine.tree.text("/proc/self/mountinfo")), canonical);
+  if (place.mount) place.device = block_device(machine.tree, block_device_name(machine.tree, *place.mount));
+  measure_space(place);
+  return place;
 }
 
-Finding kernel() {
-  utsname name{};
-  uname(&name);
-  return {"kernel", State::works, fmt::format("{} {} {}", name.sysname, name.release, name.machine), ""};
+Place place_of(const Site& site) {
+  Place place{.path = site.path, .mount = site.mount, .device = site.device};
+  if (site.mount) measure_space(place);
+  return place;
 }
 
-/// io_uring and each of its features that the runtime uses.
-void examine_uring(std::vector<Finding>& findings) {
-  const auto features = probe_uring();
-  if (!features) {
-    const char* const remedy =
-        features.error().code == Errc::permission
-            ? "it would work with sysctl kernel.io_uring_disabled=0, and a seccomp filter that lets it pass"
-            : "it would work from Linux 5.11 on";
-    findings.push_back(
-        {"io_uring", State::limited, features.error().to_string() + ": epoll and threads instead", remedy});
-    return;
-  }
-  findings.push_back({"io_uring", State::works, "for files, sockets and wake-ups", ""});
-  for (const UringFeature& feature : *features) {
-    if (feature.present)
-      findings.push_back({feature.name, State::works, fmt::format("since Linux {}", feature.since), ""});
-    else
-      findings.push_back({feature.name, State::limited, feature.instead,
-                          fmt::format("it would work from Linux {} on", feature.since)});
-  }
-}
-
-Finding locked_memory() {
-  rlimit limit{};
-  getrlimit(RLIMIT_MEMLOCK, &limit);
-  constexpr std::uint64_t comfortable_bytes = 64_MiB;
-  if (limit.rlim_cur >= comfortable_bytes || geteuid() == 0)
-    return {"locked memory", State::works, amount(limit.rlim_cur), ""};
-  return {"locked memory", State::limited, amount(limit.rlim_cur),
-          fmt::format("registering buffers would work if `ulimit -l` were at least {}",
-                      format_bytes(comfortable_bytes))};
-}
-
-Finding open_files() {
-  rlimit limit{};
-  getrlimit(RLIMIT_NOFILE, &limit);
-  constexpr rlim_t comfortable = 65'536;
-  std::string detail = fmt::format("{} now, up to {}", limit.rlim_cur, limit.rlim_max);
-  if (limit.rlim_max >= comfortable) return {"open files", State::works, std::move(detail), ""};
-  return {"open files", State::limited, std::move(detail),
-          fmt::format("more than {} clients would work if `ulimit -Hn` were at least {}", limit.rlim_max / 2,
-                      comfortable)};
-}
-
-/// CPUs' worth of time that the cgroups of this process allow, in hundredths; 0 where there is no limit.
-unsigned cgroup_cpu_percent() {
-  std::string cgroup = first_line("/proc/self/cgroup");
-  if (!cgroup.starts_with("0::")) return 0;
-  unsigned lowest = 0;
-  for (std::filesystem::path path = cgroup.substr(3);; path = path.parent_path()) {
-    const std::string quota = first_line("/sys/fs/cgroup" + path.string() + "/cpu.max");
-    char* end = nullptr;
-    const unsigned long long used = std::strtoull(quota.c_str(), &end, 10),
-                             period = std::strtoull(end, nullptr, 10);
-    if (used != 0 && period != 0) {
-      const auto percent = static_cast<unsigned>(used * 100 / period);
-      lowest = lowest == 0 ? percent : std::min(lowest, percent);
-    }
-    if (path == path.parent_path()) return lowest;
-  }
-}
-
-Finding processors() {
-  cpu_set_t allowed;
-  CPU_ZERO(&allowed);
-  sched_getaffinity(0, sizeof allowed, &allowed);
-  const long online = sysconf(_SC_NPROCESSORS_ONLN);
-  std::string detail = fmt::format("{} usable of {} online", CPU_COUNT(&allowed), online);
-  const unsigned quota = cgroup_cpu_percent();
-  if (quota == 0) return {"processors", State::works, std::move(detail), ""};
-  detail += fmt::format(", cgroup quota {}.{:02}", quota / 100, quota % 100);
-  if (quota >= 100u * static_cast<unsigned>(CPU_COUNT(&allowed)))
-    return {"processors", State::works, detail, ""};
-  return {"processors", State::limited, std::move(detail),
-          "all of them would work without throttling if the cgroup's cpu.max were higher"};
-}
-
-Finding memory() {
-  const std::uint64_t total =
-      static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
-  std::string detail = approximate_bytes(total);
-  const std::string cgroup = first_line("/proc/self/cgroup");
-  if (cgroup.starts_with("0::")) {
-    const std::string cap = first_line("/sys/fs/cgroup" + cgroup.substr(3) + "/memory.max");
-    if (!cap.empty() && cap != "max")
-      detail += ", cgroup limit " + approximate_bytes(std::strtoull(cap.c_str(), nullptr, 10));
-  }
-  return {"memory", State::works, std::move(detail), ""};
-}
-
-Finding huge_pages() {
-  const std::string enabled = first_line("/sys/kernel/mm/transparent_hugepage/enabled");
-  if (enabled.find("[always]") != std::string::npos || enabled.find("[madvise]") != std::string::npos)
-    return {"huge pages", State::works, "transparent, on request", ""};
-  return {"huge pages", State::limited,
-          enabled.empty() ? "not in this kernel" : "transparent huge pages are off",
-          "fewer TLB misses: echo madvise > /sys/kernel/mm/transparent_hugepage/enabled"};
-}
-
-std::string file_system_name(long type) {
-  struct Known {
-    long type;
-    const char* name;
-  };
-  static constexpr Known known[] = {{0xef53, "ext4"},        {0x58465342, "xfs"},       {0x9123683e, "btrfs"},
-                                    {0x01021994, "tmpfs"},   {0x794c7630, "overlayfs"}, {0x2fc12fc1, "zfs"},
-                                    {0xf2f52010, "f2fs"},    {0x6969, "nfs"},           {0x65735546, "fuse"},
-                                    {0xca451a4e, "bcachefs"}};
-  for (const Known& one : known)
-    if (one.type == type) return one.name;
-  return fmt::format("file system {:#x}", type);
-}
-
-/// ", vda with a volatile write cache" where the directory lies on a block device.
-std::string block_device(const struct stat& status) {
-  const std::string link = fmt::format("/sys/dev/block/{}:{}", major(status.st_dev), minor(status.st_dev));
-  std::error_code error;
-  std::filesystem::path device = std::filesystem::canonical(link, error);
-  if (error) return {};
-  if (std::filesystem::exists(device / "partition", error)) device = device.parent_path();
-  const std::string cache = first_line((device / "queue/write_cache").string());
-  return fmt::format(" on {}{}", device.filename().string(),
-                     cache == "write back" ? " with a volatile write cache" : "");
+void append(std::vector<Finding>& findings, std::vector<Finding> more) {
+  findings.insert(findings.end(), std::make_move_iterator(more.begin()), std::make_move_iterator(more.end()));
 }
 
 struct Descriptor {
@@ -187,81 +75,203 @@ struct Descriptor {
 std::chrono::nanoseconds durable_write_time(int fd, const std::byte* page) {
   constexpr int rounds = 15;
   std::array<std::chrono::nanoseconds, rounds> times;
+  const auto written = [&](int i) {
+    return pwrite(fd, page, page_bytes, i * static_cast<off_t>(page_bytes)) ==
+           static_cast<ssize_t>(page_bytes);
+  };
   for (int i = 0; i < rounds; ++i)
-    if (pwrite(fd, page, page_bytes, i * static_cast<off_t>(page_bytes)) != static_cast<ssize_t>(page_bytes))
-      return {};
+    if (!written(i)) return {};
   if (fsync(fd) != 0) return {};
   for (int i = 0; i < rounds; ++i) {
     const auto start = std::chrono::steady_clock::now();
-    if (pwrite(fd, page, page_bytes, i * static_cast<off_t>(page_bytes)) != static_cast<ssize_t>(page_bytes))
-      return {};
-    if (fdatasync(fd) != 0) return {};
+    if (!written(i) || fdatasync(fd) != 0) return {};
     times[static_cast<std::size_t>(i)] = std::chrono::steady_clock::now() - start;
   }
   std::nth_element(times.begin(), times.begin() + rounds / 2, times.end());
   return times[rounds / 2];
 }
 
-Finding data_directory(const std::string& directory) {
+Finding durable_write(const std::string& directory) {
+  constexpr const char* subject = "durable 4KiB write";
+  const std::unique_ptr<std::byte, decltype(&std::free)> page(
+      static_cast<std::byte*>(std::aligned_alloc(page_bytes, page_bytes)), &std::free);
+  std::memset(page.get(), 0, page_bytes);
+  const int flags = O_TMPFILE | O_RDWR | O_CLOEXEC;
+  const Descriptor direct(open(directory.c_str(), flags | O_DIRECT, 0600));
+  const Descriptor buffered(direct.fd >= 0 ? -1 : open(directory.c_str(), flags, 0600));
+  const int file = direct.fd >= 0 ? direct.fd : buffered.fd;
+  if (file < 0)
+    return {subject, State::better, fmt::format("not measured: {}", strerrordesc_np(errno)),
+            "it takes an unnamed file (O_TMPFILE)", "measure in a directory of ext4, xfs or btrfs"};
+  const auto time = durable_write_time(file, page.get());
+  if (time.count() == 0)
+    return {subject, State::problem, fmt::format("failed: {}", strerrordesc_np(errno)),
+            "the log makes such writes", "dmesg | tail"};
+  return {subject, State::ok,
+          fmt::format("{}{}", approximate_duration(time), direct.fd >= 0 ? ", O_DIRECT" : ", buffered"), "",
+          ""};
+}
+
+/// The data directory, or the nearest parent that exists: the server makes what is missing.
+Examined examine_data_directory(const Machine& machine, const std::string& directory, bool measure) {
+  Examined target{.name = directory + " (data directory)", .findings = {}, .ladder = {}};
   std::error_code error;
   std::filesystem::path place = std::filesystem::absolute(directory, error).lexically_normal();
   while (!std::filesystem::is_directory(place, error) && place.has_relative_path())
     place = place.parent_path();
-  struct statfs space{};
-  struct stat status{};
-  if (statfs(place.c_str(), &space) != 0 || stat(place.c_str(), &status) != 0)
-    return {"data directory", State::missing, fmt::format("{}: {}", place.string(), strerrordesc_np(errno)),
-            "it would work if it could be read"};
-  std::string detail =
-      fmt::format("{}: {}{}, {} free", place.string(), file_system_name(space.f_type), block_device(status),
-                  approximate_bytes(space.f_bavail * static_cast<std::uint64_t>(space.f_frsize)));
-  if (access(place.c_str(), W_OK) != 0)
-    return {"data directory", State::missing, std::move(detail),
-            fmt::format("it would work if user {} could write there", geteuid())};
-
-  const std::unique_ptr<std::byte, decltype(&std::free)> page(
-      static_cast<std::byte*>(std::aligned_alloc(page_bytes, page_bytes)), &std::free);
-  std::memset(page.get(), 0, page_bytes);
-  const Descriptor direct(open(place.c_str(), O_TMPFILE | O_RDWR | O_DIRECT | O_CLOEXEC, 0600));
-  const Descriptor buffered(direct.fd >= 0 ? -1 : open(place.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
-  const int file = direct.fd >= 0 ? direct.fd : buffered.fd;
-  if (file >= 0) {
-    const auto time = durable_write_time(file, page.get());
-    if (time.count() > 0)
-      detail += fmt::format(", a durable 4KiB write takes {}", approximate_duration(time));
+  const std::string canonical = machine.tree.resolve(place.string());
+  if (canonical.empty() || access(canonical.c_str(), W_OK | X_OK) != 0) {
+    target.findings.push_back(
+        {"data directory", State::problem, fmt::format("{}: {}", place.string(), strerrordesc_np(errno)),
+         "the server writes there", fmt::format("chown {} {}", geteuid(), place.string())});
+  } else {
+    target.findings.push_back({"data directory", State::ok, canonical, "", ""});
   }
-  if (direct.fd >= 0) return {"data directory", State::works, std::move(detail) + ", O_DIRECT", ""};
-  return {"data directory", State::limited, std::move(detail), "direct I/O would work on ext4, xfs or btrfs"};
+  if (canonical.empty()) return target;
+  append(target.findings, examine_place(machine, place_of_directory(machine, canonical)));
+  if (measure) target.findings.push_back(durable_write(canonical));
+  return target;
 }
 
-const char* to_string(State state) {
-  switch (state) {
-    case State::works: return "works";
-    case State::limited: return "limited";
-    case State::missing: return "MISSING";
+Finding problem(const char* subject, const SpecError& error) {
+  return {subject, State::problem, error.message, "",
+          error.code == Errc::not_found ? "check the name: doctor creates nothing" : ""};
+}
+
+Task<Examined> examine_path(Context& context, std::string name, std::string path, Goal goal) {
+  Examined target{.name = std::move(name), .findings = {}, .ladder = {}};
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) {
+    append(target.findings,
+           examine_place(context.machine,
+                         place_of_directory(context.machine, context.machine.tree.resolve(path))));
+    target.findings.push_back(
+        {"ladder", State::ok, "a directory: name a file or a device to see its ladder", "", ""});
+    co_return target;
   }
-  return "?";
+  const auto site = co_await look_at(context.machine, std::move(path), context.shards);
+  if (!site) {
+    target.findings.push_back(problem("path", site.error()));
+    co_return target;
+  }
+  target.findings.push_back(
+      {"path", State::ok,
+       fmt::format("{}, {}", to_string(site->traits.kind), approximate_bytes(site->traits.bytes)), "", ""});
+  append(target.findings, examine_place(context.machine, place_of(*site)));
+  target.ladder = co_await climb(*site, goal, standard_registry());
+  co_return target;
+}
+
+/// The spec of a transport, so that opening it reads only, and makes nothing.
+std::string for_reading(const Spec& spec) {
+  OptionSet known;
+  const auto bound_to = standard_registry().find(spec.kind)->describe(known);
+  std::string text = fmt::format("{}:{}", spec.kind, quote_target(spec.target));
+  char separator = '?';
+  const auto add = [&](const std::string& option) { text += std::exchange(separator, '&') + option; };
+  for (const SpecOption& option : spec.options) {
+    constexpr std::array writes = {"create", "sparse", "sync", "readonly"};
+    if (std::ranges::find(writes, option.name) == writes.end())
+      add(option.name + "=" + quote_target(option.value));
+  }
+  if (known.find("readonly") != nullptr) add("readonly");
+  return text;
+}
+
+Task<> examine_leaves(const Spec& spec, Examined& target) {
+  for (const Spec& child : spec.children) co_await examine_leaves(child, target);
+  if (spec.layer) co_return;
+  auto device = co_await standard_registry().open(for_reading(spec));
+  if (!device) {
+    const bool made = std::ranges::find(spec.options, "create", &SpecOption::name) != spec.options.end();
+    if (made && device.error().code == Errc::not_found) {
+      target.findings.push_back({spec.text, State::ok, "is made when it is opened", "", ""});
+    } else {
+      target.findings.push_back(
+          problem("device", {spec.text + ": " + device.error().message, 0, device.error().code}));
+    }
+    co_return;
+  }
+  const Geometry geometry = (*device)->geometry();
+  target.findings.push_back(
+      {"device", State::ok,
+       fmt::format("{}: {} in blocks of {}", spec.text, approximate_bytes(geometry.bytes()),
+                   format_bytes(geometry.block_bytes)),
+       "", ""});
+  for (const std::string& note : (*device)->notes())
+    target.findings.push_back({"device", State::better, note, "it works in another way than it was asked to",
+                               "ashlar doctor " + spec.target});
+  co_await (*device)->close();
+}
+
+Task<Examined> examine_spec(Context& context, std::string text) {
+  const auto spec = standard_registry().parse(text);
+  if (!spec) {
+    Examined target{.name = text, .findings = {}, .ladder = {}};
+    target.findings.push_back({"spec", State::problem,
+                               fmt::format("{} (at character {})", spec.error().message, spec.error().at + 1),
+                               "", "ashlar devices"});
+    co_return target;
+  }
+  if (spec->kind == "auto") {
+    Goal goal = context.options.goal;
+    OptionSet set;
+    set.add("for", goal, {.names = {std::begin(goal_names), std::end(goal_names)}});
+    for (const SpecOption& option : spec->options)
+      if (option.name == "for") (void)set.set("for", option.value);
+    co_return co_await examine_path(context, std::move(text), spec->target, goal);
+  }
+  Examined target{.name = std::move(text), .findings = {}, .ladder = {}};
+  co_await examine_leaves(*spec, target);
+  if (spec->layer)
+    target.findings.push_back(
+        {"layers", State::ok, "the spec is right; layers are not opened, for they may write", "", ""});
+  co_return target;
+}
+
+/// A path where something of that name exists, or where it looks like one; else a spec.
+bool is_path(const std::string& target) {
+  std::error_code error;
+  return target.starts_with('/') || target.starts_with('.') || target.find_first_of(":(") == target.npos ||
+         std::filesystem::exists(std::filesystem::symlink_status(target, error));
+}
+
+Task<Result<>> examine(Context* context) {
+  std::vector<Examined>& targets = context->diagnosis.targets;
+  for (const std::string& target : context->options.targets)
+    targets.push_back(is_path(target) ? co_await examine_path(*context, target, target, context->options.goal)
+                                      : co_await examine_spec(*context, target));
+  co_return Result<>();
+}
+
+/// On one shard, with the back end that a server would have.
+Result<> examine_targets(const DoctorOptions& options, const Settings& settings, const Machine& machine,
+                         unsigned shards, Diagnosis& diagnosis) {
+  RuntimeOptions one_shard = settings.runtime;
+  one_shard.shards = 1;
+  one_shard.pin = false;
+  Runtime runtime(one_shard);
+  Context context{options, machine, shards, diagnosis};
+  return runtime.run([&](Shard&) { return examine(&context); });
 }
 
 }  // namespace
 
-std::vector<Finding> examine(const std::string& directory) {
-  std::vector<Finding> findings{kernel()};
-  examine_uring(findings);
-  for (const auto check : {locked_memory, open_files, processors, memory, huge_pages})
-    findings.push_back(check());
-  findings.push_back(data_directory(directory));
-  return findings;
-}
-
-bool print(const std::vector<Finding>& findings) {
-  bool ready = true;
-  for (const Finding& finding : findings) {
-    fmt::print("{:<18} {:<8} {}{}{}\n", finding.subject, to_string(finding.state), finding.detail,
-               finding.remedy.empty() ? "" : "; ", finding.remedy);
-    ready &= finding.state != State::missing;
+int run_doctor(const DoctorOptions& options, const Settings& settings, const std::string& data_directory) {
+  const Machine machine = Machine::here();
+  const unsigned shards =
+      settings.runtime.shards != 0 ? settings.runtime.shards : machine.topology.shards_suggested();
+  Diagnosis diagnosis{
+      .machine = examine_machine(machine, shards), .uring = examine_uring(machine), .targets = {}};
+  if (options.targets.empty()) {
+    diagnosis.targets.push_back(examine_data_directory(machine, data_directory, options.measure));
+  } else if (const Result<> done = examine_targets(options, settings, machine, shards, diagnosis); !done) {
+    fmt::print(stderr, "ashlar: {}\n", done.error().to_string());
+    return 1;
   }
-  return ready;
+  const std::string report = options.json ? report_json(diagnosis) : report_text(diagnosis);
+  std::fwrite(report.data(), 1, report.size(), stdout);
+  return diagnosis.works() ? 0 : 1;
 }
 
 }  // namespace ashlar::app

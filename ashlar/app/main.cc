@@ -3,11 +3,14 @@
 #include <fmt/core.h>
 
 #include "ashlar/app/command_line.h"
+#include "ashlar/app/devices_command.h"
 #include "ashlar/app/doctor.h"
 #include "ashlar/app/kv_tool.h"
 #include "ashlar/app/serve.h"
 #include "ashlar/app/settings.h"
+#include "ashlar/app/trace_command.h"
 #include "ashlar/app/version.h"
+#include "ashlar/device/standard_registry.h"
 
 namespace ashlar::app {
 namespace {
@@ -18,7 +21,7 @@ int run_on_directory(const CommandLine& line, Settings& settings) {
     fmt::print(stderr, "ashlar: {}\n", directory.error());
     return exit_usage;
   }
-  if (line.command == Command::doctor) return print(examine(*directory)) ? 0 : 1;
+  if (line.command == Command::doctor) return run_doctor(line.doctor, settings, *directory);
   if (line.command == Command::serve) return run_serve(settings, *directory);
   return run_kv(line, settings, *directory);
 }
@@ -32,6 +35,12 @@ int run(const CommandLine& line, Settings& settings) {
     fmt::print("{}", version_details());
     return 0;
   }
+  if (line.command == Command::devices) {
+    fmt::print("{}", devices_reference(standard_registry()));
+    return 0;
+  }
+  if (line.command == Command::trace_show) return show_trace(line.trace, settings.runtime);
+  if (line.command == Command::trace_replay) return replay_trace(line.trace, settings.runtime);
   return run_on_directory(line, settings);
 }
 

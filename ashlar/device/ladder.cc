@@ -20,6 +20,8 @@ namespace ashlar {
 
 namespace {
 
+constexpr std::uint64_t sector_bytes = 512;  // the smallest block of any device
+
 /// Why nothing on this path survives power loss; empty where something may.
 std::string forgets(const Site& site) {
   if (site.mount && site.mount->volatile_memory())
@@ -84,8 +86,8 @@ std::string join(const std::vector<std::string>& parts, const char* between) {
 
 std::string show(const std::vector<Need>& needs) {
   std::vector<std::string> parts;
-  for (const Need& need : needs) parts.push_back(fmt::format("{}: {}", need.lacks, need.remedy));
-  return join(parts, "; and ");
+  for (const Need& need : needs) parts.push_back(fmt::format("{} ({})", need.lacks, need.remedy));
+  return join(parts, "; ");
 }
 
 }  // namespace
@@ -106,12 +108,12 @@ std::string LadderStep::reason() const {
   switch (state) {
     case State::works: return join(verdict.facts, ", ");
     case State::untried: return "a faster one works";
-    case State::would_work: return "would work, but " + show(verdict.needs);
-    case State::failed: return "failed: " + outcome;
+    case State::would_work: return show(verdict.needs);
+    case State::failed: return outcome;
     case State::not_built:
-      return fmt::format("not in this build ({}:){}{}", rung->kind, verdict.needs.empty() ? "" : "; and ",
+      return fmt::format("this build has no {}:{}{}", rung->kind, verdict.needs.empty() ? "" : "; ",
                          show(verdict.needs));
-    case State::never: return "not here: " + verdict.never;
+    case State::never: return verdict.never;
   }
   return {};
 }
@@ -119,7 +121,8 @@ std::string LadderStep::reason() const {
 std::vector<std::string> Ladder::reasons() const {
   std::vector<std::string> lines;
   for (std::size_t i = 0; i < std::min(chosen, steps.size()); ++i)
-    lines.push_back(fmt::format("{}: {}", steps[i].rung->name, steps[i].reason()));
+    lines.push_back(
+        fmt::format("{}: {}: {}", steps[i].rung->name, to_string(steps[i].state), steps[i].reason()));
   return lines;
 }
 
@@ -131,6 +134,11 @@ Task<SpecResult<Site>> look_at(const Machine& machine, std::string path, unsigne
   if (!file && file.error().code == Errc::not_found && machine.tree.exists("/sys/bus/pci/devices/" + path))
     co_return failed(Errc::unsupported,
                      "a PCI device, which only a driver in user space reaches: give its block device");
+  if (!file && file.error().native == EPERM)
+    co_return failed(file.error().code,
+                     file.error().to_string() +
+                         "; a control group's list of devices forbids it (docker: --device; "
+                         "systemd: DeviceAllow=)");
   if (!file) co_return failed(file.error().code, file.error().to_string());
   auto traits = file->describe();
   co_await file->close();
@@ -138,6 +146,12 @@ Task<SpecResult<Site>> look_at(const Machine& machine, std::string path, unsigne
   if (traits->kind == FileTraits::Kind::other)
     co_return failed(Errc::invalid,
                      "a directory, pipe or socket: takes a file, a block or a character device");
+  if (traits->kind == FileTraits::Kind::regular && traits->bytes == 0)
+    co_return failed(Errc::invalid, "an empty file: a device has at least one block");
+  if (traits->bytes % sector_bytes != 0)
+    co_return failed(Errc::invalid,
+                     fmt::format("its size of {} bytes is not whole blocks of 512B: truncate -s %512 {}",
+                                 traits->bytes, path));
   std::string canonical = machine.tree.resolve(path);
   if (canonical.empty()) canonical = std::move(path);  // of a simulated disk
   Site site(machine, std::move(canonical), *std::move(traits), shards);
@@ -185,11 +199,8 @@ Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Registry& kinds,
   co_return *std::move(device);
 }
 
-Task<SpecResult<Ladder>> climb(const Machine& machine, const Registry& kinds, std::string path, Goal goal,
-                               unsigned shards) {
-  auto site = co_await look_at(machine, std::move(path), shards);
-  if (!site) co_return std::unexpected(site.error());
-  Ladder ladder = judge(*site, goal, kinds);
+Task<Ladder> climb(const Site& site, Goal goal, const Registry& kinds) {
+  Ladder ladder = judge(site, goal, kinds);
   for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
     LadderStep& step = ladder.steps[i];
     if (step.state != LadderStep::State::untried) continue;

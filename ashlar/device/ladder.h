@@ -4,8 +4,8 @@
 /// to take. `auto:` climbs it, `ashlar doctor` prints it.
 ///
 ///   const Machine machine = Machine::here();
-///   auto ladder = co_await climb(machine, standard_registry(), "/dev/nvme0n1", Goal::latency);
-///   for (const LadderStep& step : ladder->steps) …
+///   const auto site = co_await look_at(machine, "/dev/nvme0n1", shards);
+///   for (const LadderStep& step : (co_await climb(*site, Goal::latency, standard_registry())).steps) …
 
 #include <cstddef>
 #include <memory>
@@ -34,7 +34,7 @@ struct LadderStep {
   std::string outcome;  ///< failed: why
   Errc code = Errc::unsupported;
 
-  /// One line without the name: "would work, but vfio-pci is not loaded: modprobe vfio-pci".
+  /// Why it is so, in one line: facts, what is missing with its remedy, or the error.
   std::string reason() const;
 };
 const char* to_string(LadderStep::State state) noexcept;
@@ -63,9 +63,8 @@ Ladder judge(const Site& site, Goal goal, const Registry& kinds);
 Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Registry& kinds,
                                        std::vector<std::string> options);
 
-/// Tries every rung from which nothing is missing, for reading only, and closes it again.
-Task<SpecResult<Ladder>> climb(const Machine& machine, const Registry& kinds, std::string path, Goal goal,
-                               unsigned shards);
+/// Judges, then tries every rung from which nothing is missing, for reading only, and closes it again.
+Task<Ladder> climb(const Site& site, Goal goal, const Registry& kinds);
 
 /// auto:PATH?for=GOAL, which takes the rung that the ladder chooses, with the reasons in Device::notes().
 DeviceKind auto_kind(const Registry& (*kinds)());

@@ -260,7 +260,7 @@ void need_polling(const Site& site, RungVerdict& verdict) {
     verdict.never = fmt::format("{} is driven by {}, which has no poll queues", disk->name, driver_of(*disk));
     return;
   }
-  verdict.needs.push_back({fmt::format("{} does not poll: {} has {} poll queues", disk->name, module,
+  verdict.needs.push_back({fmt::format("{} does not poll, for {} has {} poll queues", disk->name, module,
                                        site.machine.tree.line(parameter)),
                            fmt::format("boot with {}.poll_queues={}", module, site.shards)});
 }
@@ -273,7 +273,7 @@ void need_poller_cpu(const Site& site, RungVerdict& verdict) {
     return;
   }
   verdict.needs.push_back(
-      {fmt::format("{} shards use all {} CPUs; the kernel's poller needs one", site.shards, cpus),
+      {fmt::format("{} shards use all {} CPUs, and the kernel's poller needs one", site.shards, cpus),
        cpus > 1 ? fmt::format("--runtime-shards {}", cpus - 1) : "a second CPU"});
 }
 

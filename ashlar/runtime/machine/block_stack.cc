@@ -66,6 +66,7 @@ void add_below(const FileTree& tree, BlockDevice& device, const std::string& nam
 }
 
 std::optional<BlockDevice> stack(const FileTree& tree, const std::string& name, unsigned depth) {
+  if (name.empty()) return std::nullopt;
   const std::string directory = tree.resolve("/sys/class/block/" + name);
   if (directory.empty()) return std::nullopt;
   BlockDevice device{.name = name,

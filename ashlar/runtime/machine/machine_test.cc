@@ -184,6 +184,7 @@ TEST(BlockStack, GoesDownToTheDisk) {
   EXPECT_EQ(disks_of(*mapped)[0]->name, "sda");
   EXPECT_FALSE(nvme_controller(old.tree(), *disks_of(*mapped)[0]));
   EXPECT_FALSE(block_device(old.tree(), "sdz"));
+  EXPECT_FALSE(block_device(old.tree(), ""));
   EXPECT_EQ(block_device_name(old.tree(), "1:1"), "");
 }
 

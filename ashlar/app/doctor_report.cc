@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <set>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "ashlar/app/doctor.h"
+
+namespace ashlar::app {
+namespace {
+
+using State = Finding::State;
+using nlohmann::json;
+
+constexpr std::size_t subject_columns = 26;
+
+const char* to_string(State state) {
+  switch (state) {
+    case State::ok: return "ok";
+    case State::better: return "better";
+    case State::problem: return "PROBLEM";
+  }
+  return "?";
+}
+
+void add(std::string& text, const std::vector<Finding>& findings) {
+  for (const Finding& finding : findings) {
+    text += fmt::format("  {:<7}  {:<{}}  {}\n", to_string(finding.state), finding.subject, subject_columns,
+                        finding.detail);
+    if (!finding.why.empty())
+      text += fmt::format("  {:<7}  {:>{}}  {}\n", "", "why", subject_columns, finding.why);
+    if (!finding.command.empty())
+      text += fmt::format("  {:<7}  {:>{}}  {}\n", "", "do", subject_columns, finding.command);
+  }
+}
+
+/// A line for each need; a remedy that was printed above is not printed again.
+void add_needs(std::string& text, const LadderStep& step, std::set<std::string>& printed) {
+  for (const Need& need : step.verdict.needs) {
+    const bool again = !printed.insert(need.lacks).second;
+    text += fmt::format("  {:<57}  {}{}\n", "", need.lacks, again ? " (as above)" : "");
+    if (!again) text += fmt::format("  {:>57}  {}\n", "do", need.remedy);
+  }
+}
+
+void add(std::string& text, const Ladder& ladder) {
+  std::set<std::string> printed;
+  text += fmt::format("\n  for={}, fastest first\n", goal_names[static_cast<std::size_t>(ladder.goal)]);
+  for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
+    const LadderStep& step = ladder.steps[i];
+    const bool needs = !step.verdict.needs.empty();
+    const std::string reason = step.state == LadderStep::State::would_work ? "if these were not so:"
+                               : step.state == LadderStep::State::not_built && needs
+                                   ? fmt::format("this build has no {}:, and here", step.rung->kind)
+                                   : step.reason();
+    text += fmt::format("  {:>2}  {:<10}  {:<41}  {}\n", i == ladder.chosen ? "->" : "",
+                        ashlar::to_string(step.state), step.rung->name, reason);
+    if (step.state != LadderStep::State::never) add_needs(text, step, printed);
+  }
+  if (ladder.chosen < ladder.steps.size())
+    text += fmt::format("\n  auto: takes {}\n", ladder.steps[ladder.chosen].spec);
+}
+
+json as_json(const std::vector<Finding>& findings) {
+  json list = json::array();
+  for (const Finding& finding : findings) {
+    json one = {
+        {"subject", finding.subject}, {"state", to_string(finding.state)}, {"detail", finding.detail}};
+    if (finding.state == State::problem) one["state"] = "problem";
+    if (!finding.why.empty()) one["why"] = finding.why;
+    if (!finding.command.empty()) one["command"] = finding.command;
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+json as_json(const Ladder& ladder) {
+  json rungs = json::array();
+  for (const LadderStep& step : ladder.steps) {
+    json needs = json::array();
+    for (const Need& need : step.verdict.needs)
+      needs.push_back({{"lacks", need.lacks}, {"command", need.remedy}});
+    rungs.push_back({{"name", step.rung->name},
+                     {"spec", step.spec},
+                     {"state", ashlar::to_string(step.state)},
+                     {"reason", step.reason()},
+                     {"facts", step.verdict.facts},
+                     {"needs", std::move(needs)}});
+  }
+  const bool found = ladder.chosen < ladder.steps.size();
+  return {{"path", ladder.path},
+          {"for", goal_names[static_cast<std::size_t>(ladder.goal)]},
+          {"chosen", found ? json(ladder.steps[ladder.chosen].spec) : json()},
+          {"rungs", std::move(rungs)}};
+}
+
+bool without_problem(const std::vector<Finding>& findings) {
+  return std::ranges::none_of(findings, [](const Finding& one) { return one.state == State::problem; });
+}
+
+}  // namespace
+
+bool Diagnosis::works() const noexcept {
+  return std::ranges::all_of(targets, [](const Examined& target) {
+    return without_problem(target.findings) && (!target.ladder || target.ladder->chosen != Ladder::none);
+  });
+}
+
+std::string report_text(const Diagnosis& diagnosis) {
+  std::string text = "machine\n";
+  add(text, diagnosis.machine);
+  text += "\nio_uring\n";
+  add(text, diagnosis.uring);
+  for (const Examined& target : diagnosis.targets) {
+    text += fmt::format("\n{}\n", target.name);
+    add(text, target.findings);
+    if (target.ladder) add(text, *target.ladder);
+  }
+  return text;
+}
+
+// A path may hold any bytes: what is no UTF-8 is replaced.
+std::string report_json(const Diagnosis& diagnosis) {
+  json targets = json::array();
+  for (const Examined& target : diagnosis.targets) {
+    json one = {{"target", target.name}, {"findings", as_json(target.findings)}};
+    if (target.ladder) one["ladder"] = as_json(*target.ladder);
+    targets.push_back(std::move(one));
+  }
+  const json all = {{"works", diagnosis.works()},
+                    {"machine", as_json(diagnosis.machine)},
+                    {"io_uring", as_json(diagnosis.uring)},
+                    {"targets", std::move(targets)}};
+  return all.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+}
+
+}  // namespace ashlar::app
