@@ -79,6 +79,7 @@ class Load:
             for number in numbers:
                 assert client.reply() == value_of(number), number
                 self.reads += 1
+            time.sleep(0.002)
         client.close()
 
 
