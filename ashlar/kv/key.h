@@ -36,24 +36,32 @@ constexpr std::size_t stored_key_bytes_max = 65535;  ///< so that a length fits 
 constexpr std::size_t value_bytes_max = 16u << 20;   ///< one value; also what one batch may hold in all
 
 namespace detail {
-consteval std::array<std::uint16_t, 256> make_crc16_table() {
-  std::array<std::uint16_t, 256> table{};
+/// [n][b]: the checksum of byte b and n zero bytes.
+consteval std::array<std::array<std::uint16_t, 256>, 4> make_crc16_tables() {
+  std::array<std::array<std::uint16_t, 256>, 4> tables{};
   for (unsigned byte = 0; byte < 256; ++byte) {
     unsigned crc = byte << 8;
-    for (int bit = 0; bit < 8; ++bit) crc = (crc << 1) ^ ((crc & 0x8000) ? 0x1021 : 0);
-    table[byte] = static_cast<std::uint16_t>(crc);
+    for (auto& table : tables) {
+      for (int bit = 0; bit < 8; ++bit) crc = (crc << 1) ^ ((crc & 0x8000) ? 0x1021 : 0);
+      table[byte] = static_cast<std::uint16_t>(crc);
+    }
   }
-  return table;
+  return tables;
 }
-inline constexpr std::array<std::uint16_t, 256> crc16_table = make_crc16_table();
+inline constexpr std::array<std::array<std::uint16_t, 256>, 4> crc16_tables = make_crc16_tables();
 }  // namespace detail
 
-/// CRC-16/XMODEM, the checksum of Redis Cluster's key slots: crc16("123456789") == 0x31c3.
+/// CRC-16/XMODEM, the checksum of Redis Cluster's key slots: crc16("123456789") == 0x31c3. Four bytes a step.
 constexpr std::uint16_t crc16(std::string_view text) noexcept {
+  const auto& tables = detail::crc16_tables;
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(text[i])); };
   unsigned crc = 0;
-  for (const char c : text) {
-    crc = (crc << 8) ^ detail::crc16_table[((crc >> 8) ^ static_cast<unsigned char>(c)) & 0xff];
+  std::size_t i = 0;
+  for (; i + 4 <= text.size(); i += 4) {
+    crc = tables[3][(crc >> 8) ^ byte(i)] ^ tables[2][(crc & 0xff) ^ byte(i + 1)] ^ tables[1][byte(i + 2)] ^
+          tables[0][byte(i + 3)];
   }
+  for (; i < text.size(); ++i) crc = (crc << 8 & 0xff00) ^ tables[0][(crc >> 8) ^ byte(i)];
   return static_cast<std::uint16_t>(crc);
 }
 

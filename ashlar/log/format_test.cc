@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -21,16 +22,23 @@ struct Memory {
   BufferPool pool{regions, budget};
 };
 
+void add(GroupBuffer& group, const RecordHeader& header, std::uint64_t index, std::span<const Bytes> parts,
+         std::uint32_t payload) {
+  std::byte* to = group.reserve();
+  for (const Bytes part : parts) to = std::ranges::copy(part, to).out;
+  group.commit(header, index, payload);
+}
+
 /// A sealed group of three records, the second one empty.
 std::vector<std::byte> make_group(Place at) {
   Memory memory;
   GroupBuffer group(memory.of(64u << 10));
   group.open(17, 100);
   const Bytes parts[] = {as_bytes("hello, "), as_bytes(""), as_bytes("log")};
-  group.add({.stream = 3, .term = 4, .sequence = 9}, 100, parts, 10);
-  group.add({.type = RecordType::prepare}, 101, {}, 0);
+  add(group, {.stream = 3, .term = 4, .sequence = 9}, 100, parts, 10);
+  add(group, {.type = RecordType::prepare}, 101, {}, 0);
   const Bytes last = as_bytes("the end");
-  group.add({.sequence = 11}, 102, {&last, 1}, 7);
+  add(group, {.sequence = 11}, 102, {&last, 1}, 7);
   const Bytes sealed = group.seal(16, 77, 66, at);
   return {sealed.begin(), sealed.end()};
 }
@@ -124,23 +132,23 @@ TEST(LogFormat, RefusesWhatNoWriterMakes) {
     return std::vector<std::byte>(bytes.begin(), bytes.end());
   };
   EXPECT_EQ(check(sealed([](GroupBuffer&) {}), place), 10u) << "an empty group is one";
-  EXPECT_FALSE(check(sealed([](GroupBuffer& group) { group.add({}, 11, {}, 0); }), place)) << "index leaps";
+  EXPECT_FALSE(check(sealed([](GroupBuffer& group) { add(group, {}, 11, {}, 0); }), place)) << "index leaps";
   EXPECT_FALSE(check(sealed([](GroupBuffer& group) {
-                       group.add({}, 10, {}, 0);
-                       group.add({}, 10, {}, 0);
+                       add(group, {}, 10, {}, 0);
+                       add(group, {}, 10, {}, 0);
                      }),
                      place));
   EXPECT_FALSE(
-      check(sealed([](GroupBuffer& group) { group.add({.type = RecordType(9)}, 10, {}, 0); }), place));
+      check(sealed([](GroupBuffer& group) { add(group, {.type = RecordType(9)}, 10, {}, 0); }), place));
   EXPECT_EQ(check(sealed([](GroupBuffer& group) {
-                    group.add({.type = RecordType::truncate_suffix}, 10, {}, 0);
-                    group.add({}, 10, {}, 0);
+                    add(group, {.type = RecordType::truncate_suffix}, 10, {}, 0);
+                    add(group, {}, 10, {}, 0);
                   }),
                   place),
             11u);
   EXPECT_FALSE(check(sealed([](GroupBuffer& group) {
-                       group.add({}, 10, {}, 0);
-                       group.add({.type = RecordType::truncate_suffix}, 11, {}, 0);
+                       add(group, {}, 10, {}, 0);
+                       add(group, {.type = RecordType::truncate_suffix}, 11, {}, 0);
                      }),
                      place))
       << "not the first of its group";

@@ -17,19 +17,13 @@ void GroupBuffer::open(std::uint64_t ordinal, std::uint64_t next_index) noexcept
   truncates_ = false;
 }
 
-void GroupBuffer::add(const RecordHeader& header, std::uint64_t index, std::span<const Bytes> parts,
-                      std::uint32_t payload) noexcept {
+void GroupBuffer::commit(const RecordHeader& header, std::uint64_t index, std::uint32_t payload) noexcept {
   assert(fits(payload));
   std::byte* record = memory_.data() + used_;
-  std::byte* to = record + record_header_bytes;
-  for (const Bytes part : parts) {
-    if (part.empty()) continue;
-    std::memcpy(to, part.data(), part.size());
-    to += part.size();
-  }
   begin_record(header, index, payload, record);  // while the payload is in the cache
   used_ += static_cast<std::uint32_t>(record_bytes(payload));
-  std::memset(to, 0, static_cast<std::size_t>(memory_.data() + used_ - to));
+  std::byte* const end = record + record_header_bytes + payload;
+  std::memset(end, 0, static_cast<std::size_t>(memory_.data() + used_ - end));
   ++records_;
   truncates_ = truncates_ || header.type == RecordType::truncate_suffix;
   last_index_ = truncates_ && records_ == 1 ? index - 1 : index;

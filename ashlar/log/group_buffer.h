@@ -28,9 +28,10 @@ class GroupBuffer {
 
   void open(std::uint64_t ordinal, std::uint64_t next_index) noexcept;
   bool fits(std::uint64_t payload) const noexcept { return record_bytes(payload) <= capacity() - used_; }
-  /// Copies a record that fits behind the others.
-  void add(const RecordHeader& header, std::uint64_t index, std::span<const Bytes> parts,
-           std::uint32_t payload) noexcept;
+  /// Where the payload of the next record stands; it fits. The caller writes it, then commit() adds the
+  /// record.
+  std::byte* reserve() noexcept { return memory_.data() + used_ + record_header_bytes; }
+  void commit(const RecordHeader& header, std::uint64_t index, std::uint32_t payload) noexcept;
   /// Completes every checksum for the place it is written to; returns whole blocks. Once.
   Bytes seal(std::uint64_t acknowledged, std::uint64_t session, std::uint64_t follows, Place place) noexcept;
 

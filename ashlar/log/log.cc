@@ -18,6 +18,7 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <cstring>
 #include <utility>
 
 #include "ashlar/log/recovery.h"
@@ -98,10 +99,19 @@ std::uint64_t Log::record_bytes_max() const noexcept {
 }
 
 Result<LogPosition> Log::append(const RecordHeader& header, std::span<const Bytes> parts) noexcept {
-  if (stop_reason_) [[unlikely]]
-    return std::unexpected(*stop_reason_);
   std::uint64_t payload = 0;
   for (const Bytes part : parts) payload += part.size();
+  return append_in_place(header, payload, [&](std::byte* to) {
+    for (const Bytes part : parts) {
+      if (!part.empty()) std::memcpy(to, part.data(), part.size());
+      to += part.size();
+    }
+  });
+}
+
+Result<std::byte*> Log::reserve(std::uint64_t payload) noexcept {
+  if (stop_reason_) [[unlikely]]
+    return std::unexpected(*stop_reason_);
   if (payload > record_bytes_max()) return fail(Errc::too_large, "log append");
   if (segments_.starved() && !has_space(payload)) [[unlikely]]
     return fail(Errc::no_space, "log append");
@@ -112,7 +122,12 @@ Result<LogPosition> Log::append(const RecordHeader& header, std::span<const Byte
     if (open_ == nullptr) return fail(Errc::no_memory, "log append");
     open_->open(++last_ordinal_, next_index_);
   }
-  open_->add(header, next_index_, parts, static_cast<std::uint32_t>(payload));
+  return open_->reserve();
+}
+
+/// The payload is where reserve() said.
+LogPosition Log::commit(const RecordHeader& header, std::uint64_t payload) noexcept {
+  open_->commit(header, next_index_, static_cast<std::uint32_t>(payload));
   ++stats_.records;
   stats_.record_bytes += payload;
   if (!sync_timer_.armed) {

@@ -81,6 +81,13 @@ class Log {
   /// segments at hand are used up; no_memory where memory_bytes wait to be written; stopped after a failed
   /// write.
   Result<LogPosition> append(const RecordHeader& header, std::span<const Bytes> parts) noexcept;
+  /// The same for a payload of so many bytes that `fill(std::byte*)` writes where it is to stand.
+  template <class Fill>
+  Result<LogPosition> append_in_place(const RecordHeader& header, std::uint64_t payload,
+                                      Fill&& fill) noexcept {
+    fill(TRY(reserve(payload)));
+    return commit(header, payload);
+  }
   Result<LogPosition> append(const RecordHeader& header, Bytes payload) noexcept {
     return append(header, std::span(&payload, 1));
   }
@@ -141,6 +148,8 @@ class Log {
 
   Log(blob::Store& store, std::uint32_t id, const LogOptions& options, LogOwner& owner);
 
+  Result<std::byte*> reserve(std::uint64_t payload) noexcept;
+  LogPosition commit(const RecordHeader& header, std::uint64_t payload) noexcept;
   GroupBuffer* take_buffer(std::uint64_t payload) noexcept;
   void give_back(GroupBuffer* group) noexcept;
   void close_group() noexcept;

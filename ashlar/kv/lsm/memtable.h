@@ -76,7 +76,9 @@ class Memtable final : public kv::Pinnable {
   /// that the cache misses of many overlap: its bucket; what stands there; the key's newest version.
   void prefetch_bucket(std::uint64_t hash) const noexcept { __builtin_prefetch(&bucket_of(hash)); }
   void prefetch_key(std::uint64_t hash) const noexcept {
-    __builtin_prefetch(bucket_of(hash).load(std::memory_order_relaxed));
+    const auto key = reinterpret_cast<std::uintptr_t>(bucket_of(hash).load(std::memory_order_relaxed));
+    __builtin_prefetch(reinterpret_cast<const void*>(key));
+    __builtin_prefetch(reinterpret_cast<const void*>(key + 64));  // where the key's bytes end
   }
   void prefetch_version(std::uint64_t hash) const noexcept;
 

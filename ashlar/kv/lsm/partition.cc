@@ -201,17 +201,17 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
     return std::unexpected(admitted.error());
   }
   const Sequence sequence = clock_.next(now_ms());
-  scratch_.resize(batch_bytes(writes));
-  encode_batch(writes, scratch_.data());
-  if (const auto ordered = log_->append({.sequence = sequence.value}, scratch_); !ordered) {
+  const std::size_t bytes = batch_bytes(writes);
+  const auto ordered = log_->append_in_place({.sequence = sequence.value}, bytes,
+                                             [&](std::byte* to) { encode_batch(writes, to); });
+  if (!ordered) {
     // Full disk, log used up: only a flush releases segments, and the memtable may never fill.
     if (ordered.error().code == Errc::no_space) flush_early();
     return std::unexpected(ordered.error());
   }
   apply(writes, sequence);
   counters_.writes += writes.size();
-  counters_.write_bytes += scratch_.size();
-  if (scratch_.capacity() > ChunkPool::chunk_bytes) scratch_ = {};
+  counters_.write_bytes += bytes;
   if (memtable_->reclaim_due()) reclaim_overwritten();
   if (memtable_->bytes() >= options_.memtable_bytes || log_is_long()) rotate(log_->next_index(), sequence);
   if (erases_wanted()) work_.notify_all();

@@ -134,8 +134,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool erases_ = false;           // in it
   std::deque<Frozen> frozen_;     // oldest first
   kv::SequenceClock clock_;
-  std::vector<std::byte> scratch_;  // a batch being encoded
-  std::uint64_t next_number_ = 1;   // of tables, in memory; the manifest's is behind
+  std::uint64_t next_number_ = 1;  // of tables, in memory; the manifest's is behind
 
   bool closing_ = false;
   bool compacting_ = false;
