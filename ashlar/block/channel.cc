@@ -36,10 +36,29 @@ std::uint64_t data_bytes(const Request& request, std::uint32_t alignment_mask) n
   return (misaligned & (alignment_mask | std::uint64_t{1} << 63)) == 0 ? bytes : 0;
 }
 
-const char* misshapen(Op op) noexcept {
+/// What a transfer asks of its memory, by name where it is one of the usual alignments.
+const char* misaligned(Op op, std::uint32_t alignment) noexcept {
+  const bool reading = op == Op::read;
+  switch (alignment) {
+    case 1:
+      return reading ? "read: memory is empty or not in whole blocks"
+                     : "write: memory is empty or not in whole blocks";
+    case 512:
+      return reading ? "read: memory is not aligned to 512 bytes, empty or not in whole blocks"
+                     : "write: memory is not aligned to 512 bytes, empty or not in whole blocks";
+    case 4096:
+      return reading ? "read: memory is not aligned to 4096 bytes, empty or not in whole blocks"
+                     : "write: memory is not aligned to 4096 bytes, empty or not in whole blocks";
+    default:
+      return reading ? "read: memory is not aligned as the geometry asks, empty or not in whole blocks"
+                     : "write: memory is not aligned as the geometry asks, empty or not in whole blocks";
+  }
+}
+
+const char* misshapen(Op op, std::uint32_t alignment) noexcept {
   switch (op) {
-    case Op::read: return "read: memory is misaligned, empty or not in whole blocks";
-    case Op::write: return "write: memory is misaligned, empty or not in whole blocks";
+    case Op::read:
+    case Op::write: return misaligned(op, alignment);
     case Op::flush: return "flush: no blocks";
     case Op::trim: return "trim: no blocks";
     case Op::write_zeroes: return "write zeroes: no blocks";
@@ -91,11 +110,11 @@ Result<> Channel::check(Request& request) const noexcept {
   if (has_data(request.op)) {
     const std::uint64_t bytes = data_bytes(request, geometry_.memory_alignment - 1);
     if (bytes == 0 || (bytes & (geometry_.block_bytes - 1)) != 0) [[unlikely]]
-      return fail(Errc::invalid, misshapen(request.op), place);
+      return fail(Errc::invalid, misshapen(request.op, geometry_.memory_alignment), place);
     request.blocks = bytes >> block_shift_;
   } else if (request.blocks == 0) {
     if (request.op == Op::flush) return {};  // all of it
-    return fail(Errc::invalid, misshapen(request.op), place);
+    return fail(Errc::invalid, misshapen(request.op, geometry_.memory_alignment), place);
   }
   if (request.lba.value > geometry_.blocks || request.blocks > geometry_.blocks - request.lba.value)
       [[unlikely]]

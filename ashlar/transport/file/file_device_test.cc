@@ -226,6 +226,24 @@ TEST(FileChannels, ACharacterDeviceReadsAndWritesByOffset) {
   }
 }
 
+TEST(FileChannels, MisalignedMemoryIsRefusedWithTheAlignment) {
+  const TestDirectory directory;
+  for (const char* kind : {"uring:", "direct:"}) {
+    with(BackendKind::automatic, kind + directory.file("disk", 64_KiB),
+         [](Device&, Channel& channel) -> Task<Result<>> {
+           const std::uint32_t alignment = channel.geometry().memory_alignment;
+           if (alignment == 1) co_return Result<>{};  // the file system has no direct I/O
+           const AlignedMemory memory(8192);
+           const Result<> result = co_await channel.read(Lba(3), memory.part(alignment / 2, 4096));
+           EXPECT_EQ(result.error().code, Errc::invalid);
+           EXPECT_EQ(result.error().offset, 3 * 4096u);
+           EXPECT_NE(result.error().to_string().find(std::to_string(alignment)), std::string::npos)
+               << result.error().to_string();
+           co_return Result<>{};
+         });
+  }
+}
+
 TEST(FileChannels, BounceTakesMemoryOfAnyAlignment) {
   const TestDirectory directory;
   const std::string file = directory.file("disk", 64_KiB);
