@@ -116,11 +116,11 @@ class Trace(unittest.TestCase):
         run = ashlar("trace", "replay", path, f"direct:{disk}", "--pace", "dependent", "--writes", "skip")
         self.assertEqual(run.returncode, 0, run)
         with open(disk, "rb") as file:
-            self.assertEqual(file.read(), b"\5" * (1 << 20))
+            self.assertTrue(file.read() == b"\5" * (1 << 20))
         run = ashlar("trace", "replay", path, f"direct:{disk}", "--pace", "dependent", "--writes", "carry-out")
         self.assertEqual(run.returncode, 0, run)
         with open(disk, "rb") as file:
-            self.assertNotEqual(file.read(), b"\5" * (1 << 20))
+            self.assertFalse(file.read() == b"\5" * (1 << 20))
 
     def test_what_cannot_be_done_is_said_in_a_line(self):
         path = self.file(chunk(READS))

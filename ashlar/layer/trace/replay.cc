@@ -78,6 +78,7 @@ class Replayer {
     Replayer* replayer = nullptr;
     IoBuffer memory;
     Segment segment;
+    bool drawn = false;     // the memory holds what is to be written
     std::size_t index = 0;  // of its entry
     Instant submitted;
   };
@@ -177,8 +178,13 @@ Result<> Replayer::prepare(Flight& flight, const Entry& entry) {
   if (flight.memory.size() < bytes) {
     flight.memory = IoBuffer();
     flight.memory = TRY(Shard::current().buffers().allocate(bytes));
-    for (std::size_t at = 0; at + 8 <= bytes; at += 8) store_le(flight.memory.data() + at, random_.next());
+    flight.drawn = false;
   }
+  if (flight.op == Op::write && !flight.drawn) {
+    for (std::size_t at = 0; at + 8 <= flight.memory.size(); at += 8)
+      store_le(flight.memory.data() + at, random_.next());
+  }
+  flight.drawn = flight.op == Op::write;  // a read overwrites it
   flight.segment = Channel::segment_of(flight.memory);
   flight.segment.size = static_cast<std::uint32_t>(bytes);
   flight.data = {&flight.segment, 1};

@@ -143,6 +143,23 @@ TEST(Replay, WritesOnlyWhereItMay) {
   EXPECT_EQ(report->replayed[static_cast<std::size_t>(Op::write)].count(), 1u);
 }
 
+Task<> expect_random_writes(const Trace* trace) {
+  auto device = co_await registry().open("ram:1MiB");
+  Channel& channel = **co_await (*device)->channel();
+  const ReplayOptions options{.pace = Pace::depth, .writes = Writes::carry_out};
+  EXPECT_TRUE(co_await replay(channel, *trace, options));
+  std::array<std::byte, 512> found, zeroes{};
+  EXPECT_TRUE(co_await channel.read(Lba(5), found));
+  EXPECT_NE(found, zeroes);
+  co_await (*device)->close();
+}
+TEST(Replay, WritesAreNotWhatWasReadBefore) {
+  Trace trace = readers(1, 2, 50, 150);
+  trace.entries.push_back(entry(Op::write, 8000, 10, 5, 1));
+  testing::TestShard shard;
+  shard.run(expect_random_writes(&trace));
+}
+
 TEST(Replay, BlocksOfAnotherSizeAreRoundedOutwards) {
   Trace trace;
   trace.header.block_bytes = 512;
