@@ -153,6 +153,13 @@ TEST(Rungs, PollingNeedsQueuesOfTheDriver) {
   EXPECT_THAT(step(ladder, "io_uring, IOPOLL").reason(),
               AllOf(HasSubstr("nvme has 0 poll queues"), HasSubstr("nvme.poll_queues=2")));
 
+  // A loop device does not poll, whatever its file lies on.
+  tree.block("loop3", "7:3", "virtual/block/loop3")
+      .write("/sys/devices/virtual/block/loop3/loop/backing_file", "/var/image");
+  const Ladder loop =
+      judge(Site(bare, "/dev/loop3", block_traits(false), 2), Goal::latency, standard_registry());
+  EXPECT_THAT(step(loop, "io_uring, IOPOLL").reason(), HasSubstr("loop3 is driven by loop"));
+
   TestTree old;
   testing::build_old_machine(old);
   const Machine spinning = machine(old, "core:4 pu:1", testing::every_uring_feature());

@@ -25,6 +25,12 @@ const BlockDevice* only_disk(const Site& site) {
   return disks.size() == 1 ? disks[0] : nullptr;
 }
 
+/// The device whose queue takes the requests: a partition has none of its own.
+const BlockDevice* queue_device(const Site& site) {
+  if (!site.device) return nullptr;
+  return site.device->partition && !site.device->below.empty() ? &site.device->below[0] : &*site.device;
+}
+
 std::string queue(const Site& site, const BlockDevice& disk, const char* attribute) {
   return site.machine.tree.line(fmt::format("{}/queue/{}", disk.directory, attribute));
 }
@@ -180,7 +186,7 @@ void judge_passthrough_ioctl(const Site& site, RungVerdict& verdict) {
 }
 
 void judge_dax(const Site& site, RungVerdict& verdict) {
-  const BlockDevice* const disk = only_disk(site);
+  const BlockDevice* const disk = queue_device(site);
   if (disk == nullptr || queue(site, *disk, "dax") != "1") {
     verdict.never = fmt::format("{} is no memory that a CPU can address (queue/dax is 0)",
                                 disk == nullptr ? site.path : disk->name);
@@ -245,7 +251,9 @@ void need_pinned_memory(const Site& site, RungVerdict& verdict) {
 }
 
 void need_polling(const Site& site, RungVerdict& verdict) {
-  const BlockDevice* const disk = only_disk(site);
+  // The device mapper polls where what is below does; everything else stands for itself.
+  const BlockDevice* disk = queue_device(site);
+  if (disk != nullptr && disk->driver.starts_with("device-mapper")) disk = only_disk(site);
   if (site.traits.io_poll.value_or(false)) {
     verdict.facts.push_back(fmt::format("{} polls (queue/io_poll is 1)", site.traits.disk));
     return;
@@ -265,16 +273,18 @@ void need_polling(const Site& site, RungVerdict& verdict) {
                            fmt::format("boot with {}.poll_queues={}", module, site.shards)});
 }
 
+/// Each shard's ring has a poller of its own.
 void need_poller_cpu(const Site& site, RungVerdict& verdict) {
   const std::size_t cpus = site.machine.topology.cpus().size();
-  if (site.shards < cpus) {
+  if (2 * std::size_t{site.shards} <= cpus) {
     verdict.facts.push_back(
-        fmt::format("{} shards leave {} of {} CPUs to the poller", site.shards, cpus - site.shards, cpus));
+        fmt::format("{} CPUs carry {} and as many pollers", cpus,
+                    site.shards == 1 ? "a shard" : fmt::format("{} shards", site.shards)));
     return;
   }
-  verdict.needs.push_back(
-      {fmt::format("{} shards use all {} CPUs, and the kernel's poller needs one", site.shards, cpus),
-       cpus > 1 ? fmt::format("--runtime-shards {}", cpus - 1) : "a second CPU"});
+  verdict.needs.push_back({fmt::format("{} shards and as many of the kernel's pollers would share {} CPU{}",
+                                       site.shards, cpus, cpus == 1 ? "" : "s"),
+                           cpus > 1 ? fmt::format("--runtime-shards {}", cpus / 2) : "a second CPU"});
 }
 
 bool uring_direct(const Site& site, RungVerdict& verdict) {

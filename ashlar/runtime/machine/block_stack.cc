@@ -26,10 +26,12 @@ std::string unescape(std::string_view text) {
   return plain;
 }
 
+/// Mount and file system repeat some, such as "rw".
 void add_options(std::vector<std::string>& options, std::string_view list) {
   while (!list.empty()) {
     const std::size_t end = std::min(list.find(','), list.size());
-    options.emplace_back(list.substr(0, end));
+    if (std::ranges::find(options, list.substr(0, end)) == options.end())
+      options.emplace_back(list.substr(0, end));
     list.remove_prefix(std::min(end + 1, list.size()));
   }
 }
