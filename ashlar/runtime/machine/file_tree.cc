@@ -42,6 +42,7 @@ std::vector<std::string> FileTree::list(std::string_view directory) const {
   std::vector<std::string> names;
   const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(under_root(directory).c_str()), &::closedir);
   if (stream == nullptr) return names;
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone
   while (const dirent* entry = ::readdir(stream.get())) {
     const std::string_view name = entry->d_name;
     if (name != "." && name != "..") names.emplace_back(name);
