@@ -126,17 +126,19 @@ void declare_trace(CLI::App& app, CommandLine& line, Given& given, OptionSet& se
       ->required();
   replay
       ->add_option("--pace", arguments.pace,
-                   "When a request starts: at its time, after those it waited for, or at a depth")
-      ->check(CLI::IsMember({"recorded", "dependent", "depth"}))
+                   "When a request starts: at its time, after those it waited for, or at a depth [recorded]")
+      ->check(CLI::IsMember({"recorded", "dependent", "depth"}).description(""))
       ->type_name("recorded|dependent|depth");
   replay->add_option("--speed", arguments.options.speed, "Of the recorded time: 2 is twice as fast")
-      ->check(CLI::PositiveNumber)
+      ->check(CLI::Validator(CLI::PositiveNumber).description(""))
       ->type_name("NUMBER");
-  replay->add_option("--depth", arguments.options.depth, "Requests at once, with --pace depth")
-      ->check(CLI::Range(1, 4096))
+  replay->add_option("--depth", arguments.options.depth, "Requests at once, with --pace depth: 1 to 4096")
+      ->check(CLI::Range(1, 4096).description(""))
       ->type_name("NUMBER");
-  replay->add_option("--writes", arguments.writes, "What becomes of requests that change the device")
-      ->check(CLI::IsMember({"refuse", "skip", "carry-out"}))
+  replay
+      ->add_option("--writes", arguments.writes,
+                   "What becomes of requests that change the device [refuse, where it keeps its contents]")
+      ->check(CLI::IsMember({"refuse", "skip", "carry-out"}).description(""))
       ->type_name("refuse|skip|carry-out");
 }
 
