@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "ashlar/base/units.h"
+#include "ashlar/block/claim.h"
 
 namespace ashlar {
 
@@ -126,7 +127,7 @@ class Opening {
       if (why_buffered.empty()) co_return failed(*error_);
       if (options_.direct == DirectIo::on) co_return wrong_option("direct", "direct: " + why_buffered);
     }
-    auto file = co_await File::open(path_, flags | exclusive());
+    auto file = co_await open_to_use(flags);
     if (!file) co_return failed(file.error());
     target_.file = *std::move(file);
     if (auto described = describe_again(); !described) co_return failed(described.error());
@@ -135,14 +136,16 @@ class Opening {
     co_return SpecResult<void>{};
   }
 
-  // Claims a block device, so that nobody mounts it meanwhile; the home shard's handle holds the claim.
-  int exclusive() const noexcept {
-    return block_device() && !options_.read_only && !options_.in_use ? O_EXCL : 0;
+  // The home shard's handle holds the claim to a block device.
+  Task<Result<File>> open_to_use(int flags) const {
+    if (block_device() && !options_.read_only && !options_.in_use)
+      co_return co_await open_claimed(path_, flags);
+    co_return co_await File::open(path_, flags);
   }
 
   /// Opens the file with O_DIRECT, or says why that cannot be. Neither: error_ ends the opening.
   Task<std::string> try_direct() {
-    auto file = co_await File::open(path_, target_.open_flags | O_DIRECT | exclusive());
+    auto file = co_await open_to_use(target_.open_flags | O_DIRECT);
     if (!file && file.error().native == EINVAL) co_return "the file system has none";
     if (!file) {
       error_ = file.error();

@@ -12,6 +12,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/base/units.h"
+#include "ashlar/block/claim.h"
 #include "ashlar/transport/mmap/mmap_channel.h"
 
 namespace ashlar {
@@ -165,7 +166,11 @@ Task<SpecResult<std::unique_ptr<Device>>> open_mmap(const Spec& spec, DeviceKind
     co_return open_failed(spec, Errc::invalid, "takes a file or a block device");
   const bool stores = !options->read_only && !options->private_copy;
   const bool claims = stores && !options->in_use && traits->kind == Kind::block;
-  file = co_await File::open(spec.target, (stores ? O_RDWR : O_RDONLY) | (claims ? O_EXCL : 0));
+  if (claims) {
+    file = co_await open_claimed(spec.target, O_RDWR);
+  } else {
+    file = co_await File::open(spec.target, stores ? O_RDWR : O_RDONLY);
+  }
   if (!file) {
     const bool denied = file.error().code == Errc::permission && stores;
     const bool claimed = file.error().code == Errc::busy && claims;
