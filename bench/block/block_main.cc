@@ -43,10 +43,6 @@ bool contains(const std::vector<std::string>& list, const std::string& word) {
   return std::ranges::find(list, word) != list.end();
 }
 
-bool reaches_disk(const Way& way) {
-  return way.contest == Contest::direct || way.contest == Contest::cached;
-}
-
 /// The ways that were asked for; the peers of contests that nobody enters stay at home.
 std::vector<Way> choose_ways(const BlockOptions& options, const Peers& peers) {
   std::vector<Way> ways = standard_ways(peers);
@@ -115,11 +111,12 @@ class Comparison {
 
   std::vector<Row> run_workload(const Workload& workload) {
     std::vector<Row> rows;
-    for (const Contest contest : {Contest::direct, Contest::cached, Contest::null, Contest::memory}) {
+    for (const Contest contest :
+         {Contest::direct, Contest::cached, Contest::mapped, Contest::null, Contest::memory}) {
       std::vector<const Way*> ways = ways_for(workload);
       std::erase_if(ways, [&](const Way* way) { return way->contest != contest; });
       if (ways.empty()) continue;
-      const bool cached = contest == Contest::cached && file_;
+      const bool cached = through_page_cache(*ways.front());
       if (cached && workload.read_percent != 0) file_->into_page_cache();
       std::vector<Row> measured =
           measure(workload, ways, target_, facts_.peers, options_.plan,

@@ -49,7 +49,7 @@ std::vector<Way> ashlar_ways() {
        .needs_in_effect = "IOPOLL"},
       {.name = "direct", .kind = "direct", .spec = "direct:%"},
       {.name = "uring, buffered", .kind = "uring", .contest = Contest::cached, .spec = "uring:%?direct=off"},
-      {.name = "mmap", .kind = "mmap", .contest = Contest::cached, .spec = "mmap:%"},
+      {.name = "mmap", .kind = "mmap", .contest = Contest::mapped, .spec = "mmap:%"},
       {.name = "null", .kind = "null", .contest = Contest::null, .spec = "null:1GiB"},
       {.name = "null, coroutines",
        .kind = "null",
@@ -98,6 +98,7 @@ std::vector<Way> fio_ways() {
     if (way.spec == "io_uring" && way.arguments.size() > 1) way.arguments.push_back("--direct=1");
     way.threads = way.spec == "psync" || way.spec == "mmap";
     if (way.arguments == Arguments{"--direct=0"}) way.contest = Contest::cached;
+    if (way.spec == "mmap") way.contest = Contest::mapped;
     if (way.spec == "null") way.contest = Contest::null;
   }
   return ways;

@@ -19,7 +19,8 @@ enum class Engine : std::uint8_t { ashlar, fio, spdk };
 /// Ways that do the same thing and are compared with each other: they alternate.
 enum class Contest : std::uint8_t {
   direct,  ///< the disk itself
-  cached,  ///< through the page cache
+  cached,  ///< the page cache, by reads and writes
+  mapped,  ///< the page cache, by loads and stores
   null,    ///< nothing: the cost of asking
   memory,
 };
@@ -36,6 +37,13 @@ struct Way {
   bool opens_read_only = false;             ///< ashlar: the kind has the option `readonly`
   std::string needs_in_effect = {};  ///< ashlar: not this way where a note of the device begins with this
 };
+
+inline bool through_page_cache(const Way& way) {
+  return way.contest == Contest::cached || way.contest == Contest::mapped;
+}
+inline bool reaches_disk(const Way& way) {
+  return way.contest == Contest::direct || through_page_cache(way);
+}
 
 /// Where they are measured.
 struct Target {
