@@ -1,11 +1,20 @@
+#include <fcntl.h>
+#include <pthread.h>
+#include <unistd.h>
+
+#include <csignal>
 #include <cstring>
+#include <optional>
+#include <stop_token>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ashlar/base/random.h"
 #include "ashlar/base/units.h"
 #include "ashlar/runtime/ops/accept_stream.h"
 #include "ashlar/runtime/ops/conformance.h"
+#include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/ops/receive_stream.h"
 #include "ashlar/runtime/ops/socket.h"
 #include "ashlar/runtime/sync/deadline.h"
@@ -210,6 +219,59 @@ TEST_P(SocketConformance, SendsManyVectorsAsOneStream) {
     co_await input.stop();
     co_return Result<>{};
   }());
+}
+
+/// Sends signals all the time, to the thread that made it and to whichever thread of the process takes them.
+/// Their handler does nothing and restarts no system call; it stays, since one may still be on its way.
+class Interruptions {
+ public:
+  Interruptions() {
+    struct sigaction action{};
+    action.sa_handler = [](int) {};
+    sigaction(SIGUSR1, &action, nullptr);
+    sender_ = std::jthread([thread = pthread_self()](const std::stop_token& stop) {
+      while (!stop.stop_requested()) {
+        pthread_kill(thread, SIGUSR1);
+        ::kill(::getpid(), SIGUSR1);
+        std::this_thread::sleep_for(50us);
+      }
+    });
+  }
+
+ private:
+  std::jthread sender_;
+};
+
+TEST_P(SocketConformance, SignalsInterruptNothing) {
+  std::optional<Interruptions> interruptions;
+  if (!simulated()) interruptions.emplace();
+  run([](std::string name) -> Task<Result<>> {
+    const std::string text = random_text(2_MiB, 7);
+    for (int round = 0; round < 5; ++round) {
+      File file = CO_TRY(co_await File::open(name, O_RDWR | O_CREAT | O_TRUNC));
+      CO_TRY(co_await file.write(as_bytes(text), 0, true));
+      CO_TRY(co_await file.sync());
+      std::string read(text.size(), '?');
+      EXPECT_EQ(CO_TRY(co_await file.read(writable(read), 0)), text.size());
+      EXPECT_TRUE(read == text);
+      CO_TRY(co_await file.close());
+
+      const Pair pair = CO_TRY(co_await connected_pair());
+      ReceiveStream input(pair.b);
+      auto [sent, received] = co_await when_all(
+          [](const Socket* socket, const std::string* all) -> Task<Result<>> {
+            CO_TRY(co_await sleep_for(2ms));
+            CO_TRY(co_await socket->send(as_bytes(*all)));
+            socket->shutdown();
+            co_return Result<>{};
+          }(&pair.a, &text),
+          receive_to_end(&input));
+      CO_TRY(sent);
+      EXPECT_TRUE(CO_TRY(received) == text);
+      co_await input.stop();
+    }
+    co_return Result<>{};
+  }(path("file")));
 }
 
 TEST_P(SocketConformance, AConsumerThatStopsHoldsThePeerBackAndLosesNothing) {
