@@ -80,11 +80,11 @@ void FileWorkers::work() noexcept {
     }
     operation.result = execute_file_operation(operation);
     // From the exchange on it is the shard's. Only the first of a batch is told: the shard takes all there
-    // are.
+    // are. When it took the batch before, it had done with what told it: released there, acquired here.
     Operation* newest = finished_.load(std::memory_order_relaxed);
     do {
       operation.next = newest;
-    } while (!finished_.compare_exchange_weak(newest, &operation, std::memory_order_release,
+    } while (!finished_.compare_exchange_weak(newest, &operation, std::memory_order_acq_rel,
                                               std::memory_order_relaxed));
     if (newest == nullptr) tell_(owner_);
 
@@ -95,7 +95,7 @@ void FileWorkers::work() noexcept {
 OperationList FileWorkers::collect() noexcept {
   OperationList list;
   if (finished_.load(std::memory_order_relaxed) == nullptr) return list;
-  Operation* newest = finished_.exchange(nullptr, std::memory_order_acquire);
+  Operation* newest = finished_.exchange(nullptr, std::memory_order_acq_rel);
   Operation* oldest = nullptr;
   while (newest != nullptr) {
     Operation* before = newest->next;
