@@ -48,6 +48,7 @@ Result<RootImage> decode_root(std::uint32_t number, Bytes file) {
   if (load_le<std::uint32_t>(at) != checksum(number, covered))
     return fail(Errc::corrupt, "root: checksum", {number, 0});
   if (load_le<std::uint32_t>(at + 4) != magic) return fail(Errc::unsupported, "root: format", {number, 4});
+  if (load_le<std::uint64_t>(at + 24) != 0) return fail(Errc::unsupported, "root: format", {number, 24});
   const Bytes payload = file.subspan(header_bytes, size);
   return RootImage{load_le<std::uint64_t>(at + 8), {payload.begin(), payload.end()}};
 }
