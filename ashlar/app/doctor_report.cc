@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <set>
+#include <vector>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -34,13 +35,23 @@ void add(std::string& text, const std::vector<Finding>& findings) {
   }
 }
 
-/// A line for each need; a remedy that was printed above is not printed again.
-void add_needs(std::string& text, const LadderStep& step, std::set<std::string>& printed) {
+struct Line {
+  const char* label = "";
+  std::string text;
+};
+
+/// Why a step is as it is. A remedy that was printed above is not printed again.
+std::vector<Line> explain(const LadderStep& step, std::set<std::string>& printed) {
+  const bool absent = step.state == LadderStep::State::not_built;
+  if (!absent && step.state != LadderStep::State::would_work) return {{"", step.reason()}};
+  std::vector<Line> lines;
+  if (absent) lines.push_back({"", fmt::format("this build has no {}:", step.rung->kind)});
   for (const Need& need : step.verdict.needs) {
     const bool again = !printed.insert(need.lacks).second;
-    text += fmt::format("  {:<57}  {}{}\n", "", need.lacks, again ? " (as above)" : "");
-    if (!again) text += fmt::format("  {:>57}  {}\n", "do", need.remedy);
+    lines.push_back({"", need.lacks + (again ? " (as above)" : "")});
+    if (!again) lines.push_back({"do", need.remedy});
   }
+  return lines;
 }
 
 void add(std::string& text, const Ladder& ladder) {
@@ -48,14 +59,13 @@ void add(std::string& text, const Ladder& ladder) {
   text += fmt::format("\n  for={}, fastest first\n", goal_names[static_cast<std::size_t>(ladder.goal)]);
   for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
     const LadderStep& step = ladder.steps[i];
-    const bool needs = !step.verdict.needs.empty();
-    const std::string reason = step.state == LadderStep::State::would_work ? "if these were not so:"
-                               : step.state == LadderStep::State::not_built && needs
-                                   ? fmt::format("this build has no {}:, and here", step.rung->kind)
-                                   : step.reason();
-    text += fmt::format("  {:>2}  {:<10}  {:<41}  {}\n", i == ladder.chosen ? "->" : "",
-                        ashlar::to_string(step.state), step.rung->name, reason);
-    if (step.state != LadderStep::State::never) add_needs(text, step, printed);
+    text += fmt::format("  {:>2}  {:<10}  {:<38}", i == ladder.chosen ? "->" : "",
+                        ashlar::to_string(step.state), step.rung->name);
+    std::string indent;
+    for (const Line& line : explain(step, printed)) {
+      text += fmt::format("{}{:>4}  {}\n", indent, line.label, line.text);
+      indent = std::string(56, ' ');
+    }
   }
   if (ladder.chosen < ladder.steps.size())
     text += fmt::format("\n  auto: takes {}\n", ladder.steps[ladder.chosen].spec);

@@ -199,6 +199,23 @@ TEST(Doctor, AFullFileSystemIsAProblem) {
   EXPECT_EQ(space(0), State::problem);
 }
 
+TEST(Doctor, PrintsEachRemedyOnce) {
+  static const Rung rung{"a rung", "kind", "", 1, nullptr};
+  LadderStep lacking{
+      .rung = &rung, .spec = "kind:/x", .state = LadderStep::State::would_work, .verdict = {}, .outcome = {}};
+  lacking.verdict.needs = {{"a module is missing", "modprobe it"}, {"memory is low", "buy some"}};
+  LadderStep absent = lacking;
+  absent.state = LadderStep::State::not_built;
+  Diagnosis diagnosis;
+  diagnosis.targets.push_back(
+      {.name = "/x", .findings = {}, .ladder = Ladder{.path = "/x", .steps = {lacking, absent}}});
+  const std::string text = report_text(diagnosis);
+  EXPECT_EQ(text.find("modprobe it"), text.rfind("modprobe it")) << text;
+  EXPECT_THAT(text, AllOf(HasSubstr("would work  a rung"), HasSubstr("a module is missing (as above)"),
+                          HasSubstr("this build has no kind:")));
+  EXPECT_THAT(report_json(diagnosis), HasSubstr("\"command\": \"modprobe it\""));
+}
+
 TEST(Doctor, WorksUnlessSomethingAskedForDoesNot) {
   Diagnosis diagnosis;
   diagnosis.machine.push_back({"x", State::better, "d", "w", "c"});

@@ -137,8 +137,8 @@ Task<SpecResult<Site>> look_at(const Machine& machine, std::string path, unsigne
   if (!file && file.error().native == EPERM)
     co_return failed(file.error().code,
                      file.error().to_string() +
-                         "; a control group's list of devices forbids it (docker: --device; "
-                         "systemd: DeviceAllow=)");
+                         "; not by its mode, but by device rules of a control group (docker: --device; "
+                         "systemd: DeviceAllow=) or by a security module");
   if (!file) co_return failed(file.error().code, file.error().to_string());
   auto traits = file->describe();
   co_await file->close();

@@ -160,6 +160,21 @@ TEST(Rungs, PollingNeedsQueuesOfTheDriver) {
       judge(Site(bare, "/dev/loop3", block_traits(false), 2), Goal::latency, standard_registry());
   EXPECT_THAT(step(loop, "io_uring, IOPOLL").reason(), HasSubstr("loop3 is driven by loop"));
 
+  const std::string virtual_disk = "pci0000:00/virtio1/block/vda";
+  tree.block("vda", "254:0", virtual_disk)
+      .link("/sys/devices/" + virtual_disk + "/device/driver", "/sys/bus/virtio/drivers/virtio_blk")
+      .directory("/sys/bus/virtio/drivers/virtio_blk")
+      .write("/sys/module/virtio_blk/parameters/poll_queues", "0")
+      .directory("/sys/devices/" + virtual_disk + "/mq/0");
+  const auto polling = [&] {
+    const Ladder now =
+        judge(Site(bare, "/dev/vda", block_traits(false), 2), Goal::latency, standard_registry());
+    return step(now, "io_uring, IOPOLL").reason();
+  };
+  EXPECT_THAT(polling(), AllOf(HasSubstr("one queue"), HasSubstr("QEMU")));
+  tree.directory("/sys/devices/" + virtual_disk + "/mq/1");
+  EXPECT_THAT(polling(), HasSubstr("boot with virtio_blk.poll_queues=2"));
+
   TestTree old;
   testing::build_old_machine(old);
   const Machine spinning = machine(old, "core:4 pu:1", testing::every_uring_feature());

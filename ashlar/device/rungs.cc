@@ -268,9 +268,18 @@ void need_polling(const Site& site, RungVerdict& verdict) {
     verdict.never = fmt::format("{} is driven by {}, which has no poll queues", disk->name, driver_of(*disk));
     return;
   }
+  const std::string setting = fmt::format("{}.poll_queues={}", module, site.shards);
+  // virtio_blk polls on queues that the hypervisor gives, and leaves the first to interrupts.
+  if (module == "virtio_blk" && site.machine.tree.list(disk->directory + "/mq").size() == 1) {
+    verdict.needs.push_back(
+        {fmt::format("{} has one queue, and one that polls would be a second", disk->name),
+         fmt::format("give it {} in the hypervisor (QEMU: num-queues), and boot with {}", site.shards + 1,
+                     setting)});
+    return;
+  }
   verdict.needs.push_back({fmt::format("{} does not poll, for {} has {} poll queues", disk->name, module,
                                        site.machine.tree.line(parameter)),
-                           fmt::format("boot with {}.poll_queues={}", module, site.shards)});
+                           "boot with " + setting});
 }
 
 /// Each shard's ring has a poller of its own.
