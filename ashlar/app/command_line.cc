@@ -142,6 +142,16 @@ void declare_trace(CLI::App& app, CommandLine& line, Given& given, OptionSet& se
       ->type_name("refuse|skip|carry-out");
 }
 
+void declare_format(CLI::App& format, FormatArguments& arguments, Given& given, OptionSet& set) {
+  bind(format, set, given, {"runtime", "log-level", "log-timestamps"});
+  format.add_option("DEVICE", arguments.device, "Its spec; the kinds: `ashlar devices`")
+      ->type_name("")
+      ->required();
+  format.add_option("--chunk", arguments.chunk, "What volumes take space in [64MiB, less on a small device]")
+      ->type_name("SIZE");
+  format.add_flag("--overwrite", arguments.overwrite, "Also where it holds data already, which is lost");
+}
+
 void declare_doctor(CLI::App& doctor, DoctorOptions& options, Given& given, OptionSet& set) {
   bind(doctor, set, given, {"data", "runtime", "log-level", "log-timestamps"});
   doctor.add_option("TARGET", options.targets, "Paths, devices and device specs; none: the data directory")
@@ -180,6 +190,8 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settin
       *add("doctor", "Say what this machine offers and what would make it better", Command::doctor),
       line.doctor, given, settings.set);
   declare_trace(app, line, given, settings.set);
+  declare_format(*add("format", "Make a device ready to hold data: --data 'blob(DEVICE)'", Command::format),
+                 line.format, given, settings.set);
   add("devices", "Print the reference of all kinds of device, as Markdown", Command::devices);
   add("options", "Print the reference of all options, as Markdown", Command::options);
   add("version", "Print the version and what it was built with", Command::version);

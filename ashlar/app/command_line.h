@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ashlar/app/doctor.h"
+#include "ashlar/app/format_command.h"
 #include "ashlar/app/settings.h"
 #include "ashlar/app/trace_command.h"
 
@@ -22,6 +23,7 @@ enum class Command : std::uint8_t {
   kv_stats,
   doctor,
   devices,
+  format,
   trace_show,
   trace_replay,
   options,
@@ -37,6 +39,7 @@ struct CommandLine {
   std::uint64_t limit = 0;        ///< kv scan; 0 is none
   bool reverse = false;           ///< kv scan
   DoctorOptions doctor;
+  FormatArguments format;
   TraceArguments trace;
 };
 

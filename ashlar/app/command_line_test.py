@@ -44,7 +44,7 @@ class CommandLine(unittest.TestCase):
         self.assert_usage_error(ashlar("version", "extra"), "extra")
         self.assert_usage_error(ashlar("serve", "--log-level"), "--log-level")
         self.assert_usage_error(ashlar("kv", "put", "--data", "dir:x", "key"))
-        self.assert_usage_error(ashlar("doctor", "--data", "/tmp"), "dir:PATH")
+        self.assert_usage_error(ashlar("doctor", "--data", "/tmp"), "dir:PATH nor blob(DEVICE)")
 
     def test_wrong_values(self):
         self.assert_usage_error(ashlar("doctor", "--log-level", "loud"), "log-level", "trace|debug")

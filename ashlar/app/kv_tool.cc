@@ -129,8 +129,14 @@ Task<Result<>> run_command(Context* context) {
   }
 }
 
-Task<Result<>> run_on(std::string directory, lsm::LsmOptions options, const CommandLine* line, bool* absent) {
-  const auto store = CO_TRY(co_await lsm::LsmStore::open(std::move(directory), options, 1));
+Task<Result<>> run_on(DataLocation location, lsm::LsmOptions options, const CommandLine* line, bool* absent,
+                      std::string* said) {
+  auto home = co_await open_home(std::move(location), options);
+  if (!home) {
+    *said = home.error();
+    co_return fail(Errc::not_found, "data");
+  }
+  const auto store = CO_TRY(co_await lsm::LsmStore::open(*std::move(home), options, 1));
   Context context{*line, *store};
   const Result<> done = co_await run_command(&context);
   const Result<> closed = co_await store->close();
@@ -140,11 +146,12 @@ Task<Result<>> run_on(std::string directory, lsm::LsmOptions options, const Comm
 
 }  // namespace
 
-int run_kv(const CommandLine& line, const Settings& settings, const std::string& directory) {
+int run_kv(const CommandLine& line, const Settings& settings, const DataLocation& location) {
   // Opening creates what is missing. Here a missing directory is a mistyped one.
   std::error_code error;
-  if (!std::filesystem::is_directory(directory, error) || std::filesystem::is_empty(directory, error) ||
-      error) {
+  const std::string& directory = location.directory;
+  if (!location.on_device() && (!std::filesystem::is_directory(directory, error) ||
+                                std::filesystem::is_empty(directory, error) || error)) {
     fmt::print(stderr, "ashlar: {} is no data directory; `ashlar serve` makes one\n", directory);
     return 1;
   }
@@ -153,11 +160,14 @@ int run_kv(const CommandLine& line, const Settings& settings, const std::string&
   options.pin = false;
   Runtime runtime(options);
   bool absent = false;
+  std::string said;
   const Result<> result =
-      runtime.run([&](Shard&) { return run_on(directory, settings.engine, &line, &absent); });
-  if (!result) {
+      runtime.run([&](Shard&) { return run_on(location, settings.engine, &line, &absent, &said); });
+  if (!said.empty()) {
+    fmt::print(stderr, "ashlar: {}\n", said);
+  } else if (!result) {
     const bool held = result.error().code == Errc::busy;
-    fmt::print(stderr, "ashlar: {}: {}{}\n", directory, result.error(),
+    fmt::print(stderr, "ashlar: {}: {}{}\n", location.name(), result.error(),
                held ? "; does a server hold it?" : "");
   }
   return result && !absent ? 0 : 1;

@@ -5,12 +5,13 @@
 #include <string>
 
 #include "ashlar/app/command_line.h"
+#include "ashlar/app/data_home.h"
 #include "ashlar/app/settings.h"
 
 namespace ashlar::app {
 
 /// Opens the directory, which must exist, does what the command says, and closes it. Returns the exit status:
 /// 1 where a key is absent (kv get) or something failed, after one line on stderr.
-int run_kv(const CommandLine& line, const Settings& settings, const std::string& directory);
+int run_kv(const CommandLine& line, const Settings& settings, const DataLocation& location);
 
 }  // namespace ashlar::app

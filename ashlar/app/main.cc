@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "ashlar/app/command_line.h"
+#include "ashlar/app/data_home.h"
 #include "ashlar/app/devices_command.h"
 #include "ashlar/app/doctor.h"
 #include "ashlar/app/kv_tool.h"
@@ -15,15 +16,19 @@
 namespace ashlar::app {
 namespace {
 
-int run_on_directory(const CommandLine& line, Settings& settings) {
-  const auto directory = directory_of(settings.data);
-  if (!directory) {
-    fmt::print(stderr, "ashlar: {}\n", directory.error());
+int run_on_data(const CommandLine& line, Settings& settings) {
+  const auto location = location_of(settings.data);
+  if (!location) {
+    fmt::print(stderr, "ashlar: {}\n", location.error());
     return exit_usage;
   }
-  if (line.command == Command::doctor) return run_doctor(line.doctor, settings, *directory);
-  if (line.command == Command::serve) return run_serve(settings, *directory);
-  return run_kv(line, settings, *directory);
+  if (line.command == Command::doctor) {
+    DoctorOptions options = line.doctor;
+    if (location->on_device() && options.targets.empty()) options.targets.push_back(location->device);
+    return run_doctor(options, settings, location->directory);
+  }
+  if (line.command == Command::serve) return run_serve(settings, *location);
+  return run_kv(line, settings, *location);
 }
 
 int run(const CommandLine& line, Settings& settings) {
@@ -39,9 +44,10 @@ int run(const CommandLine& line, Settings& settings) {
     fmt::print("{}", devices_reference(standard_registry()));
     return 0;
   }
+  if (line.command == Command::format) return format(line.format, settings.runtime);
   if (line.command == Command::trace_show) return show_trace(line.trace, settings.runtime);
   if (line.command == Command::trace_replay) return replay_trace(line.trace, settings.runtime);
-  return run_on_directory(line, settings);
+  return run_on_data(line, settings);
 }
 
 }  // namespace

@@ -50,26 +50,33 @@ void raise_open_files_limit() {
 /// Outlives the shards. `subject` is what an error is about.
 struct Context {
   const Settings& settings;
-  const std::string& directory;
+  const DataLocation& location;
   Runtime& runtime;
   std::string subject;
+  bool said = false;  ///< the error was printed where it was found
 };
 
 Task<Result<>> serve(Context* context) {
   const Settings& settings = context->settings;
-  const std::string& directory = context->directory;
+  const std::string& name = context->location.name();
   Runtime& runtime = context->runtime;
   const unsigned shards = runtime.shard_count();
-  context->subject = directory;
-  const auto store = CO_TRY(co_await lsm::LsmStore::open(directory, settings.engine, shards));
-  log::info("{}: {} partitions open on {} shards", directory, store->partitions(), shards);
+  context->subject = name;
+  auto home = co_await open_home(context->location, settings.engine);
+  if (!home) {
+    fmt::print(stderr, "ashlar: {}\n", home.error());
+    context->said = true;
+    co_return fail(Errc::not_found, "data");
+  }
+  const auto store = CO_TRY(co_await lsm::LsmStore::open(*std::move(home), settings.engine, shards));
+  log::info("{}: {} partitions open on {} shards", name, store->partitions(), shards);
   context->subject = settings.resp.address;
   resp::Server server(*store, settings.resp, shards);
   Result<> served = co_await server.listen();
   if (served) served = co_await server.serve(runtime.stop_event());
-  if (served) context->subject = directory;
+  if (served) context->subject = name;
   const Result<> closed = co_await store->close();
-  if (closed) log::info("{}: closed", directory);
+  if (closed) log::info("{}: closed", name);
   co_return served ? closed : served;
 }
 
@@ -79,7 +86,7 @@ Task<Result<>> nothing() {
 
 }  // namespace
 
-int run_serve(const Settings& settings, const std::string& directory) {
+int run_serve(const Settings& settings, const DataLocation& location) {
   if (const auto address = Address::parse(settings.resp.address); !address) {
     fmt::print(stderr, "ashlar: resp: '{}' is not ADDRESS:PORT\n", settings.resp.address);
     return exit_usage;
@@ -90,11 +97,12 @@ int run_serve(const Settings& settings, const std::string& directory) {
   Runtime runtime(settings.runtime);
   running.store(&runtime, std::memory_order_release);
   handle_signals();
-  Context context{settings, directory, runtime, ""};
+  Context context{settings, location, runtime, ""};
   const Result<> result =
       runtime.run([&](Shard& shard) { return shard.id() == ShardId(0) ? serve(&context) : nothing(); });
   running.store(nullptr, std::memory_order_release);
   if (result) return 0;
+  if (context.said) return 1;
   fmt::print(stderr, "ashlar: {}: {}{}\n", context.subject, result.error(),
              result.error().code == Errc::busy ? "; another process holds it" : "");
   return 1;

@@ -4,12 +4,12 @@
 
 #include <string>
 
-#include "ashlar/app/settings.h"
+#include "ashlar/app/data_home.h"
 
 namespace ashlar::app {
 
 /// Serves until SIGTERM or SIGINT, then drains and closes; a second signal ends the process at once. Returns
 /// the exit status: 0 after a clean end, 1 after one line on stderr, 2 where an address is malformed.
-int run_serve(const Settings& settings, const std::string& directory);
+int run_serve(const Settings& settings, const DataLocation& location);
 
 }  // namespace ashlar::app

@@ -1,11 +1,11 @@
 #include "ashlar/app/settings.h"
 
-#include <fmt/format.h>
-
 namespace ashlar::app {
 
 Settings::Settings() {
-  set.add("data", data.location, {.form = "dir:PATH", .help = "Where the data lives"});
+  set.add("data", data.location,
+          {.form = "dir:PATH|blob(DEVICE)",
+           .help = "Where the data lives: a directory, or a device that `ashlar format` made ready"});
   describe(set, logging);
   describe(set, resp);
   describe(set, runtime);
@@ -24,13 +24,6 @@ std::string Settings::reference() const {
          "min, h or d. This page is the output of `ashlar options`. Options marked live can be changed while "
          "the server runs.\n" +
          set.markdown();
-}
-
-std::expected<std::string, std::string> directory_of(const DataOptions& data) {
-  constexpr std::string_view scheme = "dir:";
-  if (!data.location.starts_with(scheme) || data.location.size() == scheme.size())
-    return std::unexpected(fmt::format("data: '{}' is not dir:PATH", data.location));
-  return data.location.substr(scheme.size());
 }
 
 }  // namespace ashlar::app

@@ -34,7 +34,4 @@ struct Settings {
   OptionSet set;
 };
 
-/// The path of "dir:PATH". One line says what is wrong with anything else.
-std::expected<std::string, std::string> directory_of(const DataOptions& data);
-
 }  // namespace ashlar::app

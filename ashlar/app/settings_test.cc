@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ashlar/app/data_home.h"
+
 namespace ashlar::app {
 namespace {
 
@@ -26,10 +28,14 @@ TEST(Settings, EveryDrawnConfigurationIsOneThatTheUserCouldWrite) {
   }
 }
 
-TEST(Settings, DataNamesADirectory) {
-  EXPECT_EQ(directory_of({.location = "dir:/var/lib/ashlar"}), "/var/lib/ashlar");
-  EXPECT_EQ(directory_of({.location = "/var"}).error(), "data: '/var' is not dir:PATH");
-  EXPECT_EQ(directory_of({.location = "dir:"}).error(), "data: 'dir:' is not dir:PATH");
+TEST(Settings, DataNamesADirectoryOrADevice) {
+  EXPECT_EQ(location_of({.location = "dir:/var/lib/ashlar"})->directory, "/var/lib/ashlar");
+  EXPECT_EQ(location_of({.location = "blob(raid1(uring:/a,uring:/b))"})->device, "raid1(uring:/a,uring:/b)");
+  for (const char* wrong : {"/var", "dir:", "blob()", "blob(uring:/a", "uring:/a"}) {
+    const auto location = location_of({.location = wrong});
+    ASSERT_FALSE(location) << wrong;
+    EXPECT_EQ(location.error(), "data: '" + std::string(wrong) + "' is neither dir:PATH nor blob(DEVICE)");
+  }
 }
 
 }  // namespace

@@ -95,7 +95,7 @@ def forbid_io_uring():
 
 
 class Server:
-    """`ashlar serve` on a data directory; a context manager that leaves no process behind."""
+    """`ashlar serve` on a data directory, or on blob(DEVICE); a context manager that leaves no process behind."""
 
     def __init__(self, data, shards=2, arguments=(), preexec=None):
         self.data, self.shards, self.arguments, self.preexec = data, shards, list(arguments), preexec
@@ -105,7 +105,7 @@ class Server:
 
     def start(self, wait_s=60):
         self.process = subprocess.Popen(
-            [ASHLAR, "serve", "--data", f"dir:{self.data}", "--resp", f"127.0.0.1:{self.port}", "--shards",
+            [ASHLAR, "serve", "--data", self.data if self.data.startswith("blob(") else f"dir:{self.data}", "--resp", f"127.0.0.1:{self.port}", "--shards",
              str(self.shards), *self.arguments],
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log, preexec_fn=self.preexec)
         deadline = time.monotonic() + wait_s
@@ -146,6 +146,15 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(30)
+
+
+def formatted_device(directory, size):
+    """blob(…) on a sparse file that `ashlar format` has made ready."""
+    path = os.path.join(directory, "device")
+    with open(path, "wb") as file:
+        file.truncate(size)
+    subprocess.run([ASHLAR, "format", f"uring:{path}"], check=True, stdin=subprocess.DEVNULL)
+    return f"blob(uring:{path})"
 
 
 def main(test):

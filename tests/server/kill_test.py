@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-from harness import Client, Server, ServerError, forbid_io_uring, main
+from harness import Client, Server, ServerError, forbid_io_uring, formatted_device, main
 
 WRITERS, KEYS, PIPELINE = 4, 64, 16
 
@@ -58,7 +58,7 @@ class Reader(threading.Thread):
             pass
 
 
-def test(directory, rounds, preexec):
+def test(data, rounds, preexec):
     seed = int(os.environ.get("ASHLAR_SEED", random.randrange(1 << 32)))
     print(f"ASHLAR_SEED={seed}")
     rng = random.Random(seed)
@@ -66,7 +66,7 @@ def test(directory, rounds, preexec):
     shown = {}
     total = 0
     for round_number in range(rounds):
-        server = Server(os.path.join(directory, "data"), shards=rng.choice([1, 2, 3]), preexec=preexec)
+        server = Server(data, shards=rng.choice([1, 2, 3]), preexec=preexec)
         with server:
             client = server.client()
             for writer in acknowledged:
@@ -90,7 +90,7 @@ def test(directory, rounds, preexec):
             total += written
             print(f"round {round_number}: {written} acknowledged writes, {threads[-1].reads} reads, killed", flush=True)
     assert total > rounds, "the load never got going"
-    with Server(os.path.join(directory, "data"), preexec=preexec) as server:
+    with Server(data, preexec=preexec) as server:
         client = server.client()
         assert client("DBSIZE") == sum(len(w) for w in acknowledged)
         client.close()
@@ -101,4 +101,10 @@ def test(directory, rounds, preexec):
 
 if __name__ == "__main__":
     epoll = "--without-io-uring" in sys.argv
-    main(lambda directory: test(directory, int(os.environ.get("ASHLAR_KILLS", "8")), forbid_io_uring if epoll else None))
+    device = "--on-device" in sys.argv
+
+    def run(directory):
+        data = formatted_device(directory, 1 << 30) if device else os.path.join(directory, "data")
+        return test(data, int(os.environ.get("ASHLAR_KILLS", "8")), forbid_io_uring if epoll else None)
+
+    main(run)

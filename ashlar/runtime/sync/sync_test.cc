@@ -3,11 +3,11 @@
 #include <string>
 #include <vector>
 
-#include "ashlar/runtime/sync/channel.h"
 #include "ashlar/runtime/sync/condition.h"
 #include "ashlar/runtime/sync/mutex.h"
 #include "ashlar/runtime/sync/semaphore.h"
 #include "ashlar/runtime/sync/sleep.h"
+#include "ashlar/runtime/sync/task_channel.h"
 #include "ashlar/runtime/sync/test_shard.h"
 
 namespace ashlar {
@@ -143,7 +143,7 @@ TEST_F(Sync, ConditionIsCancellable) {
   EXPECT_FALSE(condition.has_waiters());
 }
 
-Task<void> produce(Channel<int>* channel, int from, int to, std::string* trace) {
+Task<void> produce(TaskChannel<int>* channel, int from, int to, std::string* trace) {
   for (int i = from; i < to; ++i) {
     const auto sent = co_await channel->send(i);
     if (!sent) {
@@ -152,7 +152,7 @@ Task<void> produce(Channel<int>* channel, int from, int to, std::string* trace) 
     }
   }
 }
-Task<void> consume(Channel<int>* channel, std::vector<int>* into, std::string* trace) {
+Task<void> consume(TaskChannel<int>* channel, std::vector<int>* into, std::string* trace) {
   for (;;) {
     auto item = co_await channel->receive();
     if (!item) {
@@ -165,7 +165,7 @@ Task<void> consume(Channel<int>* channel, std::vector<int>* into, std::string* t
 
 TEST_F(Sync, ChannelKeepsOrderAtAnyCapacity) {
   for (std::size_t capacity : {0u, 1u, 2u, 7u, 1000u}) {
-    Channel<int> channel(capacity);
+    TaskChannel<int> channel(capacity);
     std::vector<int> got;
     TaskScope scope(nullptr);
     scope.spawn(produce(&channel, 0, 100, &trace));
@@ -184,7 +184,7 @@ TEST_F(Sync, ChannelKeepsOrderAtAnyCapacity) {
 }
 
 TEST_F(Sync, ClosedChannelIsDrainedFirst) {
-  Channel<int> channel(2);
+  TaskChannel<int> channel(2);
   std::vector<int> got;
   TaskScope scope(nullptr);
   scope.spawn(produce(&channel, 0, 9, &trace));
@@ -202,7 +202,7 @@ TEST_F(Sync, ClosedChannelIsDrainedFirst) {
 }
 
 TEST_F(Sync, ChannelIsCancellableOnBothEnds) {
-  Channel<int> channel(1);
+  TaskChannel<int> channel(1);
   std::vector<int> got;
   TaskScope senders(nullptr), receivers(nullptr);
   senders.spawn(produce(&channel, 0, 9, &trace));

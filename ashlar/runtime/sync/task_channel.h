@@ -2,7 +2,7 @@
 
 /// A bounded queue between tasks of one shard: senders wait while it is full, receivers while it is empty.
 ///
-///   Channel<Job> jobs(16);
+///   TaskChannel<Job> jobs(16);
 ///   CO_TRY(co_await jobs.send(std::move(job)));                 // producer
 ///   while (auto job = co_await jobs.receive()) run(*job);       // consumer, until closed and drained
 
@@ -19,16 +19,16 @@ namespace ashlar {
 /// waits. Invariant: receivers wait only where there is no item and no sender; senders only where the buffer
 /// is full.
 template <class T>
-class Channel {
+class TaskChannel {
  public:
-  explicit Channel(std::size_t capacity)
+  explicit TaskChannel(std::size_t capacity)
       : slots_(std::make_unique<std::optional<T>[]>(capacity)), capacity_(capacity) {}
-  Channel(const Channel&) = delete;
-  Channel& operator=(const Channel&) = delete;
+  TaskChannel(const TaskChannel&) = delete;
+  TaskChannel& operator=(const TaskChannel&) = delete;
 
   class [[nodiscard]] Send final : private QueuedWait {
    public:
-    Send(Channel& channel, T item) noexcept : channel_(channel), item_(std::move(item)) {}
+    Send(TaskChannel& channel, T item) noexcept : channel_(channel), item_(std::move(item)) {}
     bool await_ready() noexcept { return cancelled_before() || channel_.closed_ || channel_.deliver(item_); }
     void await_suspend(std::coroutine_handle<> suspended) noexcept { enqueue(channel_.senders_, suspended); }
     Result<> await_resume() const noexcept {
@@ -37,14 +37,14 @@ class Channel {
     }
 
    private:
-    friend class Channel;
-    Channel& channel_;
+    friend class TaskChannel;
+    TaskChannel& channel_;
     std::optional<T> item_;  // empty once it was delivered
   };
 
   class [[nodiscard]] Receive final : private QueuedWait {
    public:
-    explicit Receive(Channel& channel) noexcept : channel_(channel) {}
+    explicit Receive(TaskChannel& channel) noexcept : channel_(channel) {}
     bool await_ready() noexcept {
       if (cancelled_before()) return true;
       item_ = channel_.take();
@@ -59,8 +59,8 @@ class Channel {
     }
 
    private:
-    friend class Channel;
-    Channel& channel_;
+    friend class TaskChannel;
+    TaskChannel& channel_;
     std::optional<T> item_;
   };
 
