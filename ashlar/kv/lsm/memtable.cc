@@ -20,7 +20,7 @@ namespace ashlar::lsm {
 
 namespace {
 
-constexpr std::size_t prefetch_ahead = 8;
+constexpr std::size_t prefetch_ahead = 6;
 constexpr std::size_t bytes_for_each_reclaimed = 4096;  // of the memtable's size; a batch of so many
 
 unsigned type_of(Bytes key) noexcept {
@@ -116,10 +116,13 @@ MemtableVersion* Memtable::new_version(const Entry& entry) {
   std::byte* memory = nullptr;
   if (wanted <= reclaimed_bytes_max) [[likely]] {
     const SizeClass size(wanted);
-    if (MemtableVersion*& free = free_[size.index]) {
-      memory = reinterpret_cast<std::byte*>(free);
-      free = free->older.load(std::memory_order_relaxed);
-      prefetch_lines(free, std::min<std::size_t>(size.bytes, 256));  // for the next one
+    auto& free = free_[size.index];
+    if (!free.empty()) {
+      memory = reinterpret_cast<std::byte*>(free.back());
+      free.pop_back();
+      if (free.size() >= prefetch_ahead) {
+        prefetch_lines(free[free.size() - prefetch_ahead], std::min<std::size_t>(size.bytes, 256));
+      }
     } else {
       memory = arena_.allocate(size.bytes);
     }
@@ -177,9 +180,7 @@ void Memtable::reuse() noexcept {
     MemtableVersion* version = leaving_[i];
     const std::size_t bytes = sizeof(MemtableVersion) + version->value_bytes;
     if (bytes > reclaimed_bytes_max) continue;
-    MemtableVersion*& free = free_[SizeClass(bytes).index];
-    version->older.store(free, std::memory_order_relaxed);
-    free = version;
+    free_[SizeClass(bytes).index].push_back(version);
   }
   leaving_.clear();
 }

@@ -163,7 +163,7 @@ class Memtable final : public kv::Pinnable {
   std::vector<MemtableVersion*> replacing_;  // oldest first: `older` of each waits to be reclaimed
   std::size_t replacing_begin_ = 0;
   std::vector<MemtableVersion*> leaving_;  // unlinked; readers inside an epoch may be at them
-  std::array<MemtableVersion*, size_classes> free_{};
+  std::array<std::vector<MemtableVersion*>, size_classes> free_;
 };
 
 class Memtable::Iterator {
