@@ -99,7 +99,8 @@ class Doctor(unittest.TestCase):
                 self.assertEqual(chosen["state"], "works")
             for one in ladder["rungs"]:
                 self.assertTrue(one["state"] != "would work" or one["needs"], one)
-                self.assertNotEqual(one["state"], "failed", one)
+                # Whether a file takes direct I/O is known from Linux 6.1 on, and before that by trying.
+                self.assertTrue(one["state"] != "failed" or "direct" in one["reason"], one)
         after = os.stat(self.path)
         self.assertEqual((before.st_mtime_ns, before.st_ctime_ns), (after.st_mtime_ns, after.st_ctime_ns))
         self.assertEqual(content(self.path), written)
