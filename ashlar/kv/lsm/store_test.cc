@@ -50,6 +50,45 @@ TEST_F(StoreTest, ChargesWhatItKeepsAndRefusesGrowthAtTheCap) {
   EXPECT_EQ(cap.lent_bytes(), 0u);  // closed: everything was given back
 }
 
+TEST_F(StoreTest, CachesGiveWayToOthersAndNoWriteIsRefusedMeanwhile) {
+  LsmOptions options = small_options();
+  options.cache_bytes = 64u << 20;
+  options.memtable_bytes = options.table_bytes = 4u << 20;
+  options.log.segment_bytes = 4u << 20;
+  static constexpr int keys = 4000;
+  const std::string value(3000, 'v');
+  MemoryCap cap(64u << 20);
+  const Result<> done = with_store(
+      2, options,
+      [&](LsmStore& store) -> Task<> {
+        const auto cached = [&] {
+          return world_->shard(0).memory().used_bytes(Purpose::cache) +
+                 world_->shard(1).memory().used_bytes(Purpose::cache);
+        };
+        for (int i = 0; i < keys; ++i) EXPECT_TRUE(co_await put(store, name(i), value));
+        for (std::uint16_t id = 0; id < store.partitions(); ++id) {
+          EXPECT_TRUE(co_await invoke(store.home_of(PartitionId{id}),
+                                      [&] { return store.partition(PartitionId{id}).flush(); }));
+        }
+        for (int i = 0; i < keys; ++i) EXPECT_TRUE(co_await get(store, name(i)));
+        const std::uint64_t before = cached();
+        EXPECT_GT(before, 10u << 20) << "most of the data";
+        EXPECT_TRUE(cap.roomy());
+
+        const MemoryCharge others = Shard::current().memory().charge_regardless(
+            Purpose::other, cap.cap_bytes() - (1u << 20) - cap.lent_bytes());
+        EXPECT_TRUE(cap.tight());
+        for (int i = 0; i < 200 && cap.tight(); ++i) EXPECT_TRUE(co_await put(store, name(i), "new"));
+        EXPECT_FALSE(cap.tight());
+        EXPECT_LT(cached(), before - (5u << 20));
+        for (int i = 0; i < keys; i += 100) EXPECT_TRUE(co_await get(store, name(i)));
+        EXPECT_FALSE(cap.tight()) << "caches do not grow while there is little room";
+      },
+      &cap);
+  EXPECT_TRUE(done) << done.error().to_string();
+  EXPECT_EQ(cap.lent_bytes(), 0u);
+}
+
 TEST_F(StoreTest, IsCreatedOnTwoShardsAndOpensOnOneAndThree) {
   LsmOptions options = small_options();
   options.partitions = 5;
