@@ -5,32 +5,14 @@
 
 #include <gtest/gtest.h>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <vector>
 
+#include "ashlar/base/test_allocations.h"
 #include "ashlar/block/device.h"
 #include "ashlar/block/layer.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/runtime/sync/test_shard.h"
-
-namespace {
-std::atomic<std::uint64_t> allocations{0};
-}
-
-void* operator new(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes == 0 ? 1 : bytes)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace ashlar {
 namespace {
@@ -262,9 +244,9 @@ TEST(Channel, AnIoAllocatesNothing) {
       below.held.reserve(16);
       Above device(std::move(held), forwards);
       Channel* channel = *co_await device.channel();
-      std::uint64_t before = 0;
+      std::size_t before = 0;
       for (int round = 0; round < 100; ++round) {
-        if (round == 10) before = allocations.load();  // pools are warm
+        if (round == 10) before = testing::allocations;  // pools are warm
         Request requests[4];
         const Segment into{memory, 512};
         unsigned done = 0;
@@ -278,7 +260,7 @@ TEST(Channel, AnIoAllocatesNothing) {
         below.held.clear();
         while (done != 4) co_await yield();
       }
-      EXPECT_EQ(allocations.load(), before) << (forwards ? "forwarding" : "serving");
+      EXPECT_EQ(testing::allocations, before) << (forwards ? "forwarding" : "serving");
       co_await device.close();
     }
   }());

@@ -3,46 +3,14 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <new>
 
+#include "ashlar/base/test_allocations.h"
 #include "ashlar/kv/lsm/store_testing.h"
-
-namespace {
-
-thread_local std::size_t allocations = 0;
-
-void* allocate(std::size_t bytes) {
-  ++allocations;
-  void* memory = std::malloc(bytes == 0 ? 1 : bytes);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) {
-  return allocate(bytes);
-}
-void* operator new[](std::size_t bytes) {
-  return allocate(bytes);
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-void operator delete[](void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
 
 namespace ashlar::lsm {
 namespace {
 
+using ashlar::testing::allocations;
 using testing::small_options;
 
 class GetCostTest : public testing::StoreTest {

@@ -7,36 +7,15 @@
 
 #include <atomic>
 #include <cstdlib>
-#include <new>
 #include <vector>
 
+#include "ashlar/base/test_allocations.h"
 #include "ashlar/base/units.h"
 #include "ashlar/block/test_device.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/transport/file/file_kinds.h"
-
-namespace {
-
-std::atomic<std::uint64_t> allocations{0};
-
-}  // namespace
-
-// Counted, so that a test can say that there were none. ThreadSanitizer has operators of its own.
-#if !__has_feature(thread_sanitizer)
-void* operator new(std::size_t bytes) {
-  allocations.fetch_add(1, std::memory_order_relaxed);
-  if (void* memory = std::malloc(bytes)) return memory;
-  std::abort();
-}
-void operator delete(void* memory) noexcept {
-  std::free(memory);
-}
-void operator delete(void* memory, std::size_t) noexcept {
-  std::free(memory);
-}
-#endif
 
 namespace ashlar::testing {
 namespace {
@@ -284,9 +263,9 @@ TEST(FileChannels, ARequestAllocatesNothing) {
   with(BackendKind::automatic, "uring:" + file, [](Device&, Channel& channel) -> Task<Result<>> {
     const AlignedMemory memory(4096);
     CO_TRY(co_await read_often(channel, memory.bytes(), 10));
-    const std::uint64_t before = allocations.load();
+    const std::size_t before = allocations;
     CO_TRY(co_await read_often(channel, memory.bytes(), 1000));
-    EXPECT_EQ(allocations.load(), before);
+    EXPECT_EQ(allocations, before);
     co_return Result<>{};
   });
 }
