@@ -86,6 +86,7 @@ std::string join(const std::vector<std::string>& parts, const char* between) {
 
 std::string show(const std::vector<Need>& needs) {
   std::vector<std::string> parts;
+  parts.reserve(needs.size());
   for (const Need& need : needs) parts.push_back(fmt::format("{} ({})", need.lacks, need.remedy));
   return join(parts, "; ");
 }
