@@ -27,8 +27,9 @@ namespace {
 RuntimeOptions resolved(RuntimeOptions options, const Topology& topology) {
   if (options.shards == 0) options.shards = topology.shards_suggested();
   // Where shards share cores with others, a long spin takes the core from whoever we wait for (D19).
-  if (options.shards >= topology.cpus().size())
-    options.shard.spin = std::min(options.shard.spin, Duration(std::chrono::microseconds(5)));
+  // One that was chosen, and is not the default, stands.
+  if (options.shards >= topology.cpus().size() && options.shard.spin == ShardOptions().spin)
+    options.shard.spin = std::chrono::microseconds(5);
   if (options.memory_cap_bytes == 0) options.memory_cap_bytes = topology.memory_bytes() / 4 * 3;
   return options;
 }

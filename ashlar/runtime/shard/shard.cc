@@ -67,13 +67,14 @@ bool Shard::poll_once() noexcept {
   const unsigned completions = backend_->poll();
   stats_.messages += messages;
   stats_.completions += completions;
+  const bool polled = !pollers_.empty() && run_pollers();
   const unsigned expired = timers_.expire(turn_time_);
   const Slice slice = run_slice();
   const bool sent = mesh_.flush();
   account(slice);
   const bool gave_memory = memory_.wanted() && memory_.reclaim();
-  return gave_memory || slice.resumed != 0 || answered || sent || messages != 0 || completions != 0 ||
-         expired != 0;
+  return gave_memory || polled || slice.resumed != 0 || answered || sent || messages != 0 ||
+         completions != 0 || expired != 0;
 }
 
 // Serves the ready share that has used the least of its due, until its queue is empty, its slice is over or,
@@ -131,9 +132,24 @@ unsigned Shard::pick_share() noexcept {
   return picked;
 }
 
+bool Shard::run_pollers() noexcept {
+  bool happened = false;
+  while (!pollers_.empty() && pollers_.front().turn_ != stats_.turns) {
+    Poller& poller = pollers_.front();  // to the back first: it may unlink itself, or any other
+    poller.unlink();
+    poller.turn_ = stats_.turns;
+    pollers_.push_back(poller);
+    happened |= poller.poll();
+  }
+  return happened;
+}
+
 bool Shard::has_work() const noexcept {
   for (const ShareState& state : shares_) {
     if (!state.ready.empty()) return true;
+  }
+  for (const Poller& poller : pollers_) {
+    if (poller.awaits()) return true;
   }
   return mesh_.has_inbound() || posts_.load(std::memory_order_acquire) != nullptr || backend_->pending() ||
          timers_.next() <= backend_->now();

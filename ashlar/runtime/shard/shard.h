@@ -12,6 +12,7 @@
 #include "ashlar/runtime/memory/memory_cap.h"
 #include "ashlar/runtime/mesh/mesh.h"
 #include "ashlar/runtime/ops/backend.h"
+#include "ashlar/runtime/shard/poller.h"
 #include "ashlar/runtime/shard/shard_id.h"
 #include "ashlar/runtime/sync/timer.h"
 #include "ashlar/runtime/task/frame_pool.h"
@@ -89,8 +90,14 @@ class Shard {
   /// foreground and something else has arrived. `if (shard.should_yield()) co_await yield();`
   bool should_yield() const noexcept;
 
-  /// One turn: messages, completions, timers, then one slice of ready tasks; where memory is wanted, caches
-  /// give some back. Returns whether anything happened.
+  /// Looks at it in every turn, from the next one on.
+  void add(Poller& poller) noexcept {
+    poller.turn_ = stats_.turns;
+    pollers_.push_back(poller);
+  }
+
+  /// One turn: messages, completions, pollers, timers, then one slice of ready tasks; where memory is wanted,
+  /// caches give some back. Returns whether anything happened.
   bool poll_once() noexcept;
   /// Turns until `done` is true; spins, then sleeps, where there is nothing to do.
   void run(const std::atomic<bool>& done) noexcept;
@@ -132,6 +139,7 @@ class Shard {
   void account(const Slice& slice) noexcept;
   unsigned pick_share() noexcept;
   std::size_t receive_posts() noexcept;
+  bool run_pollers() noexcept;
 
   static inline constinit thread_local Shard* current_ = nullptr;
 
@@ -144,6 +152,7 @@ class Shard {
   MemoryCharge receive_buffers_;
   MeshPort mesh_;
   TimerHeap timers_;
+  IntrusiveList<Poller> pollers_;
   TaskContext context_;
   std::array<ShareState, share_count> shares_;
   std::uint64_t virtual_now_ns_ = 0;

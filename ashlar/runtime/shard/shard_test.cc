@@ -208,5 +208,41 @@ TEST(ShardWake, ForeignThreadsReachASleepingShard) {
   Shard::enter(nullptr);
 }
 
+class CountingPoller final : public Poller {
+ public:
+  bool poll() noexcept override {
+    ++polls;
+    if (unlink_itself) unlink();
+    return happens;
+  }
+  bool awaits() const noexcept override { return wants; }
+
+  int polls = 0;
+  bool happens = false, wants = false, unlink_itself = false;
+};
+
+TEST(ShardPollers, AreLookedAtInEveryTurnAndKeepTheShardAwakeWhileTheyAwait) {
+  testing::TestShard shard;
+  CountingPoller first, second;
+  shard->add(first);
+  shard->add(second);
+  EXPECT_FALSE(shard->poll_once());
+  EXPECT_EQ(first.polls, 1);
+  EXPECT_EQ(second.polls, 1);
+  EXPECT_FALSE(shard->has_work());
+  second.wants = true;
+  EXPECT_TRUE(shard->has_work()) << "a sleeping shard would not see it";
+  second.happens = true;
+  EXPECT_TRUE(shard->poll_once());
+
+  first.unlink_itself = true;
+  second.wants = second.happens = false;
+  shard->poll_once();
+  shard->poll_once();
+  EXPECT_EQ(first.polls, 3);
+  EXPECT_EQ(second.polls, 4);
+  EXPECT_FALSE(shard->has_work());
+}
+
 }  // namespace
 }  // namespace ashlar
