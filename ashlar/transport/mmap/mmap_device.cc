@@ -71,6 +71,15 @@ class MmapDevice final : public Device {
   MmapDevice(std::string spec, const Geometry& geometry, Kind kind, std::unique_ptr<MmapShared> shared)
       : Device(std::move(spec), geometry), kind_(kind), shared_(std::move(shared)) {}
 
+  /// By flock(2), as the other transports that reach the same file.
+  Task<Result<>> claim() override {
+    if (claim_) co_return Result<>{};
+    // The file that is mapped, also where its name has gone to another meanwhile.
+    const std::string path = fmt::format("/proc/self/fd/{}", shared_->file.handle().value);
+    claim_ = File(CO_TRY(Shard::current().backend().lock(path)), 0);
+    co_return Result<>{};
+  }
+
   Task<Result<MappedView>> map(Lba lba, std::uint64_t blocks, MapMode mode) override {
     const Geometry now = geometry();
     const ErrorPlace place{.offset = lba.value * now.block_bytes};
@@ -110,11 +119,13 @@ class MmapDevice final : public Device {
 
   Task<> shut() override {
     co_await shared_->memory.close();
+    if (claim_) co_await claim_.close();
     if (shared_->file) co_await shared_->file.close();
   }
 
   const Kind kind_;
   const std::unique_ptr<MmapShared> shared_;
+  File claim_;
 };
 
 /// The block to use; or why there is none.

@@ -107,6 +107,21 @@ TEST_P(MmapTest, AViewIsTheFileItself) {
   });
 }
 
+TEST_P(MmapTest, AClaimKeepsOthersOut) {
+  const std::string path = directory.file("disk", 64_KiB);
+  with(path, [&](Device& device, Channel&) -> Task<Result<>> {
+    CO_TRY(co_await device.claim());
+    CO_TRY(co_await device.claim());
+    co_return co_await with_device(kinds(), "mmap:" + path, [](Device& other, Channel&) -> Task<Result<>> {
+      const Result<> claimed = co_await other.claim();
+      EXPECT_FALSE(claimed);
+      if (!claimed) EXPECT_EQ(claimed.error().code, Errc::busy);
+      co_return Result<>{};
+    });
+  });
+  with(path, [](Device& device, Channel&) { return device.claim(); });
+}
+
 TEST_P(MmapTest, APrivateDeviceKeepsItsWritesToItself) {
   const std::string path = directory.file("disk", 64_KiB);
   with(
