@@ -218,14 +218,14 @@ namespace {
 struct AutoOptions {
   Goal goal = Goal::latency;
   bool read_only = false;
-  bool shared = false;
+  bool in_use = false;
 };
 
 void describe(OptionSet& set, AutoOptions& options) {
   set.add("for", options.goal,
           {.names = {std::begin(goal_names), std::end(goal_names)}, .help = "what the device is wanted for"});
   set.add("readonly", options.read_only, {.help = "open for reading only"});
-  set.add("shared", options.shared,
+  set.add("in-use", options.in_use,
           {.help = "open a block device for writing although it is claimed (mounted, part of an array)"});
 }
 
@@ -248,7 +248,7 @@ Task<SpecResult<std::unique_ptr<Device>>> open_auto(const Spec& spec, const Regi
   Ladder ladder = judge(*site, options->goal, kinds);
   std::vector<std::string> further;
   if (options->read_only) further.emplace_back("readonly");
-  if (options->shared) further.emplace_back("shared");
+  if (options->in_use) further.emplace_back("in-use");
   for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
     if (ladder.steps[i].state != LadderStep::State::untried) continue;
     auto device = co_await try_step(ladder.steps[i], kinds, further);

@@ -67,6 +67,19 @@ TEST(Rungs, AreSpecsOfTheRegistry) {
   }
 }
 
+TEST(Rungs, TakeTheOptionsThatAutoHandsDown) {
+  std::vector<std::string> kinds = {"auto"};
+  for (const Rung& rung : all_rungs()) kinds.emplace_back(rung.kind);
+  for (const std::string& name : kinds) {
+    const DeviceKind* const kind = standard_registry().find(name);
+    if (kind == nullptr) continue;
+    OptionSet set;
+    const auto bound_to = kind->describe(set);
+    for (const char* option : {"readonly", "in-use"})
+      EXPECT_NE(set.find(option), nullptr) << name << " has no option " << option;
+  }
+}
+
 TEST(Rungs, EveryGoalEndsWithBufferedThreads) {
   TestTree tree;
   testing::build_bare_metal(tree);
