@@ -30,6 +30,9 @@ class FlushWatch {
   explicit FlushWatch(FlushFailures& failures) noexcept : failures_(failures), known_(failures.count()) {}
 
   std::uint64_t known() const noexcept { return known_; }
+  /// A durable write failed, which flushes on its way: the kernel has told it of writes that were lost before
+  /// it, and will not tell the next flush. That one fails, of every channel.
+  void durable_write_failed() noexcept { failures_.add(); }
   /// The result of a flush that was submitted when `known` failures were known: ok only if none has come
   /// since, wherever. Of flushes that were under way together, one failure thus fails all.
   Result<> ended(std::uint64_t known, const Result<>& result) noexcept {

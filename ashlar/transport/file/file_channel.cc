@@ -287,6 +287,7 @@ void FileChannel::judge(Slot& slot) noexcept {
     const Result<> flushed = slot.result == 0 ? Result<>() : std::unexpected(error_of(slot));
     return end(slot, flush_watch_.ended(slot.progress, flushed));
   }
+  if (slot.code == OpCode::write && slot.durable && slot.result == -EIO) flush_watch_.durable_write_failed();
   if (request.op == Op::write_zeroes) return judge_zeroes(slot);
   const auto bytes = static_cast<std::int64_t>(request.blocks << block_shift_);
   if (!slot.copy || slot.result != bytes) return end(slot, std::unexpected(error_of(slot)));
@@ -321,7 +322,8 @@ void FileChannel::judge_zeroes(Slot& slot) noexcept {
     }
     return end(slot, {});
   }
-  end(slot, slot.result == 0 ? Result<>() : std::unexpected(error_of(slot)));
+  const bool zeroed = slot.code == OpCode::write_zeroes && slot.result == 0;
+  end(slot, zeroed ? Result<>() : std::unexpected(error_of(slot)));
 }
 
 /// Why an operation did not do what it should. A read that came back short met the end of what is there.

@@ -274,6 +274,27 @@ TEST(FileFaultsSimulated, AFailedFlushIsToldToEveryShardOnce) {
   });
 }
 
+// With RWF_DSYNC the kernel tells the write what else it could not write back, and the next flush nothing.
+TEST(FileFaultsSimulated, AFailedDurableWriteFailsTheNextFlushOfEveryShard) {
+  sim::Disk disk;
+  run_simulated(2, disk, [](sim::World& world) {
+    return with_device(kinds(), "sim:disk?size=1MiB",
+                       [&](Device& device, Channel& channel) -> Task<Result<>> {
+                         for (unsigned shard = 0; shard < 2; ++shard)
+                           CO_TRY(co_await flush_on(device, shard));
+                         const AlignedMemory memory(4096);
+                         world.faults().add({.code = OpCode::write, .nth = 1, .verdict = {.error = EIO}});
+                         EXPECT_FALSE(co_await channel.write(Lba(0), memory.bytes(), {.durable = true}));
+                         for (unsigned shard = 0; shard < 2; ++shard) {
+                           EXPECT_FALSE(co_await flush_on(device, shard)) << shard;
+                           CO_TRY(co_await flush_on(device, shard));
+                         }
+                         CO_TRY(co_await channel.write(Lba(0), memory.bytes(), {.durable = true}));
+                         co_return co_await channel.flush();
+                       });
+  });
+}
+
 TEST(FileFaultsSimulated, ZeroesAreWrittenWhereTheFileSystemCannot) {
   sim::Disk disk;
   run_simulated(1, disk, [](sim::World& world) {
