@@ -103,8 +103,9 @@ class Comparison {
   std::vector<const Way*> ways_for(const Workload& workload) const {
     std::vector<const Way*> chosen;
     for (const Way& way : ways_) {
-      if (reaches_disk(way) ? !workload.writes() || target_.writable : workload.ceiling)
-        chosen.push_back(&way);
+      const bool asked = through_page_cache(way) ? workload.cached : reaches_disk(way) || workload.ceiling;
+      const bool allowed = !reaches_disk(way) || !workload.writes() || target_.writable;
+      if (asked && allowed) chosen.push_back(&way);
     }
     return chosen;
   }

@@ -12,14 +12,14 @@ constexpr std::uint32_t small = 4096, large = 128 << 10;
 
 constexpr std::array all = {
     Workload{.queue_depth = 1, .quick = true, .ceiling = true},
-    Workload{.queue_depth = 8},
+    Workload{.queue_depth = 8, .cached = false},
     Workload{.queue_depth = 32, .quick = true, .ceiling = true},
-    Workload{.queue_depth = 128},
+    Workload{.queue_depth = 128, .cached = false},
     Workload{.random = false, .io_bytes = large, .queue_depth = 8},
     Workload{.read_percent = 0, .io_bytes = small, .queue_depth = 1},
-    Workload{.read_percent = 0, .io_bytes = small, .queue_depth = 8},
+    Workload{.read_percent = 0, .io_bytes = small, .queue_depth = 8, .cached = false},
     Workload{.read_percent = 0, .io_bytes = small, .queue_depth = 32, .quick = true, .ceiling = true},
-    Workload{.read_percent = 0, .io_bytes = small, .queue_depth = 128},
+    Workload{.read_percent = 0, .io_bytes = small, .queue_depth = 128, .cached = false},
     Workload{.read_percent = 0, .random = false, .io_bytes = large, .queue_depth = 8},
     Workload{.read_percent = 70, .io_bytes = small, .queue_depth = 32},
 };

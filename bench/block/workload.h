@@ -15,6 +15,7 @@ struct Workload {
   unsigned queue_depth = 1;
   bool quick = false;    ///< part of --quick
   bool ceiling = false;  ///< also asked of what reaches no disk
+  bool cached = true;    ///< also asked of the page cache
 
   bool writes() const noexcept { return read_percent != 100; }
   /// "4 KiB random read, QD 32".
