@@ -32,7 +32,8 @@ struct Fixture {
     TableBuilder builder({}, 1, sink);
     std::uint64_t sequence = 1ull << 60;
     for (const std::string& key : keys) {
-      if (!builder.add({as_bytes(key), Sequence{sequence += 1000}, Kind::put, no_expiry, as_bytes(value)}))
+      sequence += 1000;
+      if (!builder.add({as_bytes(key), Sequence{sequence}, Kind::put, no_expiry, as_bytes(value)}))
         std::abort();
     }
     if (!builder.finish()) std::abort();
