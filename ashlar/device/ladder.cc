@@ -252,6 +252,9 @@ Task<SpecResult<std::unique_ptr<Device>>> open_auto(const Spec& spec, const Regi
   for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
     if (ladder.steps[i].state != LadderStep::State::untried) continue;
     auto device = co_await try_step(ladder.steps[i], kinds, further);
+    // Whoever has claimed it keeps every rung out, and each would ask again for a while.
+    if (device == nullptr && ladder.steps[i].code == Errc::busy)
+      co_return open_failed(spec, Errc::busy, ladder.steps[i].outcome);
     if (device == nullptr) continue;
     ladder.chosen = i;
     device->note(fmt::format("auto for {}: {} ({})", goal_names[static_cast<std::size_t>(options->goal)],

@@ -1,14 +1,17 @@
 #include "ashlar/device/ladder.h"
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 
 #include "ashlar/device/standard_registry.h"
 #include "ashlar/runtime/machine/test_tree.h"
+#include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/runtime/shard/runtime.h"
 
 namespace ashlar {
@@ -371,6 +374,18 @@ Task<> expect_refused(std::string spec, Errc code, std::string says) {
   }
   EXPECT_EQ(device.error().code, code) << device.error().message;
   EXPECT_THAT(device.error().message, HasSubstr(says));
+}
+
+TEST_F(ThisMachine, AutoOpensWhatIsClaimedWhereThatIsMeant) {
+  const auto loop = testing::LoopDevice::attach(path_, 512);
+  if (!loop) GTEST_SKIP() << loop.error().to_string();
+  const int claim = ::open(loop->path().c_str(), O_RDONLY | O_EXCL | O_CLOEXEC);
+  ASSERT_GE(claim, 0);
+  const auto began = std::chrono::steady_clock::now();
+  run([&] { return expect_refused("auto:" + loop->path(), Errc::busy, "?in-use"); });
+  EXPECT_LT(std::chrono::steady_clock::now() - began, std::chrono::seconds(3)) << "one rung asks, not each";
+  run([&] { return use_auto("auto:" + loop->path() + "?in-use"); });
+  ::close(claim);
 }
 
 TEST_F(ThisMachine, AutoSaysOneClearThing) {
