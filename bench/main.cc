@@ -126,7 +126,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const std::string_view command = argc > 1 ? argv[1] : "";
-  if (command == "block") return ashlar::bench::block_main(argc - 1, argv + 1);
-  if (command == "block-job") return ashlar::bench::job_main(argc - 1, argv + 1);
+  if (command == "block") return ashlar::bench::block::block_main(argc - 1, argv + 1);
+  if (command == "block-job") return ashlar::bench::block::job_main(argc - 1, argv + 1);
   return ashlar::bench::run(argc, argv);
 }

@@ -6,7 +6,7 @@
 
 #include "bench/block/job.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -30,12 +30,12 @@ std::uint64_t allocations() noexcept {
   return count.load(std::memory_order_relaxed);
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block
 
 // clang-format off
-void* operator new(std::size_t bytes) { return ashlar::bench::counted_or_end(bytes, 1); }
+void* operator new(std::size_t bytes) { return ashlar::bench::block::counted_or_end(bytes, 1); }
 void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return ashlar::bench::counted_or_end(bytes, static_cast<std::size_t>(alignment));
+  return ashlar::bench::block::counted_or_end(bytes, static_cast<std::size_t>(alignment));
 }
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

@@ -23,7 +23,7 @@
 #include "bench/block/measure.h"
 #include "bench/machine.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -232,4 +232,4 @@ int block_main(int argc, char** argv) {
   return 0;
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -13,7 +13,7 @@
 #include "ashlar/base/units.h"
 #include "bench/machine.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -234,4 +234,4 @@ void BlockTable::end(std::span<const std::vector<Row>> all) {
   for (std::size_t i = 0; i < sources_.size(); ++i) fmt::print(out_, "[{}] {}\n", i + 1, sources_[i]);
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

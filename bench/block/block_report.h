@@ -11,7 +11,7 @@
 
 #include "bench/block/measure.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 /// What all rows of a run have in common.
 struct RunFacts {
@@ -50,4 +50,4 @@ class BlockTable {
   std::vector<std::string> sources_;
 };
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

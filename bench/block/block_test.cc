@@ -8,7 +8,7 @@
 #include "bench/block/measure.h"
 #include "bench/block/way.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 namespace {
 
 using ::testing::HasSubstr;
@@ -121,4 +121,4 @@ TEST(Chart, HasALineForEachWayThatWasMeasured) {
 }
 
 }  // namespace
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -10,7 +10,7 @@
 
 #include <fmt/format.h>
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -160,4 +160,4 @@ std::string render_chart(const std::string& title, const std::string& subtitle,
   return svg + "</svg>\n";
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

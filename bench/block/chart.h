@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 struct ChartPoint {
   double iops = 0, latency_us = 0;
@@ -21,4 +21,4 @@ struct ChartLine {
 /// Both axes are logarithmic and end at round numbers. Points without a positive finite place are left out.
 std::string render_chart(const std::string& title, const std::string& subtitle, std::vector<ChartLine> lines);
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

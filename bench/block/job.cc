@@ -18,7 +18,7 @@
 #include "bench/block/random_data.h"
 #include "bench/machine.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -277,4 +277,4 @@ SpecResult<JobResult> run_job(const JobOptions& options) {
   return *std::move(result);
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -11,7 +11,7 @@
 #include "ashlar/base/result.h"
 #include "ashlar/block/spec.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 enum class Form : std::uint8_t {
   callback,   ///< Requests whose completion is a function
@@ -54,4 +54,4 @@ int job_main(int argc, char** argv);
 /// Calls of operator new in this process so far.
 std::uint64_t allocations() noexcept;
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

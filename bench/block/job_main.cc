@@ -9,7 +9,7 @@
 
 #include "bench/block/job.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -62,4 +62,4 @@ int job_main(int argc, char** argv) {
   return 0;
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

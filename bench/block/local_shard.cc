@@ -5,7 +5,7 @@
 #include "ashlar/runtime/ops/epoll/epoll_backend.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 Result<std::unique_ptr<LocalShard>> LocalShard::start() {
   Result<std::unique_ptr<Backend>> backend = UringBackend::create();
@@ -33,4 +33,4 @@ void LocalShard::run(Task<> task) {
   }
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

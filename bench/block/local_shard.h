@@ -13,7 +13,7 @@
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/task/task.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 /// Alone in its mesh. Owner: the thread that starts it, for which it is the current shard. Lifecycle: when it
 /// is destroyed, its tasks are cancelled and joined, and every operation has ended.
@@ -53,4 +53,4 @@ class LocalShard {
   Shard shard_;
 };
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

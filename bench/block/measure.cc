@@ -9,7 +9,7 @@
 
 #include "bench/process.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -165,4 +165,4 @@ double count_instructions(const Way& way, const Workload& workload, const Target
   return (run(many) - run(few)) / (many - few);
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

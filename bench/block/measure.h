@@ -13,7 +13,7 @@
 #include "bench/block/workload.h"
 #include "bench/statistics.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 struct Plan {
   double seconds = 2;  ///< of measuring, for each way and workload, in all rounds together
@@ -68,4 +68,4 @@ void find_best_peers(std::vector<Row>& rows);
 double count_instructions(const Way& way, const Workload& workload, const Target& target, const Peers& peers,
                           const Plan& plan);
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -8,7 +8,7 @@
 
 #include "bench/block/way.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -113,4 +113,4 @@ std::expected<Figures, Failed> parse_output(const Way& way, const std::string& o
   return std::unexpected(Failed{"no such engine"});
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

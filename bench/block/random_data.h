@@ -9,7 +9,7 @@
 #include "ashlar/base/bytes.h"
 #include "ashlar/base/random.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 inline void fill_random(MutableBytes memory, std::uint64_t seed) noexcept {
   Random random(seed);
@@ -19,4 +19,4 @@ inline void fill_random(MutableBytes memory, std::uint64_t seed) noexcept {
   }
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -11,7 +11,7 @@
 
 #include "bench/block/random_data.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -98,4 +98,4 @@ void TargetFile::out_of_page_cache() const {
   ::posix_fadvise(file.value(), 0, 0, POSIX_FADV_DONTNEED);
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -8,7 +8,7 @@
 #include "ashlar/base/result.h"
 #include "bench/block/way.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 /// A file that it made is removed with it.
 class TargetFile {
@@ -34,4 +34,4 @@ class TargetFile {
   bool made_ = false;
 };
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -22,7 +22,7 @@
 #include "bench/machine.h"
 #include "bench/process.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -152,4 +152,4 @@ Result<Watched> watch(const Run& run) {
   }
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

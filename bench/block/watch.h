@@ -9,7 +9,7 @@
 
 #include "ashlar/base/result.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 /// Rates over the steady part of a run.
 struct Usage {
@@ -39,4 +39,4 @@ Result<Watched> watch(const Run& run);
 /// Why system calls cannot be counted here; empty where they can.
 std::string system_calls_uncounted();
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

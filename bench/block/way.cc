@@ -10,7 +10,7 @@
 #include "ashlar/block/spec.h"
 #include "bench/process.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -271,4 +271,4 @@ Result<Arguments> command_of(const Way& way, const Workload& workload, const Tar
   return command;
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

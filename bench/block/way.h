@@ -12,7 +12,7 @@
 #include "bench/block/job.h"
 #include "bench/block/workload.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 enum class Engine : std::uint8_t { ashlar, fio, spdk };
 
@@ -86,4 +86,4 @@ std::expected<Figures, Failed> parse_fio(const std::string& output);
 std::expected<Figures, Failed> parse_bdevperf(const std::string& output);
 std::expected<Figures, Failed> parse_output(const Way& way, const std::string& output);
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -76,4 +76,4 @@ std::span<const Reference> references(const Workload& workload) {
   return {};
 }
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -6,7 +6,7 @@
 #include <span>
 #include <string>
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 struct Workload {
   unsigned read_percent = 100;
@@ -38,4 +38,4 @@ struct Reference {
 /// Those that belong to a workload.
 std::span<const Reference> references(const Workload& workload);
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block

@@ -16,7 +16,7 @@
 #include "ashlar/runtime/memory/regions.h"
 #include "bench/block/local_shard.h"
 
-namespace ashlar::bench {
+namespace ashlar::bench::block {
 
 namespace {
 
@@ -100,10 +100,10 @@ class Memory {
 
 }  // namespace
 
-}  // namespace ashlar::bench
+}  // namespace ashlar::bench::block
 
 using namespace ashlar;
-using namespace ashlar::bench;
+using namespace ashlar::bench::block;
 
 /// Slots for `depth` requests; those that completed stand on a list until fio asks for them.
 struct ashlar_fio_job {
