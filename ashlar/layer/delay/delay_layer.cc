@@ -120,7 +120,7 @@ class DelayChannel final : public Layer {
 class DelayDevice final : public LayerDevice {
  public:
   DelayDevice(const Spec& spec, DeviceKind::Children children, const DelayOptions& options)
-      : LayerDevice(spec.text, children.front()->geometry(), std::move(children)),
+      : LayerDevice{spec.text, children.front()->geometry(), std::move(children)},
         latencies_(options),
         limits_(options),
         seed_(options.seed != 0 ? options.seed : Shard::current().random()) {}

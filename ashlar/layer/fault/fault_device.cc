@@ -100,8 +100,8 @@ DeviceKind fault_kind() {
 
 FaultDevice::FaultDevice(const Spec& spec, DeviceKind::Children children, Channel& below,
                          const FaultOptions& options, const FaultChances& chances)
-    : LayerDevice(spec.text, with_cache(children.front()->geometry(), options.cache_bytes != 0),
-                  std::move(children)),
+    : LayerDevice{spec.text, with_cache(children.front()->geometry(), options.cache_bytes != 0),
+                  std::move(children)},
       chances_(chances),
       slow_by_(options.slow_by),
       seed_(options.seed != 0 ? options.seed : Shard::current().random()),

@@ -43,7 +43,7 @@ class ServingChannel final : public Layer {
 class PassDevice final : public LayerDevice {
  public:
   PassDevice(const Spec& spec, DeviceKind::Children children, const PassOptions& options)
-      : LayerDevice(spec.text, children.front()->geometry(), std::move(children)), options_(options) {}
+      : LayerDevice{spec.text, children.front()->geometry(), std::move(children)}, options_(options) {}
 
  private:
   Task<Result<std::unique_ptr<Channel>>> open_channel() override {

@@ -95,7 +95,7 @@ DeviceKind trace_kind() {
 
 TraceDevice::TraceDevice(const Spec& spec, DeviceKind::Children children,
                          std::unique_ptr<trace::Recording> recording)
-    : LayerDevice(spec.text, children.front()->geometry(), std::move(children)),
+    : LayerDevice{spec.text, children.front()->geometry(), std::move(children)},
       recording_(std::move(recording)),
       counters_(Shard::current().mesh().shard_count()) {}
 

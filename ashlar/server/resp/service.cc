@@ -10,8 +10,8 @@ Service::Service(Cluster& cluster, ShardId shard, const Settings& settings)
       store_partitioner_(cluster.store->partitioner()),
       settings_(settings),
       next_id_(shard.value + 1) {
-  for (std::uint16_t id = 0; id < store_partitioner_.partitions(); ++id) {
-    const kv::PartitionId partition{id};
+  for (std::uint32_t id = 0; id < store_partitioner_.partitions(); ++id) {
+    const kv::PartitionId partition{static_cast<std::uint16_t>(id)};
     places_.push_back({&cluster.store->partition(partition), cluster.store->home_of(partition)});
   }
 }
