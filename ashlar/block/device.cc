@@ -23,7 +23,8 @@ Device::Device(std::string spec, const Geometry& geometry)
 }
 
 Device::~Device() {
-  for (const auto& slot : slots_) assert(slot->channel == nullptr && "close() the device first");
+  for ([[maybe_unused]] const auto& slot : slots_)
+    assert(slot->channel == nullptr && "close() the device first");
 }
 
 Geometry Device::geometry() const noexcept {
