@@ -79,6 +79,43 @@ TEST_P(DeviceShards, EveryShardSeesWhatAnyWrote) {
   run([&](Device& device, Channel&) { return shares(device, shards(), GetParam().kind.stores); });
 }
 
+/// Writes a few blocks again and again, each write of one value. Where memory may begin anywhere, it comes in
+/// segments that end within blocks.
+Task<Result<>> write_uniformly(Channel& channel, unsigned shard) {
+  const Geometry& geometry = channel.geometry();
+  constexpr std::uint64_t width = 4;
+  Memory memory(width * geometry.block_bytes);
+  std::ranges::fill(memory.bytes(), static_cast<std::byte>(shard + 1));
+  const std::size_t part = geometry.memory_alignment == 1 ? geometry.block_bytes / 3 : geometry.block_bytes;
+  std::vector<Segment> segments;
+  for (std::size_t at = 0; at < memory.bytes().size(); at += part)
+    segments.push_back(
+        Channel::segment_of(memory.part(at, std::min<std::size_t>(part, memory.bytes().size() - at))));
+  for (std::uint64_t i = 0; i < 40; ++i)
+    CO_TRY(co_await channel.write(Lba((i + shard) % 3), std::span<const Segment>(segments)));
+  co_return Result<>{};
+}
+
+Task<Result<>> overlap_across_shards(Device& device, Channel& channel, unsigned shards) {
+  const std::uint32_t block = channel.geometry().block_bytes;
+  Memory read(6 * std::size_t{block});
+  for (int round = 0; round < 8; ++round) {
+    CO_TRY(co_await on_every_shard(
+        device, shards, [](Channel& mine, unsigned shard) { return write_uniformly(mine, shard); }));
+    CO_TRY(co_await channel.read(Lba(0), read.bytes()));
+    for (std::uint64_t lba = 0; lba < 6; ++lba) {
+      const MutableBytes found = read.part(lba * block, block);
+      EXPECT_NE(found[0], std::byte{0});
+      EXPECT_TRUE(std::ranges::all_of(found, [&](std::byte byte) { return byte == found[0]; }))
+          << "block " << lba;
+    }
+  }
+  co_return Result<>{};
+}
+TEST_P(StoringDeviceShards, OverlappingWritesLeaveEachBlockWhole) {
+  run([&](Device& device, Channel& channel) { return overlap_across_shards(device, channel, shards()); });
+}
+
 /// Adds one to the number in block 3, `times` times, by compare-and-write alone.
 Task<Result<>> count_up(Channel& channel, int times) {
   const std::uint32_t block = channel.geometry().block_bytes;

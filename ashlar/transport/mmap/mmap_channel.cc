@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "ashlar/base/units.h"
+#include "ashlar/block/segment_cursor.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/sync/sleep.h"
 
@@ -164,30 +165,21 @@ Result<> MmapChannel::each_part(Op op, Range range, Use use) noexcept {
   return {};
 }
 
-/// Moves `bytes` of a request's data, from its byte `skip` on.
+/// Moves `bytes` of a request's data, from its byte `skip` on; a stripe at a time, whatever segments it lies
+/// in, since these need not end where blocks do.
 Result<> MmapChannel::copy(const Request& request, std::uint64_t skip, std::uint64_t bytes) noexcept {
   const bool reading = request.op == Op::read;
-  std::uint64_t at = range_of(request).offset;
-  for (const Segment& segment : request.data) {
-    const std::uint64_t first = std::min<std::uint64_t>(skip, segment.size);
-    const std::uint64_t part = std::min<std::uint64_t>(segment.size - first, bytes);
-    skip -= first;
-    bytes -= part;
-    const Result<> moved = each_part(
-        request.op, {at + first, part},
-        [data = segment.data + first, reading](std::byte* memory, std::uint64_t done, std::uint64_t size) {
-          if (reading) {
-            std::memcpy(data + done, memory, size);
-          } else {
-            std::memcpy(memory, data + done, size);
-          }
-        });
-    if (!moved) [[unlikely]]
-      return moved;
-    if (bytes == 0) break;
-    at += segment.size;
-  }
-  return {};
+  SegmentCursor cursor(request.data, skip);
+  const auto part = [&](std::byte* memory, std::uint64_t, std::uint64_t part_bytes) {
+    cursor.next(part_bytes, [memory, reading](std::byte* data, std::uint64_t done, std::uint64_t size) {
+      if (reading) {
+        std::memcpy(data, memory + done, size);
+      } else {
+        std::memcpy(memory + done, data, size);
+      }
+    });
+  };
+  return each_part(request.op, {range_of(request).offset + skip, bytes}, part);
 }
 
 Result<> MmapChannel::fill_zeroes(Range range) noexcept {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "ashlar/base/units.h"
+#include "ashlar/block/segment_cursor.h"
 #include "ashlar/block/stripe_locks.h"
 #include "ashlar/runtime/shard/shard.h"
 
@@ -63,15 +64,10 @@ class RamChannel final : public Channel {
 
   void start(Request& request) noexcept override {
     const std::uint64_t block = geometry().block_bytes;
-    std::uint64_t offset = request.lba.value * block;
+    const std::uint64_t offset = request.lba.value * block;
     switch (request.op) {
       case Op::read:
-      case Op::write:
-        for (const Segment& segment : request.data) {
-          copy(request.op, offset, segment);
-          offset += segment.size;
-        }
-        break;
+      case Op::write: copy(request, offset); break;
       case Op::trim:
       case Op::write_zeroes:
         memory_.each_part(
@@ -86,14 +82,21 @@ class RamChannel final : public Channel {
   }
 
  private:
-  void copy(Op op, std::uint64_t offset, const Segment& segment) noexcept {
-    memory_.each_part(offset, segment.size, [&](std::byte* memory, std::uint64_t done, std::uint64_t size) {
-      if (op == Op::read) {
-        std::memcpy(segment.data + done, memory, size);
-      } else {
-        std::memcpy(memory, segment.data + done, size);
-      }
-    });
+  /// A stripe at a time, whatever segments it lies in: these need not end where blocks do, and no block is a
+  /// mixture of two writes.
+  void copy(const Request& request, std::uint64_t offset) noexcept {
+    const bool reading = request.op == Op::read;
+    SegmentCursor cursor(request.data);
+    const auto part = [&](std::byte* memory, std::uint64_t, std::uint64_t bytes) {
+      cursor.next(bytes, [memory, reading](std::byte* data, std::uint64_t done, std::uint64_t size) {
+        if (reading) {
+          std::memcpy(data, memory + done, size);
+        } else {
+          std::memcpy(memory + done, data, size);
+        }
+      });
+    };
+    memory_.each_part(offset, request.blocks * geometry().block_bytes, part);
   }
 
   Memory& memory_;
