@@ -55,13 +55,16 @@ Task<Result<SuperblockCopies>> read_superblocks(Channel& channel) {
   co_return copies;
 }
 
-Task<Result<>> write_superblocks(Channel& channel, const Superblock& superblock) {
+Task<Result<>> write_superblock(Channel& channel, const Superblock& superblock, std::size_t copy) {
   const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   superblock.encode(memory.bytes());
-  for (const std::uint64_t at : superblock_at) {
-    CO_TRY(co_await channel.write(lba(channel, at), memory));
-    CO_TRY(co_await channel.flush());
-  }
+  CO_TRY(co_await channel.write(lba(channel, superblock_at[copy]), memory));
+  co_return co_await channel.flush();
+}
+
+Task<Result<>> write_superblocks(Channel& channel, const Superblock& superblock) {
+  for (std::size_t copy = 0; copy < superblock_at.size(); ++copy)
+    CO_TRY(co_await write_superblock(channel, superblock, copy));
   co_return Result<>{};
 }
 
@@ -112,34 +115,38 @@ Task<Result<std::unique_ptr<BlobDevice>>> BlobDevice::open(Device& device) {
 Task<Result<>> BlobDevice::start() {
   CO_TRY(check_blocks(device_.geometry()));
   Channel& channel = *CO_TRY(co_await device_.channel());
+  // What a killed process wrote is visible and perhaps not durable: no crash may take away what is built on.
+  CO_TRY(co_await channel.flush());
   CO_TRY(co_await read_superblock(channel));
+  CO_TRY(co_await follow_size(channel));
   leases_ = std::make_unique<LeaseTable>(channel, layout_);
-  CO_TRY(co_await leases_->load());
-  co_return co_await follow_size(channel);
+  co_return co_await leases_->load();
 }
 
 Task<Result<>> BlobDevice::read_superblock(Channel& channel) {
   if (device_.geometry().bytes() < 2 * lease_tables_at)
     co_return fail(Errc::invalid, "the device is too small for blobs");
   const SuperblockCopies copies = CO_TRY(co_await read_superblocks(channel));
+  for (const Superblock::Found found : copies.found) {
+    if (found == Superblock::Found::unknown_version)
+      co_return fail(Errc::unsupported, "superblock: a newer format");
+  }
   const int best = copies.best();
   if (best < 0) {
-    for (const Superblock::Found found : copies.found) {
-      if (found == Superblock::Found::unknown_version)
-        co_return fail(Errc::unsupported, "superblock: a newer format");
-    }
     const bool empty =
         copies.found[0] == Superblock::Found::zeroes && copies.found[1] == Superblock::Found::zeroes;
     co_return empty ? fail(Errc::not_found, "the device is not formatted (ashlar format)")
                     : fail(Errc::corrupt, "superblock: both copies are damaged");
   }
   layout_ = copies.copy[best];
-  const bool same = copies.found[best ^ 1] == Superblock::Found::valid && copies.copy[best ^ 1] == layout_;
-  if (!same) CO_TRY(co_await write_superblocks(channel, layout_));
+  const int other = best ^ 1;
+  const bool same = copies.found[other] == Superblock::Found::valid && copies.copy[other] == layout_;
+  if (!same) CO_TRY(co_await write_superblock(channel, layout_, static_cast<std::size_t>(other)));
   co_return Result<>{};
 }
 
-/// A device that has grown has more chunks, as far as the lease tables have room for them.
+/// A device that has grown has more chunks, as far as the lease tables have room for them: free ones, as the
+/// tables say since format.
 Task<Result<>> BlobDevice::follow_size(Channel& channel) {
   const std::uint64_t bytes = channel.geometry().bytes();
   if (bytes < layout_.used_bytes)
@@ -152,7 +159,6 @@ Task<Result<>> BlobDevice::follow_size(Channel& channel) {
   grown.used_bytes = grown.chunk_at(chunks);
   CO_TRY(co_await write_superblocks(channel, grown));
   layout_ = grown;
-  leases_->grow(chunks);
   co_return Result<>{};
 }
 

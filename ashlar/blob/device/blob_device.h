@@ -4,9 +4,9 @@
 ///
 ///   CO_TRY(co_await format_device(*device));
 ///   auto blobs = CO_TRY(co_await BlobDevice::open(*device));
-///   auto store = CO_TRY(co_await blobs->open_volume(1, {.create = true}));    // on any shard; as from a
-///   directory … co_await store->close();                                                    // every store,
-///   then co_await blobs->close();
+///   auto store = CO_TRY(co_await blobs->open_volume(1, {.create = true}));  // on any shard
+///   …
+///   CO_TRY(co_await store->close());  // every store, then the device
 
 #include <atomic>
 #include <memory>
@@ -29,9 +29,9 @@ struct FormatOptions {
 Task<Result<>> format_device(Device& device, FormatOptions options = {});
 
 struct VolumeOptions {
-  std::uint64_t reserve_bytes = std::uint64_t{64}
-                                << 20;  ///< space that only tables and roots may take when all else is full
-  bool create = false;                  ///< where there is none
+  /// Space that only tables and roots may take when all else is full.
+  std::uint64_t reserve_bytes = std::uint64_t{64} << 20;
+  bool create = false;  ///< where there is none
 };
 
 /// Owner: the shard that opens it, its home, which is the device's too. open_volume() and the volumes' own
@@ -82,6 +82,8 @@ struct SuperblockCopies {
   int best() const noexcept;
 };
 Task<Result<SuperblockCopies>> read_superblocks(Channel& channel);
+/// Durably, into one place, or into both, one after the other.
+Task<Result<>> write_superblock(Channel& channel, const Superblock& superblock, std::size_t copy);
 Task<Result<>> write_superblocks(Channel& channel, const Superblock& superblock);
 
 }  // namespace ashlar::blob

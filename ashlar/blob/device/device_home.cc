@@ -28,10 +28,13 @@ class DeviceHome final : public Home {
     blobs_ = CO_TRY(co_await BlobDevice::open(*device_));
     co_return co_await blobs_->open_volume(root_volume, {.reserve_bytes = 0, .create = true});
   }
-  Task<Result<>> prepare_partition(std::uint32_t) override { co_return Result<>{}; }
+  Task<Result<>> prepare_partition(std::uint32_t partition) override {
+    const auto made = CO_TRY(
+        co_await blobs_->open_volume(first_partition + partition, {.reserve_bytes = 0, .create = true}));
+    co_return co_await made->close();
+  }
   Task<Result<std::unique_ptr<Store>>> open_partition(std::uint32_t partition) override {
-    co_return co_await blobs_->open_volume(first_partition + partition,
-                                           {.reserve_bytes = reserve_bytes_, .create = true});
+    co_return co_await blobs_->open_volume(first_partition + partition, {.reserve_bytes = reserve_bytes_});
   }
   Task<> close() override { co_await device_->close(); }
 

@@ -54,10 +54,11 @@ Task<Result<>> LeaseTable::create() {
 }
 
 Task<Result<>> LeaseTable::load() {
-  owners_.assign(layout_.lease_blocks * leases_per_block, 0);
-  generations_.assign(layout_.lease_blocks, 0);
+  const std::uint64_t blocks = (layout_.chunk_count + leases_per_block - 1) / leases_per_block;
+  owners_.assign(blocks * leases_per_block, 0);
+  generations_.assign(blocks, 0);
   const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
-  for (std::uint64_t block = 0; block < layout_.lease_blocks; ++block) {
+  for (std::uint64_t block = 0; block < blocks; ++block) {
     for (unsigned copy = 0; copy < 2; ++copy) {
       CO_TRY(co_await channel_.read(lba(channel_, table_at(copy, block)), memory));
       std::uint32_t found[leases_per_block];
@@ -71,6 +72,13 @@ Task<Result<>> LeaseTable::load() {
     }
     if (generations_[block] == 0)
       co_return fail(Errc::corrupt, "lease table", {.offset = table_at(0, block)});
+  }
+  for (std::uint64_t chunk = 0; chunk < owners_.size(); ++chunk) {
+    const std::uint32_t volume = owners_[chunk] & ~head_bit;
+    const bool possible = volume == 0 ? owners_[chunk] == 0 : volume <= volume_max;
+    if (!possible || (volume != 0 && chunk >= layout_.chunk_count))
+      co_return fail(Errc::corrupt, "lease table: a chunk that nobody can have",
+                     {.object = chunk, .offset = table_at(0, chunk / leases_per_block)});
   }
   owners_.resize(layout_.chunk_count);
   const std::vector<VolumeNumber> heads = volumes();
@@ -138,11 +146,6 @@ Task<Result<>> LeaseTable::lend_chosen(std::uint64_t chunk, VolumeNumber volume)
 
 Task<Result<>> LeaseTable::give_back(std::uint64_t chunk) {
   co_return co_await set(chunk, 0);
-}
-
-void LeaseTable::grow(std::uint64_t chunks) {
-  free_chunks_.fetch_add(chunks - owners_.size(), std::memory_order_relaxed);
-  owners_.resize(chunks, 0);
 }
 
 std::optional<std::uint64_t> LeaseTable::head_of(VolumeNumber volume) const noexcept {

@@ -25,6 +25,7 @@ class LeaseTable {
 
   /// Both tables with every chunk free. Not durable until a flush.
   Task<Result<>> create();
+  /// Of the chunks that there are.
   Task<Result<>> load();
 
   /// A free chunk is the volume's from here on, durably; nothing where none is free.
@@ -32,8 +33,6 @@ class LeaseTable {
   /// A chunk that a volume has prepared as its head.
   Task<Result<>> lend_chosen(std::uint64_t chunk, VolumeNumber volume);
   Task<Result<>> give_back(std::uint64_t chunk);
-  /// The device grew: `chunks` of them are there now.
-  void grow(std::uint64_t chunks);
 
   /// A free chunk that nobody else gets until it is lent or let go.
   std::optional<std::uint64_t> choose();
