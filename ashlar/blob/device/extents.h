@@ -22,7 +22,7 @@ using Extents = std::vector<Extent>;
 
 std::uint64_t units_of(const Extents& extents) noexcept;
 constexpr std::uint64_t units_for(std::uint64_t bytes) noexcept {
-  return (bytes + unit_bytes - 1) / unit_bytes;
+  return bytes / unit_bytes + (bytes % unit_bytes != 0 ? 1 : 0);
 }
 
 /// A blob's number and where its bytes are, for one transfer.

@@ -24,7 +24,6 @@ Task<Result<>> Volume::open(const std::vector<std::uint64_t>& chunks, std::uint6
   for (const std::uint64_t chunk : chunks) space_.add_chunk(chunk, chunk == head_ ? areas : 0);
   CO_TRY(co_await log_.open());
   CO_TRY(adopt());
-  open_ = true;
   reserve_units_ = units_for(reserve_bytes);
   full_ = reserve_units_ != 0;
   co_await restore();
@@ -85,20 +84,22 @@ Result<FileSystemSpace> Volume::space() {
 }
 
 /// Units that nobody has: from the volume's chunks, as long as that leaves the reserve; then from new chunks;
-/// at the end from the reserve, for those entitled to it.
-Task<Result<Extents>> Volume::take(std::uint64_t units, Entitled entitled) {
+/// at the end from the reserve, for those entitled to it. `more` besides, as far as there are any to spare.
+Task<Result<Extents>> Volume::take(std::uint64_t units, Entitled entitled, std::uint64_t more) {
   if (units == 0) co_return Extents();
-  while (space_.free_units() < units + reserve_units_) {
+  while (space_.free_units() < units + more + reserve_units_) {
     const auto chunk = CO_TRY(co_await device_.lend(number_));
     if (!chunk) break;
     space_.add_chunk(*chunk);
   }
-  const bool spare = space_.free_units() >= units + reserve_units_;
-  if (!spare) {
-    full_ = true;
-    wanted_units_ = units;
-  }
-  if (!spare && (entitled == Entitled::no || space_.free_units() < units))
+  // What seems to be free may belong to a blob whose record failed: that is known at the next open.
+  if (log_.stopped()) co_return fail(Errc::stopped, "allocation of units", {.object = number_});
+  const std::uint64_t free = space_.free_units(), spare = free - std::min(free, reserve_units_);
+  if (spare >= units) co_return space_.allocate(std::min(units + more, spare));
+  full_ = true;
+  wanted_units_ = std::max(wanted_units_, units);
+  nudge_.nudge();
+  if (entitled == Entitled::no || free < units)
     co_return fail(Errc::no_space, "allocation of units", {.object = number_});
   co_return space_.allocate(units);
 }
@@ -108,9 +109,10 @@ Task<Result<BodyPointer>> Volume::body(std::uint64_t units, Entitled entitled) {
   co_return std::make_shared<Body>(space_, std::move(extents));
 }
 
-Task<Result<>> Volume::extend(Body& body, std::uint64_t units) {
-  const Extents more = CO_TRY(co_await take(units - units_of(body.extents), Entitled::to_reserve));
-  for (const Extent& extent : more) {
+Task<Result<>> Volume::extend(Body& body, std::uint64_t units, std::uint64_t more) {
+  const std::uint64_t missing = units - units_of(body.extents);
+  const Extents taken = CO_TRY(co_await take(missing, Entitled::to_reserve, more));
+  for (const Extent& extent : taken) {
     Extent* const last = body.extents.empty() ? nullptr : &body.extents.back();
     if (last != nullptr && last->first + last->units == extent.first) {
       last->units += extent.units;
@@ -141,41 +143,62 @@ Task<Result<>> Volume::publish_table(std::uint64_t number, BodyPointer body, std
     if (last.units == 0) table.extents.pop_back();
     extra -= part;
   }
-  CO_TRY(co_await channel_.flush());
-  CO_TRY(co_await log_.commit(edit_add_table(number, table), Growth::adds));
+  if (unpublished_.erase(number) == 0) co_return fail(Errc::not_found, "publish table", {.object = number});
+  tables_.emplace(number, nullptr);
+  Result<> ready = co_await channel_.flush();
+  if (ready) ready = co_await log_.commit(edit_add_table(number, table), Growth::adds);
+  if (!ready) {
+    tables_.erase(number);
+    unpublished_.insert(number);
+    co_return ready;
+  }
   body->extents = std::move(table.extents);
   space_.free(surplus);
   tables_[number] = std::move(body);
-  unpublished_.erase(number);
   co_return Result<>{};
 }
 
 Task<Result<std::unique_ptr<Table>>> Volume::open_table(std::uint64_t number) {
   const auto found = tables_.find(number);
-  if (found == tables_.end()) co_return fail(Errc::not_found, "open table", {.object = number});
+  if (found == tables_.end() || found->second == nullptr)
+    co_return fail(Errc::not_found, "open table", {.object = number});
   co_return std::make_unique<VolumeTable>(*this, number, log_.state().tables.at(number).bytes, found->second);
 }
 
 Task<Result<>> Volume::clone_table(std::uint64_t from, std::uint64_t to) {
   const auto found = tables_.find(from);
-  if (found == tables_.end()) co_return fail(Errc::not_found, "clone table", {.object = from});
-  if (tables_.contains(to) || unpublished_.contains(to))
+  if (found == tables_.end() || found->second == nullptr)
+    co_return fail(Errc::not_found, "clone table", {.object = from});
+  if (unpublished_.contains(to) || !tables_.emplace(to, nullptr).second)
     co_return fail(Errc::exists, "clone table", {.object = to});
   const BodyPointer body = found->second;
-  CO_TRY(co_await log_.commit(edit_add_table(to, StoredBlob(log_.state().tables.at(from))), Growth::adds));
-  tables_[to] = body;
-  co_return Result<>{};
+  const Result<> made =
+      co_await log_.commit(edit_add_table(to, StoredBlob(log_.state().tables.at(from))), Growth::adds);
+  if (made) {
+    tables_[to] = body;
+  } else {
+    tables_.erase(to);
+  }
+  co_return made;
 }
 
 Task<Result<>> Volume::remove_table(std::uint64_t number) {
-  if (unpublished_.erase(number) != 0) co_return Result<>{};  // nothing of it is on the device
+  if (unpublished_.erase(number) != 0) {  // nothing of it is on the device
+    freed();
+    co_return Result<>{};
+  }
   const auto found = tables_.find(number);
-  if (found == tables_.end()) co_return fail(Errc::not_found, "remove table", {.object = number});
-  const BodyPointer body = std::move(found->second);  // until the record is durable
-  tables_.erase(found);
-  CO_TRY(co_await log_.commit(edit_remove_table(number), Growth::removes));
-  freed();
-  co_return Result<>{};
+  if (found == tables_.end() || found->second == nullptr)
+    co_return fail(Errc::not_found, "remove table", {.object = number});
+  BodyPointer body = std::exchange(found->second, nullptr);  // until the record is durable
+  const Result<> removed = co_await log_.commit(edit_remove_table(number), Growth::removes);
+  if (removed) {
+    tables_.erase(found);
+    freed();
+  } else {
+    found->second = std::move(body);
+  }
+  co_return removed;
 }
 
 Task<Result<std::unique_ptr<Segment>>> Volume::create_segment(SegmentName name, std::uint64_t bytes) {
@@ -208,11 +231,15 @@ Task<Result<>> Volume::remove_segment(SegmentName name) {
   const auto found = segments_.find(name);
   if (found == segments_.end() || found->second == nullptr)
     co_return fail(Errc::not_found, "remove segment", {.object = name.number});
-  const BodyPointer body = std::move(found->second);
-  segments_.erase(found);
-  CO_TRY(co_await log_.commit(edit_remove_segment(name), Growth::removes));
-  freed();
-  co_return Result<>{};
+  BodyPointer body = std::exchange(found->second, nullptr);
+  const Result<> removed = co_await log_.commit(edit_remove_segment(name), Growth::removes);
+  if (removed) {
+    segments_.erase(found);
+    freed();
+  } else {
+    found->second = std::move(body);
+  }
+  co_return removed;
 }
 
 Task<Result<std::optional<std::vector<std::byte>>>> Volume::read_root(std::uint32_t number) {
@@ -262,7 +289,7 @@ Task<> Volume::restore() {
   full_ = false;
   wanted_units_ = 0;
   const std::uint64_t per_chunk = device_.layout().units_per_chunk();
-  while (space_.free_units() >= reserve_units_ + 2 * per_chunk) {
+  while (!log_.stopped() && space_.free_units() >= reserve_units_ + 2 * per_chunk) {
     const auto chunk = space_.take_out_empty_chunk();
     if (!chunk || !co_await device_.give_back(*chunk)) co_return;
   }

@@ -17,8 +17,9 @@
 
 namespace ashlar::blob {
 
-/// Owner: the shard that opened it. Lifecycle: a Store's. Invariant: each blob of the log's state has a body
-/// here, which holds its units.
+/// Owner: the shard that opened it. Lifecycle: a Store's. Invariants: each blob of the log's state has a body
+/// here, which holds its units; a blob whose record is under way has an empty pointer, so that its number is
+/// taken; units change hands only as long as the log goes on.
 class Volume final : public Store {
  public:
   Volume(BlobDevice& device, Channel& channel, VolumeNumber number, std::uint64_t head) noexcept;
@@ -43,8 +44,9 @@ class Volume final : public Store {
 
   // For the writers of tables.
 
-  /// Makes the body at least `units` large. From the reserve where nothing else is left.
-  Task<Result<>> extend(Body& body, std::uint64_t units);
+  /// Makes the body `units` large, from the reserve where nothing else is left; larger by up to `more` where
+  /// there is room.
+  Task<Result<>> extend(Body& body, std::uint64_t units, std::uint64_t more);
   /// Every write to the body is durable, and the table is the volume's.
   Task<Result<>> publish_table(std::uint64_t number, BodyPointer body, std::uint64_t bytes);
   Place place(const Body& body, std::uint64_t object) noexcept {
@@ -55,7 +57,7 @@ class Volume final : public Store {
   enum class Entitled : std::uint8_t { no, to_reserve };
   Result<> adopt();
   Result<BodyPointer> adopt(const Extents& extents, std::uint64_t object);
-  Task<Result<Extents>> take(std::uint64_t units, Entitled entitled);
+  Task<Result<Extents>> take(std::uint64_t units, Entitled entitled, std::uint64_t more = 0);
   Task<Result<BodyPointer>> body(std::uint64_t units, Entitled entitled);
   Task<> restore();
   Task<> look_after();
@@ -75,7 +77,6 @@ class Volume final : public Store {
   std::uint64_t wanted_units_ = 0;  // what last found no space
   bool full_ = false;
   bool closing_ = false;
-  bool open_ = false;
   Nudge nudge_;
   TaskScope tasks_{nullptr};
 };

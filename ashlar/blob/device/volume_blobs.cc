@@ -6,8 +6,8 @@ namespace ashlar::blob {
 
 namespace {
 
-/// Tables grow in steps of so many units: a step is mostly one extent.
-constexpr std::uint64_t table_step_units = 16;
+/// Tables grow by so many units more than they need: a step is mostly one extent.
+constexpr std::uint64_t table_step_units = 15;
 
 bool within(std::uint64_t offset, std::uint64_t size, std::uint64_t bytes) noexcept {
   return offset <= bytes && size <= bytes - offset;
@@ -19,8 +19,7 @@ Task<Result<>> VolumeTableWriter::write(std::uint64_t offset, Bytes from) {
   const std::uint64_t units = units_for(offset + from.size());
   if (units_of(body_->extents) < units) {
     const MutexLock lock = co_await growing_.lock();
-    const std::uint64_t now = units_of(body_->extents);
-    if (now < units) CO_TRY(co_await volume_.extend(*body_, std::max(units, now + table_step_units)));
+    if (units_of(body_->extents) < units) CO_TRY(co_await volume_.extend(*body_, units, table_step_units));
   }
   const Bytes parts[] = {from};
   co_return co_await blob::write(volume_.place(*body_, number_), offset, parts);

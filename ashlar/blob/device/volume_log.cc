@@ -50,7 +50,9 @@ Task<Result<>> VolumeLog::write_record(std::uint64_t at, std::uint64_t generatio
   std::ranges::copy(edit, record.data() + header_bytes);
   std::ranges::fill(record.subspan(header_bytes + edit.size()), std::byte{0});
   store_le(record.data(), checksum(record.first(header_bytes + edit.size())));
-  co_return co_await channel_.write(lba(at), memory, {.durable = true});
+  const Result<> written = co_await channel_.write(lba(at), memory, {.durable = true});
+  if (!written) stopped_ = true;  // what is on the device is not known until it is read again
+  co_return written;
 }
 
 Task<Result<>> VolumeLog::write_snapshot(unsigned area, std::uint64_t generation) {
@@ -73,7 +75,9 @@ Task<Result<>> VolumeLog::retire(unsigned area, std::uint64_t superseded_by) {
 Task<Result<>> VolumeLog::switch_areas() {
   const unsigned old = area_;
   CO_TRY(co_await write_snapshot(old ^ 1, generation_ + 1));
-  co_return co_await retire(old, generation_);
+  const Result<> retired = co_await retire(old, generation_);
+  if (!retired) stopped_ = true;
+  co_return retired;
 }
 
 Task<Result<>> VolumeLog::create() {
@@ -84,6 +88,7 @@ Task<Result<>> VolumeLog::create() {
 }
 
 Task<Result<>> VolumeLog::open() {
+  CO_TRY(co_await channel_.flush());  // what is read may come from a write that failed: to build on, it lasts
   CO_TRY(co_await read());
   co_return co_await switch_areas();
 }
@@ -134,19 +139,15 @@ Task<Result<>> VolumeLog::commit(std::vector<std::byte> edit, Growth growth) {
   if (growth == Growth::adds && !fits(edit.size()))
     co_return fail(Errc::no_space, "volume metadata", {.object = volume_});
 
-  const std::uint64_t room = layout_.area_bytes(), generation = generation_;
-  Result<> written;
-  if (at_ + align_up(header_bytes + edit.size()) > room) written = co_await switch_areas();
-  if (written) written = co_await write_record(area_at(area_) + at_, generation_, index_, edit);
-  if (written) {
-    at_ += align_up(header_bytes + edit.size());
-    ++index_;
-    state_bytes_ += edit.size();
-    written = state_.apply(edit, volume_, {.object = volume_});
-  }
-  // Only where nothing was begun is it known what is on the device.
-  if (!written) stopped_ = written.error().code != Errc::no_memory || generation_ != generation;
-  co_return written;
+  const std::uint64_t record_bytes = align_up(header_bytes + edit.size());
+  if (at_ + record_bytes > layout_.area_bytes()) CO_TRY(co_await switch_areas());
+  CO_TRY(co_await write_record(area_at(area_) + at_, generation_, index_, edit));
+  at_ += record_bytes;
+  ++index_;
+  state_bytes_ += edit.size();
+  const Result<> applied = state_.apply(edit, volume_, {.object = volume_});
+  if (!applied) stopped_ = true;
+  co_return applied;
 }
 
 /// Whether the state still fits into half an area with so many more bytes, so that a snapshot always leaves

@@ -30,8 +30,8 @@ class VolumeLog {
   Task<Result<>> read();
 
   /// The edit is durable, and part of the state; it must apply. `no_space` where it adds what would not fit
-  /// any more; any other failure stops the volume, because what is on the device is then not known: `stopped`
-  /// from then on.
+  /// any more, `no_memory` before anything is written; a failed write stops the volume, because what is on
+  /// the device is then not known: `stopped` from then on.
   enum class Growth : std::uint8_t { adds, removes };
   Task<Result<>> commit(std::vector<std::byte> edit, Growth growth);
 

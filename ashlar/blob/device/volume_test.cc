@@ -4,10 +4,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <optional>
 
+#include "ashlar/base/checksum.h"
+#include "ashlar/base/endian.h"
 #include "ashlar/base/random.h"
 #include "ashlar/blob/device/blob_device.h"
+#include "ashlar/blob/device/device_home.h"
 #include "ashlar/blob/test_blobs.h"
 #include "ashlar/blob/test_machine.h"
 #include "ashlar/block/registry.h"
@@ -186,6 +190,83 @@ TEST(Volume, AFullDeviceLivesOnTheReserveAndRecovers) {
   EXPECT_TRUE(result) << result.error().to_string();
 }
 
+TEST(Volume, ATableTakesTheLastUnitOfTheReserve) {
+  Machine machine;
+  ASSERT_TRUE(machine.run([] { return prepare(11u << 20); }));
+  const Result<> result = machine.run([] {
+    return with_device(spec, [](BlobDevice& blobs) -> Task<Result<>> {
+      auto store = CO_TRY(co_await blobs.open_volume(1, {.reserve_bytes = unit_bytes, .create = true}));
+      Result<> filled;
+      for (std::uint64_t number = 0; filled && !store->full(); ++number)
+        filled = co_await write_table(*store, number, 16);
+      EXPECT_TRUE(filled) << filled.error().to_string();
+      EXPECT_EQ(CO_TRY(store->space()).free_bytes, 0u);
+      EXPECT_EQ((co_await write_table(*store, 9999, 1)).error().code, Errc::no_space);
+      co_return co_await store->close();
+    });
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
+TEST(Volume, AFullVolumeGoesOnWhenAnotherGivesBack) {
+  Machine machine;
+  ASSERT_TRUE(machine.run([] { return prepare(11u << 20); }));
+  const Result<> result = machine.run([] {
+    return with_device(spec, [](BlobDevice& blobs) -> Task<Result<>> {
+      auto other = CO_TRY(co_await blobs.open_volume(2, {.reserve_bytes = 0, .create = true}));
+      CO_TRY(co_await write_table(*other, 1, 1200));
+      CO_TRY(co_await with_volume(blobs, 1, [&](Store& store) -> Task<Result<>> {
+        CO_TRY(co_await sleep_for(std::chrono::seconds(3)));
+        EXPECT_FALSE(store.full());
+        EXPECT_EQ((co_await store.create_segment({0, 1}, 4u << 20)).error().code, Errc::no_space);
+        EXPECT_TRUE(store.full());
+        CO_TRY(co_await other->remove_table(1));
+        CO_TRY(co_await sleep_for(std::chrono::seconds(3)));
+        EXPECT_FALSE(store.full());
+        CO_TRY(co_await store.create_segment({0, 1}, 4u << 20));
+        co_return Result<>{};
+      }));
+      co_return co_await other->close();
+    });
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
+/// Calls that meet in the middle of each other must not write a record that does not apply.
+TEST(Volume, WhoComesSecondIsTold) {
+  Machine machine;
+  ASSERT_TRUE(machine.run([] { return prepare(24u << 20); }));
+  Result<> result = machine.run([] {
+    return on_store([](Store& store) -> Task<Result<>> {
+      const auto both = [](Task<Result<>> a, Task<Result<>> b, Errc second) -> Task<> {
+        std::vector<Task<Result<>>> tasks;
+        tasks.push_back(std::move(a));
+        tasks.push_back(std::move(b));
+        const std::vector<Result<>> results = co_await when_all(std::move(tasks));
+        EXPECT_TRUE(results[0]);
+        EXPECT_EQ(results[1].error().code, second);
+      };
+      auto writer = CO_TRY(co_await store.create_table(5));
+      co_await both(writer->publish(0), writer->publish(0), Errc::not_found);
+      writer.reset();
+      co_await both(store.clone_table(5, 6), store.clone_table(5, 6), Errc::exists);
+      co_await both(store.clone_table(6, 7), write_table(store, 7, 1), Errc::exists);
+      co_await both(store.remove_table(6), store.remove_table(6), Errc::not_found);
+      co_await both(store.remove_table(7), write_table(store, 7, 1), Errc::exists);
+      co_return co_await store.write_root(1, as_bytes("two"));
+    });
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+  result = machine.run([] {
+    return on_store([](Store& store) -> Task<Result<>> {
+      EXPECT_EQ(CO_TRY(store.list()).tables.size(), 1u);
+      EXPECT_EQ(as_text(*CO_TRY(co_await store.read_root(1))), "two");
+      co_return Result<>{};
+    });
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
 /// Each operation of a store, each changing step of it, cut before and after.
 TEST(Volume, PowerCutAtEachStep) {
   std::uint64_t steps = 1000, cuts = 0;
@@ -240,6 +321,109 @@ TEST(Volume, PowerCutAtEachStep) {
     }
   }
   EXPECT_GT(cuts, 40u);
+}
+
+/// What a store has promised, and what failed, in the test below.
+struct Promises {
+  unsigned root = 0;
+  bool clone = false;
+};
+
+Task<Result<>> change_everything(Store& store, Promises* kept) {
+  CO_TRY(co_await store.write_root(1, as_bytes("1")));
+  kept->root = 1;
+  CO_TRY(co_await write_table(store, 5, 40));
+  CO_TRY(co_await store.clone_table(5, 6));
+  kept->clone = true;
+  CO_TRY(co_await store.write_root(1, as_bytes("2")));
+  kept->root = 2;
+  CO_TRY(co_await store.remove_table(5));
+  CO_TRY(co_await write_table(store, 7, 10));
+  kept->clone = false;
+  CO_TRY(co_await store.remove_table(6));
+  co_return co_await store.remove_table(7);
+}
+
+/// Each table that is there, whoever has promised it, is whole.
+Task<Result<>> expect_kept(Store& store, Promises kept) {
+  const auto payload = CO_TRY(co_await store.read_root(1));
+  const unsigned found = payload ? static_cast<unsigned>(payload->at(0)) - '0' : 0;
+  EXPECT_TRUE(found == kept.root || found == kept.root + 1) << found << " instead of " << kept.root;
+  bool clone = false;
+  for (const TableInfo& table : CO_TRY(store.list()).tables) {
+    clone |= table.number == 6;
+    if (table.number < 7) CO_TRY(co_await expect_table(store, table.number, 40, 5));
+    if (table.number == 7) CO_TRY(co_await expect_table(store, 7, 10, 7));
+  }
+  EXPECT_TRUE(clone || !kept.clone);
+  co_return Result<>{};
+}
+
+/// Each write and each flush fails once, a write perhaps after it happened; others go on writing tables until
+/// the store is closed. The next process sees what is not durable, and may lose power at once.
+TEST(Volume, FailureOfEachStep) {
+  for (const OpCode code : {OpCode::write, OpCode::data_sync}) {
+    bool reached = true;
+    for (std::uint64_t step = 1; reached; ++step) {
+      reached = false;
+      for (std::uint64_t seed = 0; seed < 8; ++seed) {
+        SCOPED_TRACE((code == OpCode::write ? "write " : "flush ") + std::to_string(step) + ", seed " +
+                     std::to_string(seed));
+        Machine machine(seed);
+        ASSERT_TRUE(machine.run([] { return prepare(24u << 20); }));
+        Promises kept;
+        const Result<> first = machine.run(
+            [&] {
+              return on_store([&](Store& store) -> Task<Result<>> {
+                const Result<> changed = co_await change_everything(store, &kept);
+                for (std::uint64_t number = 20; number < 24; ++number)
+                  (void)co_await write_table(store, number, 40);
+                co_return changed;
+              });
+            },
+            [&](sim::World& world) {
+              world.faults().add({.code = code,
+                                  .path_part = "disk",
+                                  .nth = step,
+                                  .verdict = {.error = EIO, .drop_unsynced = true}});
+            });
+        reached |= !first.has_value();
+        (void)machine.run(
+            [] { return on_store([](Store& store) { return write_table(store, 30, 40); }); },
+            [&](sim::World& world) { world.faults().cut_at(1 + seed, sim::FileVerdict::Cut::before); });
+        const Result<> last =
+            machine.run([&] { return on_store([&](Store& store) { return expect_kept(store, kept); }); });
+        ASSERT_TRUE(last) << last.error().to_string();
+        if (HasFailure()) return;
+      }
+    }
+  }
+}
+
+/// An area's snapshot that failed and is visible all the same: it must not be all there is while the other
+/// area is written.
+TEST(Volume, NothingIsBuiltOnWhatIsNotDurable) {
+  for (std::uint64_t seed = 0; seed < 64; ++seed) {
+    SCOPED_TRACE(seed);
+    Machine machine(seed);
+    ASSERT_TRUE(machine.run([] { return prepare(12u << 20); }));
+    ASSERT_TRUE(machine.run([] {
+      return on_store([](Store& store) -> Task<Result<>> {
+        CO_TRY(co_await write_table(store, 0, 1));  // snapshots of several sectors, which all change
+        for (std::uint64_t number = 1; number < 180; ++number) CO_TRY(co_await store.clone_table(0, number));
+        co_return Result<>{};
+      });
+    }));
+    const auto open = [] { return on_store([](Store& store) { return expect_table(store, 179, 1, 0); }); };
+    EXPECT_FALSE(machine.run(open, [](sim::World& world) {
+      world.faults().add({.code = OpCode::write, .path_part = "disk", .nth = 1, .verdict = {.error = EIO}});
+    }));
+    (void)machine.run(open, [](sim::World& world) {
+      world.faults().cut_at("durable write disk", 1, sim::FileVerdict::Cut::before);
+    });
+    const Result<> last = machine.run(open);
+    ASSERT_TRUE(last) << last.error().to_string();
+  }
 }
 
 TEST(Volume, PowerCutAtEachStepOfFormatting) {
@@ -324,6 +508,60 @@ TEST(Volume, FollowsADeviceThatGrowsAndRefusesOneThatShrank) {
   ASSERT_TRUE(machine.run([] { return make_disk(20u << 20); }));
   const Result<> shrunk = chunks(&again);
   EXPECT_EQ(shrunk.error().code, Errc::corrupt) << shrunk.error().to_string();
+}
+
+/// Bytes that no version has written, or only a later one, under a right checksum.
+TEST(Volume, WhatCannotBeIsNotBelieved) {
+  VolumeState state;
+  const StoredBlob endless{std::numeric_limits<std::uint64_t>::max(), {}};
+  EXPECT_EQ(state.apply(edit_add_table(1, endless), 1, {}).error().code, Errc::corrupt);
+
+  const auto rewrite = [](std::uint64_t at, std::uint64_t what, std::uint32_t value, bool lease) {
+    return [=]() -> Task<Result<>> {
+      File file = CO_TRY(co_await File::open(disk, O_RDWR));
+      const IoBuffer block = testing::memory(block_bytes), id = testing::memory(block_bytes);
+      CO_TRY(co_await file.read(id.bytes(), 0));
+      CO_TRY(co_await file.read(block.bytes(), at));
+      store_le(block.data() + what, value);
+      const std::uint32_t start = lease ? crc32c(id.bytes().subspan(16, 16)) : 0;
+      store_le(block.data(), crc32c(block.bytes().subspan(4), start));
+      CO_TRY(co_await file.write(block.bytes(), at));
+      co_return co_await file.close();
+    };
+  };
+  constexpr std::uint64_t leases_b = lease_tables_at + block_bytes;
+  for (const auto& [at, what, value, code] : {
+           std::tuple{std::uint64_t{0}, 4, 0x32734241, Errc::unsupported},  // "ABs2"
+           std::tuple{leases_b, 64 + 4 * 3, 0x7fffffff, Errc::corrupt},     // beyond the last volume
+           std::tuple{leases_b, 64 + 4 * 3, INT32_MIN, Errc::corrupt},      // the head of no volume
+           std::tuple{leases_b, 64 + 4 * 900, 7, Errc::corrupt},            // beyond the last chunk
+       }) {
+    Machine machine;
+    ASSERT_TRUE(machine.run([] { return prepare(12u << 20); }));
+    ASSERT_TRUE(machine.run(
+        rewrite(at, static_cast<std::uint64_t>(what), static_cast<std::uint32_t>(value), at != 0)));
+    const Result<> opened = machine.run([] { return on_store(expect_two); });
+    EXPECT_EQ(opened.error().code, code) << opened.error().to_string();
+  }
+}
+
+/// A partition that is gone must not come back empty.
+TEST(Volume, AHomeMakesPartitionsOnlyWhereAsked) {
+  Machine machine;
+  ASSERT_TRUE(machine.run([] { return prepare(24u << 20); }));
+  const Result<> result = machine.run([]() -> Task<Result<>> {
+    const auto home = device_home(CO_TRY(co_await open_device(spec)), 1u << 20);
+    auto root = CO_TRY(co_await home->open_root());
+    EXPECT_EQ((co_await home->open_partition(0)).error().code, Errc::not_found);
+    CO_TRY(co_await home->prepare_partition(0));
+    CO_TRY(co_await home->prepare_partition(0));
+    auto partition = CO_TRY(co_await home->open_partition(0));
+    CO_TRY(co_await partition->close());
+    CO_TRY(co_await root->close());
+    co_await home->close();
+    co_return Result<>{};
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
 }
 
 TEST(Volume, DamageIsMendedOrReported) {
