@@ -63,7 +63,9 @@ struct PageGuardTable {
 // Marked first: whoever reads the zeros, on any thread, then sees that they are not the file's.
 bool PageGuard::take(std::uintptr_t address) noexcept {
   const std::uintptr_t begin = begin_.load(std::memory_order_acquire);
-  if (begin == 0 || address < begin || address >= end_.load(std::memory_order_relaxed)) return false;
+  if (begin == 0 || address < begin || address >= end_.load(std::memory_order_acquire)) return false;
+  // Given to another range between the two loads: begin and end are of one guard each.
+  if (begin_.load(std::memory_order_relaxed) != begin) return false;
   const std::uintptr_t page = address & ~(page_bytes - 1);
   std::uint64_t lowest = first_bad_.load(std::memory_order_relaxed);
   while (page - begin < lowest &&
@@ -90,7 +92,7 @@ PageGuard* PageGuard::watch(const std::byte* data, std::uint64_t bytes) noexcept
     for (PageGuard& guard : chunk->guards) {
       if (guard.begin_.load(std::memory_order_relaxed) != 0) continue;
       guard.first_bad_.store(none, std::memory_order_relaxed);
-      guard.end_.store((begin + bytes + page_bytes - 1) & ~(page_bytes - 1), std::memory_order_relaxed);
+      guard.end_.store((begin + bytes + page_bytes - 1) & ~(page_bytes - 1), std::memory_order_release);
       guard.begin_.store(begin, std::memory_order_release);
       return &guard;
     }

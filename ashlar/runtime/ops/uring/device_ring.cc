@@ -338,7 +338,8 @@ bool DeviceRing::completed(Operation& operation, std::int32_t result) noexcept {
   --in_flight_;
   operation.state = Operation::State::idle;
   if (cannot_poll) [[unlikely]] {  // sysfs said it could
-    attached_[static_cast<std::size_t>(operation.handle.value)].polls = false;
+    Attached& file = attached_[static_cast<std::size_t>(operation.handle.value)];
+    file.polls = file.polls_durable = false;
     owner_.submit(operation);
     return false;
   }
