@@ -153,13 +153,15 @@ void FaultDevice::heal(Lba lba, std::uint64_t blocks) {
   any_bad_.store(!bad_.empty(), std::memory_order_relaxed);
 }
 
+Task<> FaultDevice::drain(std::size_t shard) {
+  if (FaultChannel* const channel = channels_[shard]) co_await channel->drain_below();
+}
+
 Task<Result<>> FaultDevice::cut_power() {
   if (!powered()) co_return Result<>{};
   life_.fetch_add(1, std::memory_order_acq_rel);
   for (std::size_t shard = 0; shard < channels_.size(); ++shard) {
-    co_await invoke(ShardId(static_cast<unsigned>(shard)), [this, shard]() -> Task<> {
-      if (FaultChannel* const channel = channels_[shard]) co_await channel->drain_below();
-    });
+    co_await invoke(ShardId(static_cast<unsigned>(shard)), [this, shard] { return drain(shard); });
   }
   if (cache_) blocks_lost_ += CO_TRY(co_await cache_->cut(random_));
   co_return Result<>{};

@@ -77,6 +77,8 @@ class FaultDevice final : public LayerDevice {
   /// Odd while the power is off. A request belongs to the life that it began in.
   std::uint64_t life() const noexcept { return life_.load(std::memory_order_acquire); }
 
+  Task<> drain(std::size_t shard);  // on that shard
+
   // On the home shard.
   std::optional<Lba> first_bad(Lba lba, std::uint64_t blocks) const noexcept;
   void heal(Lba lba, std::uint64_t blocks);

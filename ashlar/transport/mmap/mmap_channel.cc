@@ -98,12 +98,14 @@ Task<Result<>> MmapChannel::flush(const Request& request) {
   return sync(range);
 }
 
+Task<Result<>> MmapChannel::change_file(OpCode code, Range range) {
+  if (code == OpCode::discard) co_return co_await shared_.file.discard(range.offset, range.bytes);
+  co_return co_await shared_.file.write_zeroes(range.offset, range.bytes);
+}
+
 /// A discard or zeroing of the file itself, whose handle is the home's.
 Task<Result<>> MmapChannel::at_home(OpCode code, Range range) {
-  const Result<> result = co_await invoke(shared_.home, [&]() -> Task<Result<>> {
-    if (code == OpCode::discard) co_return co_await shared_.file.discard(range.offset, range.bytes);
-    co_return co_await shared_.file.write_zeroes(range.offset, range.bytes);
-  });
+  const Result<> result = co_await invoke(shared_.home, [&] { return change_file(code, range); });
   if (!result)
     co_return std::unexpected(
         failure(code == OpCode::discard ? Op::trim : Op::write_zeroes, range.offset, result.error()));

@@ -56,6 +56,7 @@ class MmapChannel final : public Channel {
   Task<Result<>> flush(const Request& request);
   Task<Result<>> sync(Range range);
   Task<Result<>> populate(Op op, Range range);
+  Task<Result<>> change_file(OpCode code, Range range);
   Task<Result<>> at_home(OpCode code, Range range);
 
   bool resident(Range range) const noexcept;
