@@ -137,7 +137,14 @@ Task<Result<>> replay_on(Replay* replay) {
   Device& device = **opened;
   trace::ReplayOptions options = options_of(arguments);
   if (!device.geometry().persistent && options.writes == Writes::refuse) options.writes = Writes::carry_out;
+  // Nobody's data is written over while they use it.
   Result<> result;
+  if (options.writes == Writes::carry_out) result = co_await device.claim();
+  if (!result) {
+    replay->refused = result.error().to_string() + ": somebody uses it";
+    co_await device.close();
+    co_return Result<>{};
+  }
   if (const auto channel = co_await device.channel(); !channel) {
     result = std::unexpected(channel.error());
   } else if (auto report = co_await trace::replay(**channel, replay->trace, options); !report) {

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """`ashlar trace`: trace_command_test.py PROGRAM. The trace is written here, after docs/formats/trace.md alone."""
+import fcntl
 import os
 import struct
 import subprocess
@@ -121,6 +122,20 @@ class Trace(unittest.TestCase):
         self.assertEqual(run.returncode, 0, run)
         with open(disk, "rb") as file:
             self.assertFalse(file.read() == b"\5" * (1 << 20))
+
+    def test_what_somebody_uses_is_not_written_over(self):
+        disk = os.path.join(self.folder.name, "disk")
+        with open(disk, "wb") as file:
+            file.write(b"\5" * (1 << 20))
+        path = self.file(chunk(READS + WRITES))
+        with open(disk, "rb") as user:
+            fcntl.flock(user, fcntl.LOCK_EX)
+            for kind in ("direct", "mmap", "uring"):
+                run = ashlar("trace", "replay", path, f"{kind}:{disk}", "--pace", "dependent", "--writes", "carry-out")
+                self.assertEqual(run.returncode, 1, run)
+                self.assertIn("busy", run.stderr)
+            with open(disk, "rb") as file:
+                self.assertTrue(file.read() == b"\5" * (1 << 20))
 
     def test_what_cannot_be_done_is_said_in_a_line(self):
         path = self.file(chunk(READS))
