@@ -5,8 +5,8 @@
  *
  * Without `spec`, each job's first filename names a device or file. Each job, thread or process, has a shard
  * of its own, and opens the device by itself: several jobs on a block device need `?in-use` or `?readonly`,
- * since the first claims it. fio must be of the version, and configured as, the source tree that this was built with: it has
- * no stable interface, and checks only FIO_IOOPS_VERSION. */
+ * since the first claims it. fio must be of the version, and configured as, the source tree that this was
+ * built with: it has no stable interface, and checks only FIO_IOOPS_VERSION. */
 
 #include "config-host.h"
 
