@@ -82,8 +82,9 @@ Task<Result<>> format_device(Device& device, FormatOptions options) {
   if (!options.overwrite) {
     const SuperblockCopies copies = CO_TRY(co_await read_superblocks(channel));
     for (const Superblock::Found found : copies.found) {
-      if (found == Superblock::Found::valid || found == Superblock::Found::unknown_version)
-        co_return fail(Errc::exists, "format: the device holds blobs");
+      if (found == Superblock::Found::zeroes) continue;
+      const bool blobs = found != Superblock::Found::damaged;
+      co_return fail(Errc::exists, blobs ? "format: the device holds blobs" : "format: the device is in use");
     }
   }
   Backend& backend = Shard::current().backend();

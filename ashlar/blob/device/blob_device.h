@@ -22,10 +22,10 @@ namespace ashlar::blob {
 struct FormatOptions {
   std::uint64_t chunk_bytes = 0;  ///< a power of two; 0: 64 MiB, less where the device is small
   std::uint64_t growth = 16;      ///< how many times its size the device may grow to
-  bool overwrite = false;         ///< also where there are blobs already: they are lost
+  bool overwrite = false;         ///< also where there is something already: it is lost
 };
-/// Makes an empty device. `exists` where it holds blobs, and overwrite is not set; `invalid` where it is too
-/// small or its blocks do not fit.
+/// Makes an empty device. `exists` where it holds blobs, or begins with what may be a file system or a table
+/// of partitions, and overwrite is not set; `invalid` where it is too small or its blocks do not fit.
 Task<Result<>> format_device(Device& device, FormatOptions options = {});
 
 struct VolumeOptions {

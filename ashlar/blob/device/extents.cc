@@ -1,7 +1,12 @@
 #include "ashlar/blob/device/extents.h"
 
 #include <algorithm>
+#include <array>
+#include <cassert>
 #include <memory>
+#include <optional>
+
+#include "ashlar/blob/store.h"
 
 namespace ashlar::blob {
 
@@ -38,19 +43,28 @@ std::unexpected<Error> named(Error error, const Place& place, std::uint64_t offs
   return std::unexpected(error);
 }
 
+/// Where on the device a range begins that lies in one extent, as most do; nothing where it spans several.
+std::optional<std::uint64_t> whole(const Place& place, std::uint64_t offset, std::uint64_t bytes) noexcept {
+  for (const Extent& extent : place.extents) {
+    const std::uint64_t size = extent.units * unit_bytes;
+    if (offset >= size) {
+      offset -= size;
+    } else if (bytes <= size - offset) {
+      return place.layout.first_chunk + extent.first * unit_bytes + offset;
+    } else {
+      break;
+    }
+  }
+  return std::nullopt;
+}
+
 /// Requests for the pieces, over consecutive memory segments that are cut where the pieces are.
-Task<Result<>> transfer(Place place, Op op, std::uint64_t offset, std::vector<Segment> memory,
+Task<Result<>> transfer(Place place, Op op, std::uint64_t offset, std::vector<ashlar::Segment> memory,
                         std::uint64_t bytes, IoOptions options) {
   const std::uint32_t device_block = place.channel.geometry().block_bytes;
   const std::vector<Piece> pieces = pieces_of(place.layout, place.extents, offset, bytes);
-  if (pieces.size() == 1) {
-    Io io(place.channel, op, Lba(pieces[0].at / device_block), std::span<const Segment>(memory), options);
-    const Result<> result = co_await io;
-    if (!result) co_return named(result.error(), place, offset);
-    co_return result;
-  }
   const auto requests = std::make_unique<Request[]>(pieces.size());
-  std::vector<std::vector<Segment>> parts(pieces.size());
+  std::vector<std::vector<ashlar::Segment>> parts(pieces.size());
   std::size_t segment = 0;
   for (std::size_t i = 0; i < pieces.size(); ++i) {
     for (std::uint64_t left = pieces[i].bytes; left != 0;) {
@@ -87,20 +101,33 @@ std::uint64_t units_of(const Extents& extents) noexcept {
 Task<Result<>> read(Place place, std::uint64_t offset, MutableBytes into) {
   if (!inside(place, offset, into.size()))
     co_return fail(Errc::invalid, "read of blob", {.object = place.object, .offset = offset});
-  std::vector<Segment> memory = {Channel::segment_of(into)};
-  co_return co_await transfer(place, Op::read, offset, std::move(memory), into.size(), {});
+  if (const auto at = whole(place, offset, into.size())) {
+    const Lba lba(*at / place.channel.geometry().block_bytes);
+    const Result<> result = co_await place.channel.read(lba, into);
+    if (!result) co_return named(result.error(), place, offset);
+    co_return result;
+  }
+  co_return co_await transfer(place, Op::read, offset, {Channel::segment_of(into)}, into.size(), {});
 }
 
 Task<Result<>> write(Place place, std::uint64_t offset, std::span<const Bytes> from, IoOptions options) {
-  std::vector<Segment> memory;
+  assert(from.size() <= segment_parts_max);
+  std::array<ashlar::Segment, segment_parts_max> segments;
+  const std::span<const ashlar::Segment> memory = std::span(segments).first(from.size());
   std::uint64_t bytes = 0;
-  for (const Bytes part : from) {
-    memory.push_back(Channel::segment_of(part));
-    bytes += part.size();
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    segments[i] = Channel::segment_of(from[i]);
+    bytes += from[i].size();
   }
   if (!inside(place, offset, bytes))
     co_return fail(Errc::invalid, "write of blob", {.object = place.object, .offset = offset});
-  co_return co_await transfer(place, Op::write, offset, std::move(memory), bytes, options);
+  if (const auto at = whole(place, offset, bytes)) {
+    const Lba lba(*at / place.channel.geometry().block_bytes);
+    const Result<> result = co_await place.channel.write(lba, memory, options);
+    if (!result) co_return named(result.error(), place, offset);
+    co_return result;
+  }
+  co_return co_await transfer(place, Op::write, offset, {memory.begin(), memory.end()}, bytes, options);
 }
 
 Task<Result<>> write_zeroes(Place place, std::uint64_t offset, std::uint64_t bytes) {
