@@ -1,11 +1,19 @@
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <fstream>
 
+#include <fmt/format.h>
+
+#include "ashlar/runtime/ops/test_loop_device.h"
 #include "bench/block/chart.h"
 #include "bench/block/job.h"
 #include "bench/block/measure.h"
+#include "bench/block/target.h"
 #include "bench/block/way.h"
 
 namespace ashlar::bench::block {
@@ -103,6 +111,35 @@ TEST(Job, WhatIsWrongIsSaid) {
   ASSERT_FALSE(unknown);
   EXPECT_THAT(unknown.error().message, HasSubstr("no kind of device"));
   EXPECT_FALSE(run_job({.spec = "null:4KiB", .io_bytes = 8192, .ios = 10}));
+}
+
+TEST(Target, WhatIsNotOursStays) {
+  const std::string link = ::testing::TempDir() + fmt::format("ashlar_target_{}", ::getpid());
+  ASSERT_EQ(::symlink("/nowhere/at/all", link.c_str()), 0);
+  EXPECT_FALSE(TargetFile::open(link, 1 << 20, true));
+  struct stat found{};
+  EXPECT_EQ(::lstat(link.c_str(), &found), 0) << "removed";
+  ::unlink(link.c_str());
+
+  {
+    EXPECT_TRUE(TargetFile::open(link, 1 << 20, false));
+  }
+  EXPECT_NE(::lstat(link.c_str(), &found), 0) << "what was made for the run goes with it";
+}
+
+TEST(Target, ADeviceThatSomebodyUsesIsNotWrittenOver) {
+  const std::string image = ::testing::TempDir() + fmt::format("ashlar_image_{}", ::getpid());
+  std::ofstream(image) << std::string(2 << 20, 'x');
+  const auto loop = ashlar::testing::LoopDevice::attach(image, 512);
+  ::unlink(image.c_str());
+  if (!loop) GTEST_SKIP() << loop.error().to_string();
+  const int user = ::open(loop->path().c_str(), O_RDONLY | O_EXCL | O_CLOEXEC);
+  ASSERT_GE(user, 0);
+  const auto refused = TargetFile::open(loop->path(), 1 << 20, true);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::busy);
+  EXPECT_TRUE(TargetFile::open(loop->path(), 1 << 20, false));
+  ::close(user);
 }
 
 TEST(Chart, HasALineForEachWayThatWasMeasured) {

@@ -31,9 +31,11 @@ class Descriptor {
   int value_;
 };
 
-Result<> make_file(const std::string& path, std::uint64_t bytes) {
+/// `made`: whether there is a file of ours, also where it was filled in part.
+Result<> make_file(const std::string& path, std::uint64_t bytes, bool& made) {
   const Descriptor file(path, O_WRONLY | O_CREAT | O_EXCL);
-  if (file.value() < 0) return fail_errno(errno, "make the target");
+  made = file.value() >= 0;
+  if (!made) return fail_errno(errno, "make the target");
   std::vector<std::byte> data(chunk_bytes);
   for (std::uint64_t at = 0; at < bytes; at += chunk_bytes) {
     fill_random(data, at + 1);
@@ -54,13 +56,15 @@ Result<TargetFile> TargetFile::open(const std::string& path, std::uint64_t bytes
   struct stat found{};
   if (::stat(path.c_str(), &found) != 0) {
     if (errno != ENOENT) return fail_errno(errno, "look at the target");
-    file.made_ = true;  // also what was made in part is removed
-    TRY(make_file(path, bytes));
+    TRY(make_file(path, bytes, file.made_));
     file.target_.bytes = bytes;
     file.target_.writable = true;
     file.what_ = "file, made for this";
   } else {
-    const Descriptor existing(path, O_RDONLY);
+    // Not every peer looks whether somebody has claimed what it writes over.
+    const Descriptor existing(path, destroy && S_ISBLK(found.st_mode) ? O_RDWR | O_EXCL : O_RDONLY);
+    if (existing.value() < 0 && errno == EBUSY)
+      return fail_errno(EBUSY, "the target is mounted or part of something else");
     const off_t end = existing.value() < 0 ? -1 : ::lseek(existing.value(), 0, SEEK_END);
     if (end < 0) return fail_errno(errno, "open the target");
     if (!S_ISREG(found.st_mode) && !S_ISBLK(found.st_mode))
