@@ -8,7 +8,6 @@
 ///   …
 ///   CO_TRY(co_await store->close());  // every store, then the device
 
-#include <atomic>
 #include <memory>
 
 #include "ashlar/blob/device/layout.h"
@@ -46,6 +45,7 @@ class BlobDevice {
   /// The store of a volume, on the current shard; one at a time for each volume, else `busy`.
   Task<Result<std::unique_ptr<Store>>> open_volume(VolumeNumber number, VolumeOptions options = {});
   const Superblock& layout() const noexcept { return layout_; }
+  /// At home.
   std::vector<VolumeNumber> volumes() const { return leases_->volumes(); }
   /// Chunks that no volume has. Any shard.
   std::uint64_t free_chunks() const noexcept { return leases_->free_chunks(); }
