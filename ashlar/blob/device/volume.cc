@@ -146,7 +146,7 @@ Task<Result<>> Volume::publish_table(std::uint64_t number, BodyPointer body, std
   if (unpublished_.erase(number) == 0) co_return fail(Errc::not_found, "publish table", {.object = number});
   tables_.emplace(number, nullptr);
   Result<> ready = co_await channel_.flush();
-  if (ready) ready = co_await log_.commit(edit_add_table(number, table), Growth::adds);
+  if (ready) ready = co_await log_.commit(edit_add_table(number, table), Growth::table);
   if (!ready) {
     tables_.erase(number);
     unpublished_.insert(number);
@@ -173,7 +173,7 @@ Task<Result<>> Volume::clone_table(std::uint64_t from, std::uint64_t to) {
     co_return fail(Errc::exists, "clone table", {.object = to});
   const BodyPointer body = found->second;
   const Result<> made =
-      co_await log_.commit(edit_add_table(to, StoredBlob(log_.state().tables.at(from))), Growth::adds);
+      co_await log_.commit(edit_add_table(to, StoredBlob(log_.state().tables.at(from))), Growth::table);
   if (made) {
     tables_[to] = body;
   } else {
@@ -191,7 +191,7 @@ Task<Result<>> Volume::remove_table(std::uint64_t number) {
   if (found == tables_.end() || found->second == nullptr)
     co_return fail(Errc::not_found, "remove table", {.object = number});
   BodyPointer body = std::exchange(found->second, nullptr);  // until the record is durable
-  const Result<> removed = co_await log_.commit(edit_remove_table(number), Growth::removes);
+  const Result<> removed = co_await log_.commit(edit_remove_table(number), Growth::nothing);
   if (removed) {
     tables_.erase(found);
     freed();
@@ -210,7 +210,7 @@ Task<Result<std::unique_ptr<Segment>>> Volume::create_segment(SegmentName name, 
   Result<> ready = made ? Result<>() : std::unexpected(made.error());
   if (ready) ready = co_await write_zeroes(place(**made, name.number), 0, bytes);
   if (ready) ready = co_await channel_.flush();
-  if (ready) ready = co_await log_.commit(edit_add_segment(name, {bytes, (*made)->extents}), Growth::adds);
+  if (ready) ready = co_await log_.commit(edit_add_segment(name, {bytes, (*made)->extents}), Growth::segment);
   if (!ready) {
     segments_.erase(name);
     co_return std::unexpected(ready.error());
@@ -232,7 +232,7 @@ Task<Result<>> Volume::remove_segment(SegmentName name) {
   if (found == segments_.end() || found->second == nullptr)
     co_return fail(Errc::not_found, "remove segment", {.object = name.number});
   BodyPointer body = std::exchange(found->second, nullptr);
-  const Result<> removed = co_await log_.commit(edit_remove_segment(name), Growth::removes);
+  const Result<> removed = co_await log_.commit(edit_remove_segment(name), Growth::nothing);
   if (removed) {
     segments_.erase(found);
     freed();
@@ -273,7 +273,7 @@ Task<Result<>> Volume::write_root(std::uint32_t number, Bytes payload) {
   const auto known = log_.state().roots.find(number);
   const std::uint64_t generation = known == log_.state().roots.end() ? 1 : known->second.generation + 1;
   CO_TRY(co_await log_.commit(
-      edit_set_root(number, {generation, payload.size(), crc32c(payload), made->extents}), Growth::adds));
+      edit_set_root(number, {generation, payload.size(), crc32c(payload), made->extents}), Growth::root));
   roots_[number] = made;
   freed();
   co_return Result<>{};

@@ -136,8 +136,7 @@ Result<> VolumeLog::replay(Bytes area, unsigned number) {
 Task<Result<>> VolumeLog::commit(std::vector<std::byte> edit, Growth growth) {
   const MutexLock lock = co_await committing_.lock();
   if (stopped_) co_return fail(Errc::stopped, "volume", {.object = volume_});
-  if (growth == Growth::adds && !fits(edit.size()))
-    co_return fail(Errc::no_space, "volume metadata", {.object = volume_});
+  if (!fits(edit.size(), growth)) co_return fail(Errc::no_space, "volume metadata", {.object = volume_});
 
   const std::uint64_t record_bytes = align_up(header_bytes + edit.size());
   if (at_ + record_bytes > layout_.area_bytes()) CO_TRY(co_await switch_areas());
@@ -150,10 +149,13 @@ Task<Result<>> VolumeLog::commit(std::vector<std::byte> edit, Growth growth) {
   co_return applied;
 }
 
-/// Whether the state still fits into half an area with so many more bytes, so that a snapshot always leaves
-/// room for records. The sum of edits is an upper bound: only where it does not do, the state is measured.
-bool VolumeLog::fits(std::uint64_t bytes) {
-  const std::uint64_t most = layout_.area_bytes() / 2;
+/// Whether the state still fits with so many more bytes: into half an area with a segment, a bit more with a
+/// table or a root, so that a snapshot always leaves room for records. The sum of edits is an upper bound:
+/// only where it does not do, the state is measured.
+bool VolumeLog::fits(std::uint64_t bytes, Growth growth) {
+  if (growth == Growth::nothing) return true;
+  const std::uint64_t eighths = growth == Growth::segment ? 4 : growth == Growth::table ? 5 : 6;
+  const std::uint64_t most = layout_.area_bytes() / 8 * eighths;
   if (state_bytes_ + bytes <= most) return true;
   state_bytes_ = state_.snapshot(volume_).size();
   return state_bytes_ + bytes <= most;

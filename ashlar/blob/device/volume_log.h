@@ -29,10 +29,12 @@ class VolumeLog {
   /// Reads the state and writes nothing: for `check` and `inspect`.
   Task<Result<>> read();
 
+  /// What an edit adds says how full the areas may become with it: what helps to remove goes on for longer.
+  enum class Growth : std::uint8_t { nothing, segment, table, root };
+
   /// The edit is durable, and part of the state; it must apply. `no_space` where it adds what would not fit
   /// any more, `no_memory` before anything is written; a failed write stops the volume, because what is on
   /// the device is then not known: `stopped` from then on.
-  enum class Growth : std::uint8_t { adds, removes };
   Task<Result<>> commit(std::vector<std::byte> edit, Growth growth);
 
   const VolumeState& state() const noexcept { return state_; }
@@ -56,7 +58,7 @@ class VolumeLog {
   Task<Result<>> write_snapshot(unsigned area, std::uint64_t generation);
   Task<Result<>> retire(unsigned area, std::uint64_t superseded_by);
   Task<Result<>> switch_areas();
-  bool fits(std::uint64_t bytes);
+  bool fits(std::uint64_t bytes, Growth growth);
   Result<> replay(Bytes area, unsigned number);
 
   Channel& channel_;

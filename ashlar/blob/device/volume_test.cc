@@ -83,6 +83,38 @@ TEST(Volume, TheMetadataAreasTakeTurns) {
   }
 }
 
+/// More blobs than the areas can describe: segments are refused first, then tables; roots and removals go on.
+TEST(Volume, FullMetadataAreasLetGo) {
+  Machine machine;
+  ASSERT_TRUE(machine.run([] { return prepare(12u << 20); }));
+  std::uint64_t clones = 0;
+  Result<> result = machine.run([&] {
+    return on_store([&](Store& store) -> Task<Result<>> {
+      CO_TRY(co_await write_table(store, 0, 1));
+      Result<> cloned;
+      while (cloned && clones < 100'000) {
+        cloned = co_await store.clone_table(0, clones + 1);
+        if (cloned) ++clones;
+      }
+      EXPECT_EQ(cloned.error().code, Errc::no_space);
+      EXPECT_EQ((co_await store.create_segment({0, 1}, 64u << 10)).error().code, Errc::no_space);
+      for (int i = 0; i < 40; ++i) CO_TRY(co_await store.write_root(1, as_bytes("two")));
+      co_return Result<>{};
+    });
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+  EXPECT_GT(clones, 5000u);
+  result = machine.run([&] {
+    return on_store([&](Store& store) -> Task<Result<>> {
+      EXPECT_EQ(CO_TRY(store.list()).tables.size(), clones + 1);
+      while (clones > 3000) CO_TRY(co_await store.remove_table(clones--));
+      CO_TRY(co_await store.create_segment({0, 1}, 64u << 10));
+      co_return co_await expect_table(store, 1, 1, 0);
+    });
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
 TEST(Volume, AFullDeviceLivesOnTheReserveAndRecovers) {
   Machine machine;
   ASSERT_TRUE(machine.run([] { return prepare(11u << 20); }));  // eight chunks
