@@ -1,5 +1,6 @@
 #include "ashlar/app/trace_command.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <map>
@@ -126,6 +127,12 @@ struct Replay {
   std::unique_ptr<ReplayReport> report;
 };
 
+/// Nothing outlives the device: it is made of memory of this process alone.
+bool in_memory(const Spec& spec) {
+  if (!spec.layer) return spec.kind == "ram" || spec.kind == "null";
+  return std::ranges::all_of(spec.children, in_memory);
+}
+
 Task<Result<>> replay_on(Replay* replay) {
   const TraceArguments& arguments = replay->arguments;
   CO_TRY(co_await load_into(arguments.file, &replay->trace));
@@ -136,7 +143,8 @@ Task<Result<>> replay_on(Replay* replay) {
   }
   Device& device = **opened;
   trace::ReplayOptions options = options_of(arguments);
-  if (!device.geometry().persistent && options.writes == Writes::refuse) options.writes = Writes::carry_out;
+  if (in_memory(*parse_spec(arguments.device)) && options.writes == Writes::refuse)
+    options.writes = Writes::carry_out;
   // Nobody's data is written over while they use it.
   Result<> result;
   if (options.writes == Writes::carry_out) result = co_await device.claim();

@@ -44,7 +44,11 @@ class FaultChannel::Below {
 };
 
 FaultChannel::FaultChannel(FaultDevice& device, Channel& below, std::uint64_t seed)
-    : Layer(device), owner_(device), below_(below), plan_(device.chances_, seed) {}
+    : Layer(device),
+      owner_(device),
+      below_(below),
+      plan_(device.chances_, seed),
+      flush_watch_(device.flush_failures_) {}
 
 Task<> FaultChannel::drain_below() {
   if (below_in_flight_ == 0) co_return;
@@ -87,6 +91,13 @@ Task<Result<>> FaultChannel::carry_out(const Request& request, const Verdict& ve
     case Op::trim: co_return co_await down(request, life);
     case Op::flush: break;
   }
+  // What a failed flush lost may be of any shard: each learns of it.
+  const std::uint64_t known = flush_watch_.known();
+  const Result<> flushed = co_await flush(request, verdict, life);
+  co_return flush_watch_.ended(known, flushed);
+}
+
+Task<Result<>> FaultChannel::flush(const Request& request, const Verdict& verdict, std::uint64_t life) {
   if (verdict.fault != Fault::flush_error) co_return co_await down(request, life);
   if (WriteCache* const cache = owner_.cache_.get())
     co_await invoke(owner_.home_, [&] { return cache->lose_some(owner_.random_); });

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "ashlar/block/flush_failures.h"
 #include "ashlar/block/layer.h"
 #include "ashlar/layer/fault/fault_device.h"
 #include "ashlar/runtime/sync/event.h"
@@ -29,6 +30,8 @@ class FaultChannel final : public Layer {
   Task<Result<>> write_wrongly(const Request& request, const Verdict& verdict, std::uint64_t life);
   Task<Result<>> write_in_part(const Request& request, Bytes data, std::uint64_t chosen, std::uint64_t life);
 
+  Task<Result<>> flush(const Request& request, const Verdict& verdict, std::uint64_t life);
+
   /// To the cache, or to the medium.
   Task<Result<>> down(const Request& step, std::uint64_t life);
   Task<Result<>> fail_without_power(const Request& step);
@@ -39,6 +42,7 @@ class FaultChannel final : public Layer {
   FaultDevice& owner_;
   Channel& below_;
   FaultPlan plan_;
+  FlushWatch flush_watch_;
   std::uint64_t below_in_flight_ = 0;
   Event* drained_ = nullptr;
 };

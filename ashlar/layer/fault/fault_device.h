@@ -20,6 +20,7 @@
 #include <optional>
 #include <vector>
 
+#include "ashlar/block/flush_failures.h"
 #include "ashlar/block/layer.h"
 #include "ashlar/block/registry.h"
 #include "ashlar/layer/fault/fault_plan.h"
@@ -91,6 +92,7 @@ class FaultDevice final : public LayerDevice {
   Random random_;                        // of the power cuts
   std::vector<FaultChannel*> channels_;  // by shard, which alone touches its own
   std::atomic<bool> armed_;
+  FlushFailures flush_failures_;
   std::atomic<std::uint64_t> life_{0};
   std::atomic<bool> any_bad_{false};
   std::map<std::uint64_t, std::uint64_t> bad_;  // first block → the one after the last; disjoint

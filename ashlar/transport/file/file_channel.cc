@@ -123,13 +123,7 @@ bool FileChannel::begin(Slot& slot, Request& request) noexcept {
         return false;
       }
       break;
-    case Op::flush:
-      if (!parts_.flushes) {
-        finish(request, {});
-        return false;
-      }
-      prepare_flush(slot);
-      break;
+    case Op::flush: prepare_flush(slot); break;
     case Op::trim:
       slot.code = OpCode::discard;
       slot.length = request.blocks << block_shift_;
@@ -284,7 +278,8 @@ void FileChannel::completed(Operation& operation) noexcept {
 void FileChannel::judge(Slot& slot) noexcept {
   Request& request = *slot.request;
   if (slot.code == OpCode::data_sync) {
-    const Result<> flushed = slot.result == 0 ? Result<>() : std::unexpected(error_of(slot));
+    const bool done = slot.result == 0 || (parts_.flush_optional && slot.result == -EINVAL);
+    const Result<> flushed = done ? Result<>() : std::unexpected(error_of(slot));
     return end(slot, flush_watch_.ended(slot.progress, flushed));
   }
   if (slot.code == OpCode::write && slot.durable && slot.result == -EIO) flush_watch_.durable_write_failed();
@@ -310,7 +305,7 @@ void FileChannel::judge_zeroes(Slot& slot) noexcept {
       prepare_zeroes(slot);
       return submit_to_device(slot);
     }
-    if (slot.result == 0 && request.options.durable && parts_.flushes) {
+    if (slot.result == 0 && request.options.durable) {
       prepare_flush(slot);
       return submit_to_device(slot);
     }

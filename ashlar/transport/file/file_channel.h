@@ -32,7 +32,7 @@ struct FileChannelParts {
   std::uint32_t queue_depth = 0;
   std::uint32_t bounce_alignment = 1;  ///< memory that is less aligned is copied; 1: none is
   bool fixed_buffers = false;
-  bool flushes = true;  ///< false for a character device: there is nothing to flush
+  bool flush_optional = false;  ///< a character device may have nothing to flush, and says so by EINVAL
   bool zeroes_by_kernel = true;
 };
 

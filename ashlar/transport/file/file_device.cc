@@ -108,7 +108,8 @@ Task<Result<std::unique_ptr<Channel>>> FileDevice::open_channel() {
   parts.bounce_alignment =
       options_.bounce && direct_ ? std::max(traits_.memory_alignment, traits_.offset_alignment) : 1;
   parts.fixed_buffers = options_.fixed_buffers && on_uring_shard();
-  parts.flushes = parts.zeroes_by_kernel = traits_.kind != FileTraits::Kind::character;
+  parts.flush_optional = traits_.kind == FileTraits::Kind::character;
+  parts.zeroes_by_kernel = !parts.flush_optional;
   co_return FileChannel::open(*this, flush_failures_, std::move(parts));
 }
 

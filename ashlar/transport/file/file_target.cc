@@ -220,11 +220,11 @@ class Opening {
     geometry.memory_alignment =
         direct && !options_.bounce ? std::max(found.memory_alignment, unit_bytes()) : 1;
     geometry.numa_node = found.numa_node ? static_cast<std::int32_t>(*found.numa_node) : -1;
-    geometry.persistent = found.kind != Kind::character;
+    geometry.persistent = found.kind != Kind::character;  // which says nothing of what it keeps
     geometry.read_only = options_.read_only || found.read_only;
     // Of a file, what leads to the data can be lost with the cache too.
     const bool through = block_device() && direct && !found.volatile_cache.value_or(true);
-    geometry.write_cache = found.kind != Kind::character && !through && !each_durable;
+    geometry.write_cache = !through && !each_durable;
     geometry.fua = each_durable || through || (direct && found.fua.value_or(false));
     geometry.rotational = found.rotational.value_or(false);
     geometry.poll = options_.ring.iopoll && direct && found.io_poll.value_or(false);
