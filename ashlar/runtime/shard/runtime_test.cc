@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <array>
 #include <cstdlib>
@@ -52,8 +53,9 @@ Task<Result<>> write_and_read(std::string path) {
 
 TEST_P(RuntimeOn, FileRoundTrip) {
   Runtime runtime(options(1));
-  const auto result =
-      runtime.run([](Shard&) { return write_and_read(testing::TempDir() + "/ashlar_runtime_test"); });
+  // Of this process: tests of several back ends may run at once.
+  const std::string path = testing::TempDir() + "/ashlar_runtime_test." + std::to_string(::getpid());
+  const auto result = runtime.run([&](Shard&) { return write_and_read(path); });
   EXPECT_TRUE(result) << result.error().to_string();
 }
 
