@@ -13,10 +13,9 @@ namespace ashlar::testing {
 
 namespace {
 
-std::string expand(std::string text, const std::string& file) {
-  const std::string mark = "{file}";
+std::string expand(std::string text, std::string_view mark, const std::string& path) {
   for (std::size_t at; (at = text.find(mark)) != std::string::npos;)
-    text.replace(at, mark.size(), quote_target(file));
+    text.replace(at, mark.size(), quote_target(path));
   return text;
 }
 
@@ -96,7 +95,7 @@ std::vector<Setup> setups(bool (*which)(const Setup&)) {
 }
 
 std::string DeviceConformance::spec() const {
-  return expand(GetParam().kind.spec, file_);
+  return expand(expand(GetParam().kind.spec, "{file}", file_), "{loop}", loop_ ? loop_->path() : "");
 }
 
 void DeviceConformance::SetUp() {
@@ -116,9 +115,14 @@ void DeviceConformance::SetUp() {
   }
   file_ = directory_ + "/disk";
   run_bare([this] { return write_zeroes(file_, file_bytes); });
+  if (!std::string_view(GetParam().kind.spec).contains("{loop}")) return;
+  auto attached = LoopDevice::attach(file_, 512);
+  if (!attached) GTEST_SKIP() << attached.error().to_string();
+  loop_.emplace(*std::move(attached));
 }
 
 void DeviceConformance::TearDown() {
+  loop_.reset();
   if (!simulated() && !directory_.empty()) std::filesystem::remove_all(directory_);
 }
 

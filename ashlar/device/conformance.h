@@ -8,6 +8,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <ostream>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include "ashlar/block/registry.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/sim/world.h"
+#include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::testing {
@@ -27,7 +29,8 @@ constexpr unsigned everywhere = 7, real = 3;
 
 struct KindUnderTest {
   const char* name;
-  const char* spec;             ///< "{file}" stands for the path of a file of `file_bytes` zeroes
+  const char* spec;  ///< "{file}" stands for the path of a file of `file_bytes` zeroes, "{loop}" for
+                     ///< a block device over it
   unsigned where = everywhere;  ///< mask of Where
   bool stores = true;           ///< reads return what was written
   bool resizes = false;         ///< follows the size of its file
@@ -81,6 +84,7 @@ class DeviceConformance : public ::testing::TestWithParam<Setup> {
   sim::World* world_ = nullptr;
   bool powered_ = true;
   std::string directory_, file_;
+  std::optional<LoopDevice> loop_;
   std::uint64_t seed_ = 0;
 };
 

@@ -3,7 +3,6 @@
 
 #include <gtest/gtest.h>
 
-
 #include "ashlar/base/test_allocations.h"
 #include "ashlar/kv/lsm/store_testing.h"
 
