@@ -25,6 +25,7 @@ constexpr KindUnderTest kinds[] = {
     {.name = "direct_block_device", .spec = "direct:{loop}", .where = real},
     {.name = "mmap_block_device", .spec = "mmap:{loop}", .where = real},
     {.name = "mmap", .spec = "mmap:{file}", .where = real, .resizes = true},
+    {.name = "mmap_copy", .spec = "mmap:{file}", .where = simulated_only, .loses = true},
     {.name = "sim", .spec = "sim:{file}", .where = simulated_only, .resizes = true, .loses = true},
     {.name = "automatic", .spec = "auto:{file}", .where = real, .resizes = true},
     {.name = "pass", .spec = "pass(ram:4MiB)"},

@@ -116,7 +116,7 @@ TEST_P(DevicePower, WhatWasDurableSurvivesEveryCut) {
   for (std::uint64_t life = 1; life <= 40 && !HasFailure(); ++life) {
     Random random(seed() * 1000 + life);
     prepare = [&](sim::World& world) {
-      world.faults().cut_at(random.between(1, 90),
+      world.faults().cut_at(random.between(1, 40),
                             random.one_in(2) ? sim::FileVerdict::Cut::before : sim::FileVerdict::Cut::after);
     };
     run([&](Device& device, Channel&) { return live(device, known, shards(), random.next()); });
@@ -148,10 +148,10 @@ TEST_P(DevicePower, AnErrorOfTheDiskIsAnErrorOfOneRequest) {
   unsigned failed = 0;
   run([&](Device&, Channel& channel) {
     // From here on, so that opening does not fail.
-    world().faults().set_chances({.fail_one_in = 10, .fail_read_one_in = 10});
+    world().faults().set_chances({.fail_one_in = 4, .fail_read_one_in = 4});
     return with_errors(channel, &failed);
   });
-  EXPECT_GT(failed, 10u);
+  EXPECT_GT(failed, 2u);
 }
 
 }  // namespace

@@ -79,7 +79,7 @@ Task<Result<>> MmapChannel::transfer(const Request& request) {
 Task<Result<>> MmapChannel::zero(const Request& request) {
   const Range range = range_of(request);
   Result<> zeroed = fail(Errc::unsupported, "write zeroes");
-  if (!shared_.private_copy) zeroed = co_await at_home(OpCode::write_zeroes, range);
+  if (!shared_.private_copy && !shared_.detached) zeroed = co_await at_home(OpCode::write_zeroes, range);
   if (!zeroed && zeroed.error().code != Errc::unsupported) co_return zeroed;
   for (std::uint64_t done = 0; !zeroed && done < range.bytes;) {
     const Range piece{range.offset + done, std::min(piece_bytes, range.bytes - done)};
@@ -115,6 +115,9 @@ Task<Result<>> MmapChannel::at_home(OpCode code, Range range) {
 /// What was stored into the range is durable. Nothing of a private mapping is, nor ever will be.
 Task<Result<>> MmapChannel::sync(Range range) {
   if (shared_.private_copy || geometry().read_only) co_return Result<>{};
+  // The simulator's copy is the home's alone.
+  if (shared_.detached && Shard::current().id() != shared_.home)
+    co_return co_await invoke(shared_.home, [&] { return sync(range); });
   const std::uint64_t known = flush_watch_.known();
   Result<> result;
   for (std::uint64_t at = range.offset; result && at < range.end();) {
@@ -129,6 +132,7 @@ Task<Result<>> MmapChannel::sync(Range range) {
 
 /// Brings a range into memory on a thread; for anything but a read, ready for stores.
 Task<Result<>> MmapChannel::populate(Op op, Range range) {
+  if (shared_.detached) co_return Result<>{};
   for (std::uint64_t at = range.offset; at < range.end();) {
     const MappedFile::Extent& extent = shared_.memory.at(at);
     const std::uint64_t end = std::min(extent.end, range.end());

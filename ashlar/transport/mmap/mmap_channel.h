@@ -26,7 +26,8 @@ struct MmapShared {
 
   const std::string path;
   const bool private_copy;  ///< what is written stays in this process
-  File file;                ///< the home's
+  bool detached = false;  ///< simulated: the memory is a copy, and what changes the file does not show in it
+  File file;              ///< the home's
   ShardId home{};
   MappedFile memory;
   StripeLocks stripes;

@@ -108,6 +108,7 @@ class MmapDevice final : public Device {
 
   /// What cannot be mapped is not grown into: the device goes on as it was.
   Task<Result<std::uint64_t>> measure() override {
+    if (shared_->detached) co_return geometry().blocks;
     const std::uint64_t bytes = CO_TRY(shared_->file.bytes());
     if (bytes == 0 && kind_ == Kind::block) co_return fail(Errc::closed, "the device is gone");
     const std::uint64_t block = geometry().block_bytes;
@@ -163,8 +164,7 @@ Geometry geometry_of(const FileTraits& traits, const MmapOptions& options, std::
 Task<SpecResult<std::unique_ptr<Device>>> open_mmap(const Spec& spec, DeviceKind::Children&) {
   const auto options = options_of<MmapOptions>(spec);
   if (!options) co_return std::unexpected(options.error());
-  if (std::string_view(Shard::current().backend().name()) == "simulated")
-    co_return open_failed(spec, Errc::unsupported, "mmap: what is mapped in a simulation is a copy");
+  const bool simulated = std::string_view(Shard::current().backend().name()) == "simulated";
   if (spec.target.empty()) co_return open_failed(spec, Errc::invalid, "takes a path");
 
   // Looked at without waiting: a pipe would wait for its other end.
@@ -207,12 +207,14 @@ Task<SpecResult<std::unique_ptr<Device>>> open_mmap(const Spec& spec, DeviceKind
   }
   // Of a file, found by making a hole where there is nothing: behind its end.
   const std::uint64_t behind = (traits->bytes + page_bytes - 1) / page_bytes * page_bytes;
-  const bool trims =
-      stores && (traits->kind == Kind::block ? traits->discard_bytes_max != 0
-                                             : (co_await file->discard(behind, page_bytes)).has_value());
+  const bool trims = stores && !simulated &&
+                     (traits->kind == Kind::block ? traits->discard_bytes_max != 0
+                                                  : (co_await file->discard(behind, page_bytes)).has_value());
   shared->file = *std::move(file);
   shared->home = Shard::current().id();
-  const Geometry geometry = geometry_of(*traits, *options, *block, trims);
+  shared->detached = simulated;
+  Geometry geometry = geometry_of(*traits, *options, *block, trims);
+  geometry.mappable = geometry.mappable && !simulated;
   co_return std::make_unique<MmapDevice>(spec.text, geometry, traits->kind, std::move(shared));
 }
 

@@ -11,7 +11,8 @@
 /// - Flushes are msync, exactly of the range that was asked for.
 ///
 /// A page that cannot be read (a medium error, a file that was truncated) fails the requests that touch it,
-/// and never ends the process. Not in simulation, whose mappings are copies.
+/// and never ends the process. In simulation a mapping is a copy that a flush
+/// writes back: there it has no views, no trims, and does not follow its file.
 
 #include "ashlar/block/registry.h"
 

@@ -67,13 +67,6 @@ TEST_P(MmapTest, WrongTargetsAreOneClearError) {
   refused(pipe, Errc::invalid, "takes a file");
 }
 
-TEST(MmapSimulated, IsRefused) {
-  sim::Disk disk;
-  run_simulated(1, disk, [](sim::World&) {
-    return expect_refused(kinds(), "mmap:disk", Errc::unsupported, 5, "a copy");
-  });
-}
-
 TEST_P(MmapTest, AViewIsTheFileItself) {
   const std::string path = directory.file("disk", 64_KiB);
   with(path + "?block=512", [&](Device& device, Channel& channel) -> Task<Result<>> {
