@@ -27,7 +27,7 @@ constexpr KindUnderTest kinds[] = {
     {.name = "mmap", .spec = "mmap:{file}", .where = real, .resizes = true},
     {.name = "mmap_copy", .spec = "mmap:{file}", .where = simulated_only, .loses = true},
     {.name = "sim", .spec = "sim:{file}", .where = simulated_only, .resizes = true, .loses = true},
-    {.name = "automatic", .spec = "auto:{file}", .where = real, .resizes = true},
+    {.name = "automatic", .spec = "auto:{file}", .resizes = true},
     {.name = "pass", .spec = "pass(ram:4MiB)"},
     {.name = "pass_coroutine", .spec = "pass(uring:{file})?coroutine", .resizes = true, .loses = true},
     {.name = "delay",
