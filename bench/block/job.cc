@@ -122,7 +122,7 @@ class Pump {
 
   /// Returns how many slots went out of use.
   unsigned drain() noexcept {
-    constexpr unsigned ios_per_turn = 256, ios_per_submission = 8;
+    constexpr unsigned ios_per_turn = 256;
     unsigned ended = 0;
     for (unsigned drained = 0; done_ != nullptr && drained < ios_per_turn;) {
       Slot* batch = std::exchange(done_, nullptr);
@@ -134,8 +134,9 @@ class Pump {
         } else {
           ++ended;
         }
-        // A long batch reaches the device only when all of it is prepared, and the device waits meanwhile.
-        if (++drained % ios_per_submission == 0 && channel_.in_flight() != 0) shard_->poll_once();
+        // What is handed over together reaches the device together, which waits meanwhile: so one by one.
+        ++drained;
+        if (channel_.in_flight() > 1) shard_->poll_once();  // a single one goes with the next wait
       } while (batch != nullptr);
     }
     return ended;
