@@ -261,6 +261,16 @@ TEST_P(ResizingDevice, GrowthAndShrinkingReachEveryShard) {
   run([&](Device& device, Channel& channel) { return resizes(device, channel, file(), shards()); });
 }
 
+Task<Result<>> claims(Device& device, Channel& channel) {
+  CO_TRY(co_await device.claim());
+  CO_TRY(co_await device.claim());  // its own already
+  Memory memory(channel.geometry().block_bytes);
+  co_return co_await channel.write(Lba(0), memory.bytes());
+}
+TEST_P(DeviceShards, ADeviceCanBeClaimedAndUsed) {
+  run([](Device& device, Channel& channel) { return claims(device, channel); });
+}
+
 Task<Result<>> fill_and_flush(Channel& channel, std::uint64_t number) {
   Memory memory(64 * channel.geometry().block_bytes);
   CO_TRY(co_await channel.write(Lba(16), memory.fill(number).bytes()));

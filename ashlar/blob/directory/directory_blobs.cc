@@ -6,6 +6,7 @@
 #include <cstring>
 #include <vector>
 
+#include "ashlar/block/claim.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/when.h"
 
@@ -80,10 +81,7 @@ Task<Result<>> DirectorySegment::read(std::uint64_t offset, MutableBytes into) {
 // Linux lets fallocate wait for direct writes in flight, also those of a process that was killed: they
 // outlive it.
 Task<Result<>> DirectorySegment::settle() {
-  const Result<> waited = co_await file_.allocate(0, bytes_);
-  const bool harmless =
-      waited || waited.error().code == Errc::unsupported || waited.error().code == Errc::no_space;
-  if (!harmless) co_return waited;
+  CO_TRY(co_await settle_writes(file_, bytes_));
   co_return co_await file_.sync();
 }
 

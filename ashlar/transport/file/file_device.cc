@@ -4,6 +4,7 @@
 #include <string_view>
 #include <utility>
 
+#include "ashlar/block/claim.h"
 #include "ashlar/runtime/memory/regions.h"
 #include "ashlar/runtime/ops/uring/probe.h"
 #include "ashlar/transport/file/file_channel.h"
@@ -124,18 +125,9 @@ Task<Result<std::uint64_t>> FileDevice::measure() {
 
 Task<Result<>> FileDevice::claim() {
   if (claim_) co_return Result<>{};
-  claim_ = File(CO_TRY(Shard::current().backend().lock(path_)), 0);
-  co_return co_await settle();
-}
-
-/// Who held the claim before may have been killed with writes in flight, which outlive its lock. The kernel
-/// lets an allocation of what is there already, which changes nothing, wait for them.
-Task<Result<>> FileDevice::settle() {
-  if (traits_.kind != FileTraits::Kind::regular || geometry().read_only) co_return Result<>{};
-  const Result<> waited = co_await file_.allocate(0, geometry().block_bytes);
-  const bool harmless =
-      waited || waited.error().code == Errc::unsupported || waited.error().code == Errc::no_space;
-  co_return harmless ? Result<>() : waited;
+  const bool settles = traits_.kind == FileTraits::Kind::regular && !geometry().read_only;
+  claim_ = CO_TRY(co_await lock_for_device(path_, file_, settles ? geometry().block_bytes : 0));
+  co_return Result<>{};
 }
 
 Task<> FileDevice::shut() {

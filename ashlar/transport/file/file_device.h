@@ -25,7 +25,6 @@ class FileDevice final : public Device {
   Task<Result<std::unique_ptr<Channel>>> open_channel() override;
   Task<Result<std::uint64_t>> measure() override;
   Task<> shut() override;
-  Task<Result<>> settle();
 
   const FileOptions options_;
   const FileKind kind_;

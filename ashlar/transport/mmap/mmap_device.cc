@@ -74,9 +74,12 @@ class MmapDevice final : public Device {
   /// By flock(2), as the other transports that reach the same file.
   Task<Result<>> claim() override {
     if (claim_) co_return Result<>{};
-    // The file that is mapped, also where its name has gone to another meanwhile.
-    const std::string path = fmt::format("/proc/self/fd/{}", shared_->file.handle().value);
-    claim_ = File(CO_TRY(Shard::current().backend().lock(path)), 0);
+    // The file that is mapped, also where its name has gone to another meanwhile. A simulated machine has no
+    // /proc.
+    const std::string path =
+        shared_->detached ? shared_->path : fmt::format("/proc/self/fd/{}", shared_->file.handle().value);
+    const bool settles = kind_ == Kind::regular && !shared_->private_copy && !geometry().read_only;
+    claim_ = CO_TRY(co_await lock_for_device(path, shared_->file, settles ? geometry().block_bytes : 0));
     co_return Result<>{};
   }
 
@@ -86,7 +89,7 @@ class MmapDevice final : public Device {
     if (lba.value > now.blocks || blocks > now.blocks - lba.value || blocks == 0)
       co_return fail(Errc::invalid, "map: beyond the end of the device", place);
     if (!now.mappable)
-      co_return fail(Errc::unsupported, "map: what a private device holds is its own", place);
+      co_return fail(Errc::unsupported, "map: what the device holds is a copy of its own", place);
     if (mode == MapMode::read_write && now.read_only)
       co_return fail(Errc::permission, "map: the device is read-only", place);
     const std::uint64_t first = place.offset / page_bytes * page_bytes;
