@@ -10,13 +10,12 @@
 #include "ashlar/base/result.h"
 #include "ashlar/block/geometry.h"
 #include "ashlar/runtime/ops/clock.h"
+#include "ashlar/runtime/ops/operation.h"
 
 namespace ashlar {
 
 /// Memory that the device reads or fills. Borrowed: it stays in place until the request has completed.
 struct Segment {
-  static constexpr std::uint32_t no_region = 0xffffffff;
-
   std::byte* data = nullptr;
   std::uint32_t size = 0;            ///< bytes
   std::uint32_t region = no_region;  ///< the registered region that it lies in (D8): IoBuffer::region()
