@@ -220,18 +220,6 @@ class Pump {
   const std::unique_ptr<JobResult> result_;
 };
 
-Task<SpecResult<std::unique_ptr<Device>>> open_device(std::string spec) {
-  co_return co_await standard_registry().open(spec);
-}
-
-Task<Result<Channel*>> open_channel(Device* device) {
-  co_return co_await device->channel();
-}
-
-Task<> close_device(Device* device) {
-  co_await device->close();
-}
-
 Task<Result<>> fill(Channel* channel, Bytes data) {
   const Geometry& geometry = channel->geometry();
   const std::uint64_t step = data.size() / geometry.block_bytes;
@@ -264,16 +252,16 @@ SpecResult<JobResult> run_job(const JobOptions& options) {
   };
   auto shard = LocalShard::start();
   if (!shard) return as_spec_error(shard.error());
-  auto device = (*shard)->run(open_device(options.spec));
+  auto device = (*shard)->run(standard_registry().open(options.spec));
   if (!device) return std::unexpected(device.error());
   Result<JobResult> result = fail(Errc::closed, "not run");
-  if (const auto channel = (*shard)->run(open_channel(device->get())); channel) {
+  if (const auto channel = (*shard)->run((*device)->channel()); channel) {
     result = run_on(**shard, **channel, options);
   } else {
     result = std::unexpected(channel.error());
   }
   if (result) result->notes = (*device)->notes();
-  (*shard)->run(close_device(device->get()));
+  (*shard)->run((*device)->close());
   if (!result) return as_spec_error(result.error());
   return *std::move(result);
 }

@@ -43,16 +43,6 @@ int errno_of(const Result<>& result) {
   }
 }
 
-Task<SpecResult<std::unique_ptr<Device>>> open_device(std::string spec) {
-  co_return co_await standard_registry().open(spec);
-}
-Task<Result<Channel*>> open_channel(Device* device) {
-  co_return co_await device->channel();
-}
-Task<> close_device(Device* device) {
-  co_await device->close();
-}
-
 /// The runs of regions that fio's buffers lie in: by address, of all jobs of the process.
 class Memory {
  public:
@@ -133,7 +123,7 @@ struct ashlar_fio_job {
     }
   }
 
-  ~ashlar_fio_job() { shard->run(close_device(device.get())); }
+  ~ashlar_fio_job() { shard->run(device->close()); }
 
   void set_memory(Slot& slot, std::byte* data, std::uint64_t bytes) {
     const std::size_t left = Region::bytes - reinterpret_cast<std::uintptr_t>(data) % Region::bytes;
@@ -168,10 +158,10 @@ struct ashlar_fio_job {
 int ashlar_fio_size(const char* spec, uint64_t* bytes, char* message, size_t message_bytes) {
   auto shard = LocalShard::start();
   if (!shard) return say(message, message_bytes, shard.error().to_string()), -1;
-  auto device = (*shard)->run(open_device(spec));
+  auto device = (*shard)->run(standard_registry().open(spec));
   if (!device) return say(message, message_bytes, device.error().message), -1;
   *bytes = (*device)->geometry().bytes();
-  (*shard)->run(close_device(device->get()));
+  (*shard)->run((*device)->close());
   return 0;
 }
 
@@ -179,11 +169,11 @@ struct ashlar_fio_job* ashlar_fio_open(const char* spec, unsigned depth, char* m
                                        size_t message_bytes) {
   auto shard = LocalShard::start();
   if (!shard) return say(message, message_bytes, shard.error().to_string()), nullptr;
-  auto device = (*shard)->run(open_device(spec));
+  auto device = (*shard)->run(standard_registry().open(spec));
   if (!device) return say(message, message_bytes, device.error().message), nullptr;
-  const auto channel = (*shard)->run(open_channel(device->get()));
+  const auto channel = (*shard)->run((*device)->channel());
   if (!channel) {
-    (*shard)->run(close_device(device->get()));
+    (*shard)->run((*device)->close());
     return say(message, message_bytes, channel.error().to_string()), nullptr;
   }
   std::string notes;
