@@ -75,7 +75,7 @@ class Memory {
         return run.first.id +
                static_cast<std::uint32_t>(static_cast<std::size_t>(data - run.data) / Region::bytes);
     }
-    return Segment::no_region;
+    return no_region;
   }
 
  private:
@@ -127,7 +127,7 @@ struct ashlar_fio_job {
 
   void set_memory(Slot& slot, std::byte* data, std::uint64_t bytes) {
     const std::size_t left = Region::bytes - reinterpret_cast<std::uintptr_t>(data) % Region::bytes;
-    const std::uint32_t region = bytes <= left ? region_of(data) : Segment::no_region;
+    const std::uint32_t region = bytes <= left ? region_of(data) : no_region;
     slot.memory = {data, static_cast<std::uint32_t>(bytes), region};
     slot.data = {&slot.memory, 1};
   }
@@ -152,7 +152,7 @@ struct ashlar_fio_job {
   unsigned done_count = 0;
   std::vector<std::pair<void*, int>> taken;  // tag and errno
   std::uintptr_t known_place = 0;
-  std::uint32_t known_region = Segment::no_region;
+  std::uint32_t known_region = no_region;
 };
 
 int ashlar_fio_size(const char* spec, uint64_t* bytes, char* message, size_t message_bytes) {
