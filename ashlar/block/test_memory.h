@@ -3,9 +3,13 @@
 /// For tests of layers, which know no transport: ram:SIZE?read=…&write=…&flush=…, memory of one shard with
 /// latencies of virtual time.
 
+#include <gtest/gtest.h>
+
 #include <algorithm>
 #include <cstring>
 #include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "ashlar/block/layer.h"
@@ -91,6 +95,28 @@ inline DeviceKind memory_kind() {
             if (!bytes) co_return std::unexpected(bytes.error());
             co_return std::make_unique<TestMemoryDevice>(spec, *bytes, *options);
           }};
+}
+
+/// The registry of a layer's tests: memory, and the layer.
+inline Registry over_memory(DeviceKind layer) {
+  Registry kinds;
+  kinds.add(memory_kind());
+  kinds.add(std::move(layer));
+  return kinds;
+}
+
+/// Opens `spec`, runs `body(device, channel)`, closes it.
+template <class Body>
+Task<> use_device(Registry kinds, std::string spec, Body body) {
+  auto device = co_await kinds.open(spec);
+  if (!device) {
+    ADD_FAILURE() << device.error().show(spec);
+    co_return;
+  }
+  const auto channel = co_await (*device)->channel();
+  EXPECT_TRUE(channel);
+  co_await body(**device, **channel);
+  co_await (*device)->close();
 }
 
 }  // namespace ashlar::testing

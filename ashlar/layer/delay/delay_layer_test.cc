@@ -20,28 +20,10 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-const Registry& registry() {
-  static const Registry registry = [] {
-    Registry kinds;
-    kinds.add(testing::memory_kind());
-    kinds.add(delay_kind());
-    return kinds;
-  }();
-  return registry;
-}
-
-/// Opens `spec`, runs `body` on its channel, closes it.
 template <class Body>
 Task<> with_device(std::string spec, Body body) {
-  auto device = co_await registry().open(spec);
-  if (!device) {
-    ADD_FAILURE() << device.error().show(spec);
-    co_return;
-  }
-  const auto channel = co_await (*device)->channel();
-  EXPECT_TRUE(channel);
-  co_await body(**channel);
-  co_await (*device)->close();
+  return testing::use_device(testing::over_memory(delay_kind()), std::move(spec),
+                             [body](Device&, Channel& channel) { return body(channel); });
 }
 
 Task<> expect_latencies(Channel& channel) {
@@ -145,7 +127,7 @@ TEST(Delay, TheSameSeedTakesTheSameTime) {
 }
 
 Task<> expect_refused(std::string spec) {
-  auto device = co_await registry().open(spec);
+  auto device = co_await testing::over_memory(delay_kind()).open(spec);
   EXPECT_FALSE(device) << spec;
   if (device) co_await (*device)->close();
 }

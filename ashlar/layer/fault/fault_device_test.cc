@@ -12,44 +12,15 @@
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/random.h"
-#include "ashlar/block/test_memory.h"
+#include "ashlar/layer/fault/test_fault.h"
 #include "ashlar/runtime/sync/test_shard.h"
 
 namespace ashlar {
 namespace {
 
-constexpr std::size_t block = 512;
-using Block = std::array<std::byte, block>;
-
-const Registry& registry() {
-  static const Registry registry = [] {
-    Registry kinds;
-    kinds.add(testing::memory_kind());
-    kinds.add(fault_kind());
-    return kinds;
-  }();
-  return registry;
-}
-
-/// Opens `spec`, runs `body(device, channel)`, closes it.
-template <class Body>
-Task<> with_device(std::string spec, Body body) {
-  auto device = co_await registry().open(spec);
-  if (!device) {
-    ADD_FAILURE() << device.error().show(spec);
-    co_return;
-  }
-  const auto channel = co_await (*device)->channel();
-  EXPECT_TRUE(channel);
-  co_await body(*FaultDevice::of(**device), **channel);
-  co_await (*device)->close();
-}
-
-Block filled(int value) {
-  Block data;
-  data.fill(static_cast<std::byte>(value));
-  return data;
-}
+using testing::filled;
+using Block = testing::FaultBlock;
+constexpr std::size_t block = testing::fault_block;
 
 /// Bits in which stored blocks differ from `expected`.
 unsigned differing_bits(Bytes found, Bytes expected) {
@@ -79,7 +50,7 @@ Task<> expect_read_errors(FaultDevice& device, Channel& channel) {
 }
 TEST(Fault, ErrorsComeAtTheirRateWithTheirPlace) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:1MiB)?seed=1&read-error=1/4", expect_read_errors));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&read-error=1/4", expect_read_errors));
 }
 
 /// What a fixed sequence of requests meets.
@@ -105,7 +76,7 @@ struct Workload {
 std::vector<std::uint64_t> seen_with(const std::string& options) {
   testing::TestShard shard;
   std::vector<std::uint64_t> seen;
-  shard.run(with_device("fault(ram:1MiB)?" + options, Workload{&seen}));
+  shard.run(testing::with_fault("fault(ram:1MiB)?" + options, Workload{&seen}));
   return seen;
 }
 TEST(Fault, TheSameSeedMeetsTheSameFaults) {
@@ -168,9 +139,9 @@ Task<> expect_torn(FaultDevice& device, Channel& channel) {
 }
 TEST(Fault, ATornWriteIsDoneInPart) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:1MiB)?seed=1&torn=1", expect_torn<false>));
-  shard.run(with_device("fault(ram:1MiB)?seed=1&torn-acknowledged=1", expect_torn<true>));
-  shard.run(with_device("fault(ram:1MiB)?seed=1&torn=1&cache=1MiB", expect_torn<false>));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&torn=1", expect_torn<false>));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&torn-acknowledged=1", expect_torn<true>));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&torn=1&cache=1MiB", expect_torn<false>));
 }
 
 template <int expected>
@@ -181,8 +152,8 @@ Task<> expect_nothing_written(FaultDevice& device, Channel& channel) {
 }
 TEST(Fault, WhatIsLostOrFailsIsNotWritten) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:1MiB)?seed=1&lost=1", expect_nothing_written<true>));
-  shard.run(with_device("fault(ram:1MiB)?seed=1&write-error=1", expect_nothing_written<false>));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&lost=1", expect_nothing_written<true>));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&write-error=1", expect_nothing_written<false>));
 }
 
 Task<> expect_misdirected(FaultDevice& device, Channel& channel) {
@@ -205,7 +176,8 @@ Task<> expect_misdirected(FaultDevice& device, Channel& channel) {
 }
 TEST(Fault, MisdirectedGoesElsewhere) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:64KiB)?seed=8&misdirected=1&misdirected-read=1", expect_misdirected));
+  shard.run(
+      testing::with_fault("fault(ram:64KiB)?seed=8&misdirected=1&misdirected-read=1", expect_misdirected));
 }
 
 Task<> expect_flipped_reads(FaultDevice& device, Channel& channel) {
@@ -237,8 +209,8 @@ TEST(Fault, CorruptionIsOneBit) {
   testing::TestShard shard;
   for (const char* seed : {"1", "2", "3", "4", "5"}) {
     const std::string common = std::string("fault(ram:1MiB)?seed=") + seed;
-    shard.run(with_device(common + "&corrupt=1", expect_flipped_reads));
-    shard.run(with_device(common + "&corrupt-write=1", expect_flipped_writes));
+    shard.run(testing::with_fault(common + "&corrupt=1", expect_flipped_reads));
+    shard.run(testing::with_fault(common + "&corrupt-write=1", expect_flipped_writes));
   }
 }
 
@@ -264,7 +236,7 @@ Task<> expect_bad_blocks(FaultDevice& device, Channel& channel) {
 }
 TEST(Fault, BadBlocksCannotBeReadUntilTheyAreWritten) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:1MiB)?bad=10-13+20", expect_bad_blocks));
+  shard.run(testing::with_fault("fault(ram:1MiB)?bad=10-13+20", expect_bad_blocks));
 }
 
 Task<> expect_slow(FaultDevice& device, Channel& channel) {
@@ -280,7 +252,7 @@ Task<> expect_slow(FaultDevice& device, Channel& channel) {
 }
 TEST(Fault, ASlowRequestIsLate) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:1MiB)?slow=1&slow-by=30s", expect_slow));
+  shard.run(testing::with_fault("fault(ram:1MiB)?slow=1&slow-by=30s", expect_slow));
 }
 
 Task<> expect_compare(FaultDevice&, Channel& channel) {
@@ -295,11 +267,11 @@ Task<> expect_compare(FaultDevice&, Channel& channel) {
 }
 TEST(Fault, ComparesThroughTheCache) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:1MiB)?cache=16KiB", expect_compare));
+  shard.run(testing::with_fault("fault(ram:1MiB)?cache=16KiB", expect_compare));
 }
 
 Task<> expect_refused(std::string spec) {
-  auto device = co_await registry().open(spec);
+  auto device = co_await testing::over_memory(fault_kind()).open(spec);
   EXPECT_FALSE(device) << spec;
   if (device) {
     co_await (*device)->close();

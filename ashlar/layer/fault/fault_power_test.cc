@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "ashlar/base/random.h"
-#include "ashlar/block/test_memory.h"
 #include "ashlar/layer/fault/fault_device.h"
+#include "ashlar/layer/fault/test_fault.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/sim/world.h"
 #include "ashlar/runtime/sync/scope.h"
@@ -24,37 +24,9 @@
 namespace ashlar {
 namespace {
 
-constexpr std::size_t block = 512;
-using Block = std::array<std::byte, block>;
-
-const Registry& registry() {
-  static const Registry registry = [] {
-    Registry kinds;
-    kinds.add(testing::memory_kind());
-    kinds.add(fault_kind());
-    return kinds;
-  }();
-  return registry;
-}
-
-Block filled(int value) {
-  Block data;
-  data.fill(static_cast<std::byte>(value));
-  return data;
-}
-
-template <class Body>
-Task<> with_device(std::string spec, Body body) {
-  auto device = co_await registry().open(spec);
-  if (!device) {
-    ADD_FAILURE() << device.error().show(spec);
-    co_return;
-  }
-  const auto channel = co_await (*device)->channel();
-  EXPECT_TRUE(channel);
-  co_await body(*FaultDevice::of(**device), **channel);
-  co_await (*device)->close();
-}
+using testing::filled;
+using Block = testing::FaultBlock;
+constexpr std::size_t block = testing::fault_block;
 
 Task<int> value_at(Channel& channel, std::uint64_t lba) {
   Block found;
@@ -93,7 +65,7 @@ struct Outcomes {
 TEST(FaultPower, LeavesAnyVersionSinceTheLastFlush) {
   testing::TestShard shard;
   std::array<unsigned, 4> found{};
-  shard.run(with_device("fault(ram:64KiB)?seed=1&cache=16KiB", Outcomes{&found}));
+  shard.run(testing::with_fault("fault(ram:64KiB)?seed=1&cache=16KiB", Outcomes{&found}));
   EXPECT_EQ(found[0], 0u);
   for (const int value : {1, 2, 3}) EXPECT_GT(found[static_cast<std::size_t>(value)], 30u) << value;
 }
@@ -114,7 +86,7 @@ Task<> expect_durable(FaultDevice& device, Channel& channel) {
 }
 TEST(FaultPower, WhatIsDurableSurvives) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:64KiB)?seed=2&cache=16KiB", expect_durable));
+  shard.run(testing::with_fault("fault(ram:64KiB)?seed=2&cache=16KiB", expect_durable));
 }
 
 Task<> expect_lost_flush(FaultDevice& device, Channel& channel) {
@@ -134,7 +106,7 @@ Task<> expect_lost_flush(FaultDevice& device, Channel& channel) {
 }
 TEST(FaultPower, ALostFlushLosesWhatItAcknowledged) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:64KiB)?seed=3&cache=16KiB&lost-flush=1", expect_lost_flush));
+  shard.run(testing::with_fault("fault(ram:64KiB)?seed=3&cache=16KiB&lost-flush=1", expect_lost_flush));
 }
 
 /// A flush that failed and is tried again succeeds, and part of the data is gone: what fsync did to
@@ -157,7 +129,7 @@ Task<> expect_failed_flush(FaultDevice& device, Channel& channel) {
 }
 TEST(FaultPower, AFailedFlushLosesPart) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:64KiB)?seed=4&cache=16KiB&flush-error=1", expect_failed_flush));
+  shard.run(testing::with_fault("fault(ram:64KiB)?seed=4&cache=16KiB&flush-error=1", expect_failed_flush));
 }
 
 Task<> expect_bounded(FaultDevice& device, Channel& channel) {
@@ -180,7 +152,7 @@ Task<> expect_bounded(FaultDevice& device, Channel& channel) {
 }
 TEST(FaultPower, TheCacheKeepsToItsSize) {
   testing::TestShard shard;
-  shard.run(with_device("fault(ram:64KiB)?seed=5&cache=8KiB", expect_bounded));
+  shard.run(testing::with_fault("fault(ram:64KiB)?seed=5&cache=8KiB", expect_bounded));
 }
 
 /// Blocks that hold numbers, and what may be found of each after a cut.
@@ -227,7 +199,8 @@ Task<> check(Channel& channel, std::vector<Known>& known) {
 }
 
 Task<> live_and_die(std::uint64_t seed, unsigned shards, bool* ended) {
-  auto opened = co_await registry().open("fault(ram:64KiB)?cache=2KiB&seed=" + std::to_string(seed));
+  auto opened = co_await testing::over_memory(fault_kind())
+                    .open("fault(ram:64KiB)?cache=2KiB&seed=" + std::to_string(seed));
   FaultDevice& device = *FaultDevice::of(**opened);
   Random random(seed);
   std::vector<Known> known(block_count);

@@ -22,16 +22,6 @@ namespace {
 using std::chrono::milliseconds;
 constexpr std::size_t block = 512;
 
-const Registry& registry() {
-  static const Registry registry = [] {
-    Registry kinds;
-    kinds.add(testing::memory_kind());
-    kinds.add(trace_kind());
-    return kinds;
-  }();
-  return registry;
-}
-
 /// A simulated machine with a disk for the trace; runs a task on shard 0.
 class Trace : public ::testing::Test {
  protected:
@@ -58,7 +48,7 @@ class Trace : public ::testing::Test {
 };
 
 Task<std::unique_ptr<Device>> open(std::string spec) {
-  auto device = co_await registry().open(spec);
+  auto device = co_await testing::over_memory(trace_kind()).open(spec);
   if (!device) ADD_FAILURE() << device.error().show(spec);
   co_return device ? *std::move(device) : nullptr;
 }
@@ -220,7 +210,7 @@ TEST_F(Trace, OtherFilesAreNone) {
 }
 
 Task<> expect_refused() {
-  auto device = co_await registry().open("trace(ram:1MiB)?file=/no/such/place");
+  auto device = co_await testing::over_memory(trace_kind()).open("trace(ram:1MiB)?file=/no/such/place");
   EXPECT_FALSE(device);
   if (!device) EXPECT_EQ(device.error().code, Errc::not_found);
 }
