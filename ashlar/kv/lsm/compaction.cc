@@ -24,6 +24,14 @@ std::vector<TableFile*> overlapping(const std::vector<TableFile*>& level, Bytes 
   return result;
 }
 
+std::vector<TableFile*> tables_of(const Version& version, unsigned level) {
+  std::vector<TableFile*> result;
+  for (const Run& run : version.level(level)) {
+    result.insert(result.end(), run.tables.begin(), run.tables.end());
+  }
+  return result;
+}
+
 /// The runs above, and what they meet in the next level, into that level.
 Compaction merge_down(const Version& version, unsigned from, std::vector<TableFile*> tables) {
   Bytes smallest = tables.front()->smallest_key(), largest = tables.front()->largest_key();
@@ -37,7 +45,7 @@ Compaction merge_down(const Version& version, unsigned from, std::vector<TableFi
   } else {
     job.runs.push_back(std::move(tables));
   }
-  if (auto below = overlapping(version.levels[from + 1], smallest, largest); !below.empty()) {
+  if (auto below = overlapping(tables_of(version, from + 1), smallest, largest); !below.empty()) {
     job.runs.push_back(std::move(below));
   }
   return job;
@@ -48,8 +56,9 @@ Compaction merge_down(const Version& version, unsigned from, std::vector<TableFi
 TableFile* cheapest(const Version& version, unsigned level) {
   TableFile* best = nullptr;
   double best_cost = 0;
-  for (TableFile* table : version.levels[level]) {
-    const auto below = overlapping(version.levels[level + 1], table->smallest_key(), table->largest_key());
+  for (TableFile* table : tables_of(version, level)) {
+    const auto below =
+        overlapping(tables_of(version, level + 1), table->smallest_key(), table->largest_key());
     const double cost =
         static_cast<double>(total_bytes(below)) / static_cast<double>(table->meta().file_bytes);
     if (best == nullptr || cost < best_cost) {
@@ -92,7 +101,8 @@ std::uint64_t reclaimable_entries(const TableFile& table, const Horizon& horizon
 
 bool overlaps_deeper(const Version& version, unsigned level, const TableFile& table) {
   for (unsigned deeper = level + 1; deeper < level_count; ++deeper) {
-    if (!overlapping(version.levels[deeper], table.smallest_key(), table.largest_key()).empty()) return true;
+    if (!overlapping(tables_of(version, deeper), table.smallest_key(), table.largest_key()).empty())
+      return true;
   }
   return false;
 }
@@ -120,8 +130,8 @@ bool may_move(const Version& version, const Compaction& job, const Horizon& hori
 std::optional<Compaction> pick_reclaim(const Version& version, const Horizon& horizon) {
   TableFile* best = nullptr;
   double best_share = 1.0 / reclaim_one_in;
-  for (const auto& level : version.levels) {
-    for (TableFile* table : level) {
+  for (const Run& run : version.runs) {
+    for (TableFile* table : run.tables) {
       const double share = static_cast<double>(reclaimable_entries(*table, horizon, horizon.oldest_now_ms)) /
                            static_cast<double>(table->meta().entries);
       if (share >= best_share && (best == nullptr || share > best_share)) {
@@ -132,7 +142,7 @@ std::optional<Compaction> pick_reclaim(const Version& version, const Horizon& ho
   }
   if (best == nullptr) return std::nullopt;
   const unsigned level = best->meta().level;
-  if (level == 0) return merge_down(version, 0, version.levels[0]);
+  if (level == 0) return merge_down(version, 0, tables_of(version, 0));
   if (overlaps_deeper(version, level, *best)) return merge_down(version, level, {best});
   return Compaction{.runs = {{best}}, .output_level = level};
 }
@@ -149,8 +159,8 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
                                           const Horizon& horizon, bool full) {
   if (horizon.cleared.value != 0) {
     Compaction job{.runs = {}, .output_level = 0, .drop = true};
-    for (const auto& level : version.levels) {
-      for (TableFile* table : level) {
+    for (const Run& run : version.runs) {
+      for (TableFile* table : run.tables) {
         if (table->meta().largest_sequence < horizon.cleared) job.runs.push_back({table});
       }
     }
@@ -160,14 +170,14 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
   unsigned from = level_count;
   double limit = static_cast<double>(options.level1_bytes);
   // Due before writers wait for it, however the two are configured.
-  const double level0 = static_cast<double>(version.levels[0].size()) /
+  const double level0 = static_cast<double>(version.level(0).size()) /
                         std::min(options.level0_tables, options.level0_tables_max);
-  if (level0 >= most || (full && !version.levels[0].empty())) {
+  if (level0 >= most || (full && !version.level(0).empty())) {
     most = std::max(most, level0);
     from = 0;
   }
   for (unsigned level = 1; level + 1 < level_count; ++level, limit *= options.level_ratio) {
-    const double score = static_cast<double>(total_bytes(version.levels[level])) / limit;
+    const double score = static_cast<double>(version.level_bytes(level)) / limit;
     if (score > most) {
       most = score;
       from = level;
@@ -175,15 +185,15 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
   }
   if (from == level_count) return pick_reclaim(version, horizon);
   Compaction job = merge_down(
-      version, from, from == 0 ? version.levels[0] : std::vector<TableFile*>{cheapest(version, from)});
+      version, from, from == 0 ? tables_of(version, 0) : std::vector<TableFile*>{cheapest(version, from)});
   job.move = may_move(version, job, horizon);
   return job;
 }
 
 std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& horizon) {
   std::uint64_t next = no_expiry;
-  for (const auto& level : version.levels) {
-    for (const TableFile* table : level) {
+  for (const Run& run : version.runs) {
+    for (const TableFile* table : run.tables) {
       for (const std::uint64_t at : expiry_steps(table->table().properties())) {
         if (at <= horizon.oldest_now_ms) continue;
         if (reclaimable_entries(*table, horizon, at) * reclaim_one_in < table->meta().entries) continue;
@@ -193,14 +203,6 @@ std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& h
     }
   }
   return next;
-}
-
-void insert_in_order(std::vector<TableFile*>& level, TableFile& table) {
-  const auto before = [&](const TableFile* other) {
-    return table.meta().level == 0 ? other->meta().largest_sequence > table.meta().largest_sequence
-                                   : other->meta().smallest_key < table.meta().smallest_key;
-  };
-  level.insert(std::ranges::partition_point(level, before), &table);
 }
 
 }  // namespace ashlar::lsm

@@ -16,8 +16,9 @@ namespace ashlar::lsm {
 struct Compaction {
   std::vector<std::vector<TableFile*>> runs;
   unsigned output_level = 0;
-  bool drop = false;  ///< nothing of them is kept
-  bool move = false;  ///< they go to the output level as they are
+  std::uint64_t output_run = 0;  ///< of that level
+  bool drop = false;             ///< nothing of them is kept
+  bool move = false;             ///< they go to the output level as they are
 
   std::vector<TableFile*> inputs() const;
 };
@@ -37,8 +38,5 @@ std::optional<Compaction> pick_compaction(const Version& version, const LsmOptio
 /// The wall clock, in ms, at which the next table is due by the third rule for what has expired by then;
 /// no_expiry: none will be.
 std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& horizon);
-
-/// Puts a table where it belongs in its level: level 0 newest first, the others by key.
-void insert_in_order(std::vector<TableFile*>& level, TableFile& table);
 
 }  // namespace ashlar::lsm

@@ -25,10 +25,7 @@ LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::Sca
   assign(first_, options.first);
   assign(last_, options.last);
   for (Memtable* memtable : version_->memtables) merge_.add(*memtable);
-  for (TableFile* table : version_->levels[0]) merge_.add(std::vector<TableFile*>{table});
-  for (unsigned level = 1; level < level_count; ++level) {
-    if (!version_->levels[level].empty()) merge_.add(version_->levels[level]);
-  }
+  for (const Run& run : version_->runs) merge_.add(run.tables);
 }
 
 bool LsmCursor::advance(Result<bool>& result) noexcept {

@@ -18,6 +18,7 @@ enum class Tag : std::uint64_t {
   remove_table = 7,
   snapshot = 8,
   last_sequence = 9,
+  add_table_to_run = 10,
 };
 void number(FieldWriter& out, Tag tag, std::uint64_t value) {
   out.field(static_cast<std::uint64_t>(tag), {value});
@@ -25,6 +26,8 @@ void number(FieldWriter& out, Tag tag, std::uint64_t value) {
 
 void encode_table(FieldWriter& out, const TableMeta& table) {
   FieldWriter inner;
+  const bool by_default = table.run == default_run(table.level, table.number);
+  if (!by_default) inner.number(table.run);
   for (const std::uint64_t value :
        {std::uint64_t{table.level}, table.number, table.file_bytes, table.entries, table.tombstones,
         table.smallest_sequence.value, table.largest_sequence.value}) {
@@ -32,13 +35,15 @@ void encode_table(FieldWriter& out, const TableMeta& table) {
   }
   inner.bytes(as_bytes(table.smallest_key));
   inner.bytes(as_bytes(table.largest_key));
-  out.field(static_cast<std::uint64_t>(Tag::add_table), inner);
+  out.field(static_cast<std::uint64_t>(by_default ? Tag::add_table : Tag::add_table_to_run), inner);
 }
 
-Result<TableMeta> decode_table(FieldReader& in) {
+Result<TableMeta> decode_table(FieldReader& in, Tag tag) {
   TableMeta table;
+  if (tag == Tag::add_table_to_run) table.run = TRY(in.number());
   table.level = static_cast<unsigned>(TRY(in.number(level_count - 1)));
   table.number = TRY(in.number());
+  if (tag == Tag::add_table) table.run = default_run(table.level, table.number);
   table.file_bytes = TRY(in.number());
   table.entries = TRY(in.number());
   table.tombstones = TRY(in.number());
@@ -60,7 +65,8 @@ Result<> decode_field(std::uint64_t tag, FieldReader& in, Edit& edit) {
     case Tag::flushed: edit.flushed = Sequence{TRY(in.number())}; break;
     case Tag::log_index: edit.log_index = TRY(in.number()); break;
     case Tag::cleared: edit.cleared = Sequence{TRY(in.number())}; break;
-    case Tag::add_table: edit.added.push_back(TRY(decode_table(in))); break;
+    case Tag::add_table:
+    case Tag::add_table_to_run: edit.added.push_back(TRY(decode_table(in, static_cast<Tag>(tag)))); break;
     case Tag::remove_table: edit.removed.push_back(TRY(in.number())); break;
     case Tag::snapshot: edit.snapshot = true; break;
     case Tag::last_sequence: edit.last_sequence = Sequence{TRY(in.number())}; break;
@@ -72,20 +78,15 @@ Result<> decode_field(std::uint64_t tag, FieldReader& in, Edit& edit) {
   return {};
 }
 
-/// Whether tables of each level above 0 are disjoint.
-bool disjoint(const std::map<std::uint64_t, TableMeta>& tables) {
-  for (unsigned level = 1; level < level_count; ++level) {
-    std::vector<const TableMeta*> sorted;
-    for (const auto& [number, table] : tables) {
-      if (table.level == level) sorted.push_back(&table);
-    }
-    std::ranges::sort(sorted, {}, &TableMeta::smallest_key);
-    const auto overlap = [](const TableMeta* a, const TableMeta* b) {
-      return a->largest_key >= b->smallest_key;
-    };
-    if (std::ranges::adjacent_find(sorted, overlap) != sorted.end()) return false;
-  }
-  return true;
+bool in_same_run(const TableMeta& a, const TableMeta& b) noexcept {
+  return a.level == b.level && a.run == b.run;
+}
+
+bool disjoint(const std::vector<const TableMeta*>& in_order) {
+  const auto overlap = [](const TableMeta* a, const TableMeta* b) {
+    return in_same_run(*a, *b) && a->largest_key >= b->smallest_key;
+  };
+  return std::ranges::adjacent_find(in_order, overlap) == in_order.end();
 }
 
 }  // namespace
@@ -127,10 +128,12 @@ Result<> ManifestState::apply(const Edit& edit, ErrorPlace place) {
     if (next.tables.erase(number) == 0) return corrupt("manifest removes a table that is not there");
   }
   for (const TableMeta& table : edit.added) {
-    if (table.number >= next.next_number) return corrupt("manifest table number");
+    if (table.number >= next.next_number || table.run >= next.next_number) {
+      return corrupt("manifest table number");
+    }
     if (!next.tables.emplace(table.number, table).second) return corrupt("manifest adds a table twice");
   }
-  if (!edit.added.empty() && !disjoint(next.tables)) return corrupt("manifest tables overlap");
+  if (!edit.added.empty() && !disjoint(next.in_order())) return corrupt("manifest tables overlap");
   if (!edit.snapshot && (next.flushed < flushed || next.log_index < log_index || next.cleared < cleared ||
                          next.last_sequence < last_sequence || next.next_number < next_number)) {
     return corrupt("manifest goes back");
@@ -153,16 +156,14 @@ Edit ManifestState::snapshot() const {
   return edit;
 }
 
-std::vector<const TableMeta*> ManifestState::level(unsigned wanted) const {
+std::vector<const TableMeta*> ManifestState::in_order() const {
   std::vector<const TableMeta*> result;
-  for (const auto& [number, table] : tables) {
-    if (table.level == wanted) result.push_back(&table);
-  }
-  if (wanted == 0) {
-    std::ranges::sort(result, std::ranges::greater{}, &TableMeta::largest_sequence);
-  } else {
-    std::ranges::sort(result, {}, &TableMeta::smallest_key);
-  }
+  result.reserve(tables.size());
+  for (const auto& [number, table] : tables) result.push_back(&table);
+  std::ranges::sort(result, [](const TableMeta* a, const TableMeta* b) {
+    if (a->level != b->level) return a->level < b->level;
+    return a->run != b->run ? a->run > b->run : a->smallest_key < b->smallest_key;
+  });
   return result;
 }
 

@@ -19,6 +19,7 @@ constexpr unsigned level_count = 7;
 /// What the manifest says of one table.
 struct TableMeta {
   unsigned level = 0;
+  std::uint64_t run = 0;  ///< of its level, disjoint; a run with a greater number is newer
   std::uint64_t number = 0;
   std::uint64_t file_bytes = 0;
   std::uint64_t entries = 0;
@@ -28,6 +29,12 @@ struct TableMeta {
 
   bool operator==(const TableMeta&) const = default;
 };
+
+/// The run of a table that does not name one: on level 0 its own, below the one that leveled compaction
+/// keeps.
+constexpr std::uint64_t default_run(unsigned level, std::uint64_t number) noexcept {
+  return level == 0 ? number : 0;
+}
 
 /// A change of the state, applied whole. Fields that are not set stay as they are.
 struct Edit {
@@ -46,8 +53,8 @@ struct Edit {
   static Result<Edit> decode(Bytes bytes, ErrorPlace place);
 };
 
-/// The sum of the edits. Invariants: tables of a level above 0 are disjoint; a number names one table; every
-/// number is below next_number; sequences never go back.
+/// The sum of the edits. Invariants: tables of a run are disjoint; a number names one table; every number,
+/// of tables and of runs, is below next_number; sequences never go back.
 struct ManifestState {
   std::uint64_t partition = 0;
   std::uint64_t next_number = 1;
@@ -60,8 +67,8 @@ struct ManifestState {
   /// All or nothing: `corrupt` at `place` leaves the state as it was.
   Result<> apply(const Edit& edit, ErrorPlace place);
   Edit snapshot() const;
-  /// Tables of a level: level 0 newest first, the others in order of their keys.
-  std::vector<const TableMeta*> level(unsigned level) const;
+  /// All tables: by level, the newest run of each first, and those of a run in order of their keys.
+  std::vector<const TableMeta*> in_order() const;
 };
 
 }  // namespace ashlar::lsm

@@ -26,6 +26,7 @@ class ManifestLogTest : public ::testing::Test {
   static TableMeta table(std::uint64_t number) {
     const std::string key(50'000, static_cast<char>('a' + number % 26));
     return {.level = 0,
+            .run = number,
             .number = number,
             .file_bytes = 8192,
             .entries = 2,

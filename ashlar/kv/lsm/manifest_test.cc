@@ -11,6 +11,7 @@ namespace {
 
 TableMeta named(unsigned level, std::uint64_t number, char smallest, char largest) {
   return {.level = level,
+          .run = default_run(level, number),
           .number = number,
           .file_bytes = 8192,
           .entries = 10,
@@ -46,9 +47,8 @@ TEST(Manifest, AddsUpEditsAndItsSnapshotSaysTheSame) {
   compaction.removed = {4, 5};
   compaction.added = {named(1, 10, 'n', 'z'), named(1, 11, 'a', 'm')};
   ASSERT_TRUE(state.apply(round_trip(compaction), {}));
-  EXPECT_TRUE(state.level(0).empty());
-  ASSERT_EQ(state.level(1).size(), 2u);
-  EXPECT_EQ(state.level(1)[0]->number, 11u);
+  ASSERT_EQ(state.in_order().size(), 2u);
+  EXPECT_EQ(state.in_order()[0]->number, 11u);
 
   ManifestState restored;
   ASSERT_TRUE(restored.apply(round_trip(state.snapshot()), {}));
@@ -56,6 +56,47 @@ TEST(Manifest, AddsUpEditsAndItsSnapshotSaysTheSame) {
   EXPECT_EQ(restored.log_index, 77u);
   EXPECT_EQ(restored.partition, 3u);
   EXPECT_EQ(restored.last_sequence, Sequence{600});
+}
+
+TEST(Manifest, ALevelMayHaveRunsThatOverlap) {
+  const auto in_run = [](std::uint64_t run, std::uint64_t number, char smallest, char largest) {
+    TableMeta table = named(1, number, smallest, largest);
+    table.run = run;
+    return table;
+  };
+  ManifestState state;
+  ASSERT_TRUE(state.apply(
+      round_trip({.snapshot = true,
+                  .next_number = 20,
+                  .added = {in_run(0, 4, 'a', 'm'), in_run(8, 6, 'k', 'z'), in_run(8, 5, 'a', 'j'),
+                            in_run(9, 7, 'b', 'c'), named(0, 11, 'a', 'z'), named(0, 12, 'a', 'z')}}),
+      {}));
+  std::vector<std::uint64_t> numbers;
+  for (const TableMeta* table : state.in_order()) numbers.push_back(table->number);
+  EXPECT_EQ(numbers, (std::vector<std::uint64_t>{12, 11, 7, 5, 6, 4}));
+  ManifestState restored;
+  ASSERT_TRUE(restored.apply(round_trip(state.snapshot()), {}));
+  EXPECT_EQ(restored.tables, state.tables);
+
+  EXPECT_FALSE(state.apply({.added = {in_run(8, 13, 'i', 'j')}}, {}));
+  EXPECT_FALSE(state.apply({.added = {in_run(20, 13, 'i', 'j')}}, {}));
+  EXPECT_TRUE(state.apply({.added = {in_run(10, 13, 'i', 'j')}}, {}));
+}
+
+/// Edits as they were written before there were runs: level 0 newest first, one run on each further level.
+TEST(Manifest, ReadsTablesWithoutARun) {
+  const auto text = [](std::initializer_list<int> bytes) {
+    std::vector<std::byte> result;
+    for (const int byte : bytes) result.push_back(static_cast<std::byte>(byte));
+    return result;
+  };
+  for (const int level : {0, 1}) {
+    const auto edit =
+        Edit::decode(text({6, 15, level, 4, 100, 10, 1, 20, 30, 3, 'a', 'b', 'c', 3, 'd', 'e', 'f'}), {});
+    ASSERT_TRUE(edit) << edit.error().to_string();
+    EXPECT_EQ(edit->added.at(0).run, level == 0 ? 4u : 0u);
+    EXPECT_EQ(edit->added.at(0).number, 4u);
+  }
 }
 
 TEST(Manifest, RefusesEditsThatContradictIt) {

@@ -304,9 +304,9 @@ kv::PartitionStats LsmPartition::stats() const noexcept {
     stats.memtable_bytes += memtable->bytes();
     stats.memtable_entries += memtable->entries();
   }
-  for (const auto& level : version.levels) {
-    stats.table_count += level.size();
-    for (const TableFile* table : level) {
+  for (const Run& run : version.runs) {
+    stats.table_count += run.tables.size();
+    for (const TableFile* table : run.tables) {
       stats.table_bytes += table->meta().file_bytes;
       stats.table_entries += table->meta().entries;
     }

@@ -95,7 +95,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
   bool level0_is_long() const noexcept {
-    return versions_.load().levels[0].size() >= options_.level0_tables_max;
+    return versions_.load().level(0).size() >= options_.level0_tables_max;
   }
   void flush_early();
   /// On a full disk what is erased must reach tables and log soon, for its space to come back.

@@ -95,6 +95,7 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
                      .options = options_.table,
                      .partition = manifest_->state().partition,
                      .level = 0,
+                     .run = std::nullopt,
                      .table_bytes_max = ~std::uint64_t{0},
                      .horizon = horizon(),
                      .nothing_older = [&](Bytes) { return false; },
@@ -135,10 +136,10 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
     auto next = versions_.load().successor();
     for (Memtable* memtable : flushed) std::erase(next->memtables, memtable);
     for (TableFile* table : removed) {
-      std::erase(next->levels[table->meta().level], table);
+      next->erase(*table);
       table->set_obsolete();
     }
-    for (TableFile* table : opened) insert_in_order(next->levels[table->meta().level], *table);
+    for (TableFile* table : opened) next->insert(*table);
     versions_.publish(std::move(next));
   } else if (!stop_reason()) {  // not committed, and nothing will refer to them
     for (TableFile* table : opened) table->set_obsolete();
@@ -167,13 +168,14 @@ Task<Result<>> LsmPartition::move_tables(const Compaction& job) {
     edit.removed.push_back(table->meta().number);
     edit.added.push_back(table->meta());
     edit.added.back().level = job.output_level;
+    edit.added.back().run = job.output_run;
   }
   CO_TRY(co_await append_edit(std::move(edit)));
   auto next = versions_.load().successor();
   for (TableFile* table : tables) {
-    std::erase(next->levels[table->meta().level], table);
-    table->set_level(job.output_level);
-    insert_in_order(next->levels[job.output_level], *table);
+    next->erase(*table);
+    table->set_place(job.output_level, job.output_run);
+    next->insert(*table);
   }
   versions_.publish(std::move(next));
   counters_.moves += tables.size();
@@ -276,14 +278,17 @@ Task<Result<>> LsmPartition::compact(Compaction job) {
                         .options = options_.table,
                         .partition = manifest_->state().partition,
                         .level = job.output_level,
+                        .run = job.output_run,
                         .table_bytes_max = options_.table_bytes,
                         .horizon = now,
                         .nothing_older =
                             [&](Bytes key) {
-                              for (unsigned level = job.output_level + 1; level < level_count; ++level) {
-                                if (version->covering(level, key) != nullptr) return false;
-                              }
-                              return true;
+                              return std::ranges::none_of(version->runs, [&](const Run& run) {
+                                const bool older =
+                                    run.level > job.output_level ||
+                                    (run.level == job.output_level && run.number < job.output_run);
+                                return older && run.covering(key) != nullptr;
+                              });
                             },
                         .next_number = [this] { return next_number_++; }};
   std::vector<TableMeta> written;

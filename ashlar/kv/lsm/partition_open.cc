@@ -82,9 +82,7 @@ Task<Result<>> LsmPartition::recover(std::uint64_t id) {
 
 Task<Result<>> LsmPartition::open_tables(Version& version) {
   std::vector<TableMeta> wanted;
-  for (unsigned level = 0; level < level_count; ++level) {
-    for (const TableMeta* table : manifest_->state().level(level)) wanted.push_back(*table);
-  }
+  for (const TableMeta* table : manifest_->state().in_order()) wanted.push_back(*table);
   Result<> result;
   for (std::size_t done = 0; done < wanted.size() && result; done += tables_opened_at_once) {
     std::vector<Task<Result<TableFile*>>> opening;
@@ -94,7 +92,7 @@ Task<Result<>> LsmPartition::open_tables(Version& version) {
     }
     for (const auto& table : co_await when_all(std::move(opening))) {
       if (table) {
-        version.levels[(*table)->meta().level].push_back(*table);
+        version.insert(**table);
       } else if (result && table.error().code == Errc::not_found) {  // the manifest's last edit is damaged
         result = fail(Errc::corrupt, "table that the manifest names", {.object = table.error().object});
       } else if (result) {

@@ -1,7 +1,7 @@
 #pragma once
 
-/// A look-up of one key in a version: memtables, then level 0 newest first, then one table of each further
-/// level. Stops at the newest version of the key that the reader may see.
+/// A look-up of one key in a version: memtables, then one table of each run, newest first. Stops at the
+/// newest version of the key that the reader may see.
 
 #include "ashlar/kv/lsm/version.h"
 
@@ -39,8 +39,7 @@ class PointSearch {
   std::uint64_t hash_;
   Sequence at_;
   bool memtables_done_ = false;
-  unsigned level_ = 0;
-  std::size_t position_ = 0;          // in level 0
+  std::size_t run_ = 0;               // the next one
   const TableFile* table_ = nullptr;  // being searched
   std::uint32_t block_ = 0;
   Entry entry_;
@@ -66,20 +65,12 @@ inline bool PointSearch::search_memtables() noexcept {
 
 /// The next table whose filter lets the key through, and the block of it.
 inline bool PointSearch::next_table() noexcept {
-  while (level_ < level_count) {
-    const TableFile* table = nullptr;
-    if (level_ == 0) {
-      if (position_ == version_.levels[0].size()) {
-        ++level_;
-        continue;
-      }
-      table = version_.levels[0][position_++];
-    } else {
-      const unsigned level = level_++;
-      if (version_.levels[level].empty()) continue;
-      table = version_.covering(level, key_);
-      if (table == nullptr) continue;
-    }
+  while (run_ < version_.runs.size()) {
+    const Run& run = version_.runs[run_++];
+    // What was flushed mostly spans everything: its filter says more than its range.
+    const TableFile* table =
+        run.level == 0 && run.tables.size() == 1 ? run.tables.front() : run.covering(key_);
+    if (table == nullptr) continue;
     if (table->meta().smallest_sequence > at_ || !table->table().may_contain(hash_)) continue;
     block_ = table->table().find(key_);
     if (block_ == table->table().block_count()) continue;

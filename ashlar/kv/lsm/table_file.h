@@ -36,8 +36,11 @@ class TableFile final : public kv::Pinnable {
                                        BlockCache& cache, TableRemover& remover);
 
   const TableMeta& meta() const noexcept { return meta_; }
-  /// Owner: the table goes to another level as it is. Readers of older versions do not ask for the level.
-  void set_level(unsigned level) noexcept { meta_.level = level; }
+  /// Owner: the table goes to another run as it is. Readers of older versions do not ask for it.
+  void set_place(unsigned level, std::uint64_t run) noexcept {
+    meta_.level = level;
+    meta_.run = run;
+  }
   const Table& table() const noexcept { return table_; }
   CachedBlocks& cached() const noexcept { return *cached_; }
   Bytes smallest_key() const noexcept { return as_bytes(meta_.smallest_key); }

@@ -29,6 +29,7 @@ class Outputs {
   Task<Result<>> finish() {
     if (!current_) co_return Result<>{};
     finished_.push_back(CO_TRY(co_await current_->finish()));
+    finished_.back().run = job_.run.value_or(finished_.back().number);
     current_.reset();
     co_return Result<>{};
   }

@@ -3,6 +3,7 @@
 /// The work that flush and compaction share: entries in order go in, tables come out.
 
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include "ashlar/kv/lsm/retention.h"
@@ -16,7 +17,8 @@ struct TableJob {
   blob::Store& blobs;
   const TableOptions& options;
   std::uint64_t partition;
-  unsigned level;  ///< of the tables written
+  unsigned level;                    ///< of the tables written
+  std::optional<std::uint64_t> run;  ///< likewise; nothing: each has one of its own
   std::uint64_t
       table_bytes_max;  ///< a table is cut at the first key beyond; every version of a key is in one table
   Horizon horizon;

@@ -1,19 +1,63 @@
 #include "ashlar/kv/lsm/version.h"
 
+#include <algorithm>
+
 namespace ashlar::lsm {
+
+namespace {
+
+/// The first run that is not newer than that one: where it is, or belongs.
+template <class Runs>
+auto place_of(Runs& runs, unsigned level, std::uint64_t number) {
+  return std::ranges::partition_point(
+      runs, [&](const Run& run) { return run.level < level || (run.level == level && run.number > number); });
+}
+
+}  // namespace
+
+void Version::insert(TableFile& table) {
+  const TableMeta& meta = table.meta();
+  auto run = place_of(runs, meta.level, meta.run);
+  if (run == runs.end() || run->level != meta.level || run->number != meta.run) {
+    run = runs.insert(run, Run{.level = meta.level, .number = meta.run, .tables = {}});
+  }
+  const auto place = std::ranges::partition_point(run->tables, [&](const TableFile* other) {
+    return compare(other->smallest_key(), table.smallest_key()) < 0;
+  });
+  run->tables.insert(place, &table);
+}
+
+void Version::erase(const TableFile& table) {
+  const auto run = place_of(runs, table.meta().level, table.meta().run);
+  std::erase(run->tables, &table);
+  if (run->tables.empty()) runs.erase(run);
+}
+
+std::span<const Run> Version::level(unsigned level) const noexcept {
+  const auto begin = place_of(runs, level, ~std::uint64_t{0});
+  auto end = begin;
+  while (end != runs.end() && end->level == level) ++end;
+  return {begin, end};
+}
+
+std::uint64_t Version::level_bytes(unsigned wanted) const noexcept {
+  std::uint64_t sum = 0;
+  for (const Run& run : level(wanted)) sum += run.bytes();
+  return sum;
+}
 
 Version::~Version() {
   if (!pinned_) return;
   for (Memtable* memtable : memtables) memtable->unpin();
-  for (auto& level : levels) {
-    for (TableFile* table : level) table->unpin();
+  for (Run& run : runs) {
+    for (TableFile* table : run.tables) table->unpin();
   }
 }
 
 void Version::pin_all() noexcept {
   for (Memtable* memtable : memtables) memtable->pin();
-  for (auto& level : levels) {
-    for (TableFile* table : level) table->pin();
+  for (Run& run : runs) {
+    for (TableFile* table : run.tables) table->pin();
   }
   pinned_ = true;
 }

@@ -2,7 +2,7 @@
 
 /// Versions: what a partition consists of at one moment, published for every thread to read (D2).
 
-#include <array>
+#include <span>
 #include <vector>
 
 #include "ashlar/kv/lsm/memtable.h"
@@ -12,15 +12,42 @@
 
 namespace ashlar::lsm {
 
+/// Tables that are disjoint and in order of their keys.
+struct Run {
+  unsigned level = 0;
+  std::uint64_t number = 0;
+  std::vector<TableFile*> tables;  ///< never empty
+
+  std::uint64_t bytes() const noexcept {
+    std::uint64_t sum = 0;
+    for (const TableFile* table : tables) sum += table->meta().file_bytes;
+    return sum;
+  }
+  /// The one table that may hold `key`, or null.
+  TableFile* covering(Bytes key) const noexcept {
+    std::size_t low = 0, high = tables.size();
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      if (compare(tables[middle]->largest_key(), key) < 0) {
+        low = middle + 1;
+      } else {
+        high = middle;
+      }
+    }
+    return low < tables.size() && compare(tables[low]->smallest_key(), key) <= 0 ? tables[low] : nullptr;
+  }
+};
+
 /// Thread safety: immutable once published, but for its count, which is the owner's; any thread may read it
 /// inside an epoch. Lifecycle: built, published as the partition's current one, replaced; retired through the
 /// epoch when the last VersionRef has gone. Invariant: everything in `memtables[i]` is newer than in
-/// `memtables[i + 1]` and than in any table; level 0 is newest first; other levels are disjoint and in order.
+/// `memtables[i + 1]` and than in any table; of one key, everything in `runs[i]` is newer than in
+/// `runs[i + 1]`.
 class Version {
  public:
   std::vector<Memtable*> memtables;  ///< the first one is written to
-  std::array<std::vector<TableFile*>, level_count> levels;
-  std::vector<Sequence> clears;  ///< ascending; all that some reader may still tell apart
+  std::vector<Run> runs;             ///< newest first: by level, then by falling number
+  std::vector<Sequence> clears;      ///< ascending; all that some reader may still tell apart
 
   /// The newest clear that a reader at `at` knows of: entries below it are absent. Zero: none.
   Sequence cleared_at(Sequence at) const noexcept {
@@ -35,27 +62,21 @@ class Version {
   Version& operator=(const Version&) = delete;
   std::unique_ptr<Version> successor() const { return std::unique_ptr<Version>(new Version(*this)); }
 
-  /// The one table of a level above 0 that may hold `key`, or null.
-  const TableFile* covering(unsigned level, Bytes key) const noexcept {
-    const auto& tables = levels[level];
-    std::size_t low = 0, high = tables.size();
-    while (low < high) {
-      const std::size_t middle = (low + high) / 2;
-      if (compare(tables[middle]->largest_key(), key) < 0) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    return low < tables.size() && compare(tables[low]->smallest_key(), key) <= 0 ? tables[low] : nullptr;
-  }
+  /// Puts a table into the run that its meta names, and takes it out of there.
+  void insert(TableFile& table);
+  void erase(const TableFile& table);
+
+  /// Runs of a level, newest first.
+  std::span<const Run> level(unsigned level) const noexcept;
+  std::uint64_t level_bytes(unsigned level) const noexcept;
+
   /// Pins what it refers to; from then on the version owns its pins.
   void pin_all() noexcept;
 
  private:
   friend class VersionRef;
   friend class VersionSet;
-  Version(const Version& other) : memtables(other.memtables), levels(other.levels), clears(other.clears) {}
+  Version(const Version& other) : memtables(other.memtables), runs(other.runs), clears(other.clears) {}
   ~Version();
   friend struct std::default_delete<Version>;
 
