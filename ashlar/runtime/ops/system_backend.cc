@@ -20,6 +20,7 @@
 #include <cstring>
 #include <utility>
 
+#include "ashlar/runtime/ops/machine_clock.h"
 #include "ashlar/runtime/ops/page_guard.h"
 
 namespace ashlar {
@@ -100,17 +101,25 @@ void SystemBackend::wake() noexcept {
       ::write(wake_fd_, &one, sizeof one);  // full means it is awake already
 }
 
-Instant SystemBackend::now() const noexcept {
+Instant machine_now() noexcept {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
   return Instant(std::chrono::seconds(time.tv_sec) + Duration(time.tv_nsec));
 }
 
-std::uint64_t SystemBackend::wall_ms() const noexcept {
+std::uint64_t machine_wall_ms() noexcept {
   timespec time{};
   clock_gettime(CLOCK_REALTIME, &time);
   return static_cast<std::uint64_t>(time.tv_sec) * 1000 +
          static_cast<std::uint64_t>(time.tv_nsec) / 1'000'000;
+}
+
+Instant SystemBackend::now() const noexcept {
+  return machine_now();
+}
+
+std::uint64_t SystemBackend::wall_ms() const noexcept {
+  return machine_wall_ms();
 }
 
 Result<Handle> SystemBackend::listen(const Address& address, const ListenOptions& options) {

@@ -1,6 +1,8 @@
 #include "ashlar/runtime/shard/runtime.h"
 
+#include <pthread.h>
 #include <algorithm>
+#include <csignal>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -34,6 +36,29 @@ RuntimeOptions resolved(RuntimeOptions options, const Topology& topology) {
   return options;
 }
 
+/// While it lives, threads that are started take no signal but faults and the stall detector's.
+class SignalMask {
+ public:
+  explicit SignalMask(bool active) noexcept : active_(active) {
+    if (!active_) return;
+    sigset_t blocked;
+    sigfillset(&blocked);
+    for (const int number :
+         {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGSYS, StallDetector::signal_number()})
+      sigdelset(&blocked, number);
+    pthread_sigmask(SIG_SETMASK, &blocked, &before_);
+  }
+  SignalMask(const SignalMask&) = delete;
+  SignalMask& operator=(const SignalMask&) = delete;
+  ~SignalMask() {
+    if (active_) pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+  }
+
+ private:
+  bool active_;
+  sigset_t before_{};
+};
+
 }  // namespace
 
 Runtime::Runtime(const RuntimeOptions& options) : Runtime(options, Topology::detect()) {}
@@ -64,11 +89,24 @@ Result<std::unique_ptr<Backend>> Runtime::make_backend(unsigned shard) const {
   return EpollBackend::create(options_.epoll);
 }
 
-Result<> Runtime::run(const std::function<Task<Result<>>(Shard&)>& main) {
+Result<> Runtime::run(const Main& main) {
+  TRY(start(main));
+  return join();
+}
+
+Result<> Runtime::start(Main main) {
+  main_ = std::move(main);
   mains_live_ = shards_draining_ = shard_count();
-  for (auto& worker : workers_) {
-    worker->thread = std::thread([this, &worker = *worker, &main] { run_shard(worker, main); });
+  {
+    const SignalMask mask(!options_.take_signals);
+    for (auto& worker : workers_)
+      worker->thread = std::thread([this, &worker = *worker] { run_shard(worker); });
   }
+  wait_for_shards();
+  return start_failed_ ? join() : Result<>();
+}
+
+Result<> Runtime::join() {
   for (auto& worker : workers_) worker->thread.join();
   for (auto& worker : workers_) {
     if (!worker->result) return worker->result;
@@ -76,11 +114,17 @@ Result<> Runtime::run(const std::function<Task<Result<>>(Shard&)>& main) {
   return {};
 }
 
+void Runtime::wait_for_shards() noexcept {
+  for (unsigned started = shards_started_; started != shard_count(); started = shards_started_) {
+    shards_started_.wait(started);
+  }
+}
+
 // 1. Back end and shard, on their own thread. 2. Wait until all shards exist: from then on messages may be
 // sent.
 // 3. The main task, until the last shard's has ended. 4. Cancel and join what is left; answer others
 // meanwhile.
-void Runtime::run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main) {
+void Runtime::run_shard(Worker& worker) {
   if (!placement_.empty()) {
     const Cpu& cpu = placement_[worker.id.value];
     if (const auto pinned = pin_this_thread(cpu); !pinned)
@@ -100,16 +144,14 @@ void Runtime::run_shard(Worker& worker, const std::function<Task<Result<>>(Shard
   }
   ++shards_started_;
   shards_started_.notify_all();
-  for (unsigned started = shards_started_; started != shard_count(); started = shards_started_) {
-    shards_started_.wait(started);
-  }
+  wait_for_shards();
   if (!start_failed_) {
     worker.stop_message.worker = &worker;
     worker.stop_message.deliver = [](Message& message) noexcept {
       static_cast<Worker::StopMessage&>(message).worker->stop.set();
     };
     if (stop_requested_) worker.stop.set();
-    shard->scope().spawn(run_main(this, &worker, main(*shard)));
+    shard->scope().spawn(run_main(this, &worker, main_(*shard)));
     shard->run(mains_ended_);
 
     shard->scope().cancel();

@@ -4,6 +4,9 @@
 ///
 ///   Runtime runtime({.shards = 2});
 ///   Result<> result = runtime.run([&](Shard& shard) -> Task<Result<>> { return serve(shard, runtime); });
+///
+/// A program whose own threads go on beside the shards calls start() and, in the end, request_stop() and
+/// join().
 
 #include <atomic>
 #include <cstdint>
@@ -33,6 +36,7 @@ struct RuntimeOptions {
   unsigned shards = 0;                 ///< 0: one per usable core
   std::uint64_t memory_cap_bytes = 0;  ///< 0: three quarters of what this process may use
   bool pin = true;                     ///< each shard to a core of its own, where there are enough
+  bool take_signals = true;            ///< shards may be the threads on which the program's handlers run
   BackendKind backend = BackendKind::automatic;
   ShardOptions shard;
   UringOptions uring;
@@ -45,6 +49,8 @@ void describe(OptionSet& set, RuntimeOptions& options);
 /// Thread safety: request_stop() and post() from any thread; the rest from the thread that owns the Runtime.
 class Runtime {
  public:
+  using Main = std::function<Task<Result<>>(Shard&)>;
+
   explicit Runtime(const RuntimeOptions& options);
   ~Runtime();
 
@@ -53,26 +59,34 @@ class Runtime {
   /// Runs `main` on every shard and returns when all have ended: ok, or the first error. Shards go on
   /// answering each other until the last main has ended; then every task of the shards' scopes is cancelled
   /// and joined, and every operation awaited. `main` is called on the shard's thread.
-  Result<> run(const std::function<Task<Result<>>(Shard&)>& main);
+  Result<> run(const Main& main);
+
+  /// run() in two halves. start() returns once every shard is there, or none: then with what failed.
+  Result<> start(Main main);
+  /// Waits for what run() waits for.
+  Result<> join();
 
   /// Sets the stop event on every shard. Async-signal-safe; idempotent.
   void request_stop() noexcept;
   /// On a shard: `co_await runtime.stop_event().wait()`.
   Event& stop_event() noexcept;
 
-  /// A shard to post messages to, from a foreign thread; valid between start and end of run().
+  /// A shard to post messages to, from a foreign thread; valid between start and end of run(), and after
+  /// start() until the last main has ended.
   Shard& shard(ShardId id) noexcept { return *mesh_.shard(id.value); }
 
  private:
   struct Worker;
   Runtime(const RuntimeOptions& options, const Topology& topology);
-  void run_shard(Worker& worker, const std::function<Task<Result<>>(Shard&)>& main);
+  void run_shard(Worker& worker);
   void main_ended(Worker& worker, Result<> result) noexcept;
   void wake_shards() noexcept;
+  void wait_for_shards() noexcept;
   static Task<> run_main(Runtime* runtime, Worker* worker, Task<Result<>> main);
   Result<std::unique_ptr<Backend>> make_backend(unsigned shard) const;
 
   RuntimeOptions options_;
+  Main main_;
   MemoryCap memory_cap_;
   Mesh mesh_;
   StallDetector stalls_;

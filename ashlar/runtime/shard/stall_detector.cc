@@ -35,10 +35,6 @@ struct Capture {
 };
 Capture capture;
 
-int stack_signal() noexcept {
-  return SIGRTMIN + 3;
-}
-
 // Runs on the stalled thread, in the middle of anything.
 void take_stack(int) noexcept {
   const int saved_errno = errno;
@@ -84,7 +80,7 @@ std::vector<std::string> stack_of(pthread_t thread, const std::atomic<std::int64
   capture.answered.store(false, std::memory_order_relaxed);
   capture.running_since.store(&running_since, std::memory_order_release);
   std::vector<std::string> stack;
-  if (pthread_kill(thread, stack_signal()) != 0) return stack;
+  if (pthread_kill(thread, StallDetector::signal_number()) != 0) return stack;
   const timespec moment{0, 1'000'000};
   for (int patience = 0; !capture.answered.load(std::memory_order_acquire); ++patience) {
     if (patience >= 200 && capture.running_since.exchange(nullptr, std::memory_order_acq_rel) != nullptr)
@@ -105,8 +101,12 @@ StallDetector::StallDetector(Report report) : report_(std::move(report)) {
   struct sigaction action{};
   action.sa_handler = take_stack;
   action.sa_flags = SA_RESTART;
-  sigaction(stack_signal(), &action, nullptr);
+  sigaction(signal_number(), &action, nullptr);
   thread_ = std::thread([this] { run(); });
+}
+
+int StallDetector::signal_number() noexcept {
+  return SIGRTMIN + 3;
 }
 
 StallDetector::~StallDetector() {

@@ -65,6 +65,8 @@ class StallDetector {
   std::uint64_t looks() const noexcept { return looks_.load(std::memory_order_relaxed); }
 
   static void log_report(const StallReport& report);
+  /// SIGRTMIN + 3.
+  static int signal_number() noexcept;
 
  private:
   void run();
