@@ -3,25 +3,16 @@
 /// Tickets: a write is ordered at once and durable later; the ticket is what one waits on.
 
 #include <coroutine>
-#include <cstdint>
 
 #include "ashlar/base/intrusive_list.h"
 #include "ashlar/base/result.h"
+#include "ashlar/kv/durability.h"
 #include "ashlar/kv/key.h"
 #include "ashlar/runtime/task/waiter.h"
 
 namespace ashlar::kv {
 
 class Partition;
-
-/// When a write is acknowledged, and what a read may see (D12, D14).
-enum class Durability : std::uint8_t {
-  durable,   ///< write: survives power loss once acknowledged. read: waits where it meets what might yet
-             ///< vanish
-  periodic,  ///< acknowledged at once, durable within the engine's sync period. read: sees the newest, waits
-             ///< never
-  none,      ///< acknowledged at once, durable some time later. read: as periodic
-};
 
 /// A write's place in its partition's order. Awaiting it returns when the write is acknowledged at its
 /// durability, and not while the engine asks writers to slow down. Tickets of a partition settle in order:

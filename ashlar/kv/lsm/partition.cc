@@ -16,6 +16,7 @@
 
 #include "ashlar/kv/lsm/batch.h"
 #include "ashlar/kv/lsm/cursor.h"
+#include "ashlar/runtime/ops/machine_clock.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/when.h"
 
@@ -147,9 +148,9 @@ bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Pee
   const Sequence seen = covered ? cleared : entry.sequence;
   if (durability == kv::Durability::durable && seen > durable_sequence()) return false;
   if (covered || entry.kind == Kind::erase) return true;
-  if (entry.expiry_ms != no_expiry) {  // only a shard has a clock
-    if (Shard::current_or_null() == nullptr) return false;
-    if (entry.expiry_ms <= now_ms()) return true;
+  if (entry.expiry_ms != no_expiry) {
+    const Shard* shard = Shard::current_or_null();
+    if (entry.expiry_ms <= (shard != nullptr ? now_ms() : machine_wall_ms())) return true;
   }
   found = {.present = true, .value = entry.value, .expiry_ms = entry.expiry_ms, .sequence = entry.sequence};
   return true;
