@@ -2,27 +2,20 @@
 
 /// Where `--data` is: a directory or a formatted device.
 
-#include <expected>
-#include <memory>
-#include <string>
-
 #include "ashlar/app/settings.h"
-#include "ashlar/blob/home.h"
+#include "ashlar/embed/location.h"
 
 namespace ashlar::app {
 
-struct DataLocation {
-  std::string directory;  ///< of dir:PATH
-  std::string device;     ///< the spec of blob(DEVICE)
-  bool on_device() const noexcept { return !device.empty(); }
-  const std::string& name() const noexcept { return on_device() ? device : directory; }
-};
+using ashlar::DataLocation;
 
-/// "dir:PATH" or "blob(DEVICE)". One line says what is wrong with anything else.
-std::expected<DataLocation, std::string> location_of(const DataOptions& data);
+inline auto location_of(const DataOptions& data) {
+  return DataLocation::parse(data.location);
+}
 
 /// On the shard that is to open the store. The error is one line; a wrong spec is shown with its place.
-Task<std::expected<std::unique_ptr<blob::Home>, std::string>> open_home(DataLocation location,
-                                                                        const lsm::LsmOptions& engine);
+inline auto open_home(DataLocation location, const lsm::LsmOptions& engine) {
+  return ashlar::open_home(std::move(location), engine.directory);
+}
 
 }  // namespace ashlar::app

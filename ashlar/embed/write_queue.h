@@ -1,0 +1,46 @@
+#pragma once
+
+/// Writes of plain threads to one partition, on its shard: appended as they arrive, answered together.
+
+#include <cstdint>
+#include <span>
+
+#include "ashlar/embed/call.h"
+#include "ashlar/embed/options.h"
+#include "ashlar/kv/partition.h"
+#include "ashlar/kv/partitioner.h"
+
+namespace ashlar::embed {
+
+/// Appends `writes`, which must live until it is answered.
+struct WriteCall : Call {
+  WriteCall() noexcept;
+
+  kv::PartitionId partition;
+  Durability durability = Durability::durable;
+  std::span<const kv::Write> writes;
+  Result<> result;
+
+  // The queue's.
+  kv::Ticket ticket;
+  WriteCall* next_waiting = nullptr;
+};
+
+/// Owner: the partition's shard. Tickets settle in their order: one task waits for the oldest, and answers
+/// every call whose ticket has settled with it. So a commit group costs one resumption and one wake-up, be it
+/// of one thread or of sixty-four.
+class WriteQueue {
+ public:
+  WriteQueue(Port& port, kv::Partition& partition) noexcept : port_(port), partition_(partition) {}
+  void write(WriteCall& call);
+
+ private:
+  Task<> answer();
+
+  Port& port_;
+  kv::Partition& partition_;
+  WriteCall* first_ = nullptr;  // whose tickets have not settled, oldest first
+  WriteCall* last_ = nullptr;
+};
+
+}  // namespace ashlar::embed
