@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "ashlar/embed/look_up.h"
 
@@ -39,6 +40,16 @@ Result<bool> look_up(Engine& engine, std::string_view user_key, const ReadOption
 }  // namespace
 }  // namespace embed
 
+void PinnedValue::pin() noexcept {
+  static_assert(sizeof(epoch::Guard) == sizeof guard_ && alignof(epoch::Guard) <= alignof(void*));
+  new (guard_) epoch::Guard;
+  pinned_ = true;
+}
+void PinnedValue::unpin() noexcept {
+  std::launder(reinterpret_cast<epoch::Guard*>(guard_))->~Guard();
+  pinned_ = false;
+}
+
 Result<bool> Reader::get(std::string_view key, std::string& value) const {
   return embed::look_up(*engine_, key, options_, [&](Bytes found) { value.assign(as_text(found)); });
 }
@@ -68,16 +79,16 @@ Result<bool> Reader::get(std::string_view user_key, PinnedValue& value) const {
   value.reset();
   const kv::StoredKey key = TRY(engine_->stored(user_key));
   kv::Peek found;
-  value.guard_.emplace();
+  value.pin();
   if (embed::peek(*engine_, key, options_, found)) {
     if (found.present) {
       value.view_ = as_text(found.value);
     } else {
-      value.guard_.reset();
+      value.unpin();
     }
     return found.present;
   }
-  value.guard_.reset();
+  value.unpin();
   auto copy = [&](Bytes bytes) {
     value.copy_.assign(as_text(bytes));
     value.view_ = value.copy_;

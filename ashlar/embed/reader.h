@@ -12,7 +12,6 @@
 
 #include "ashlar/base/result.h"
 #include "ashlar/embed/options.h"
-#include "ashlar/runtime/memory/epoch.h"
 
 namespace ashlar {
 
@@ -29,17 +28,23 @@ class PinnedValue {
   PinnedValue(const PinnedValue&) = delete;
   PinnedValue& operator=(const PinnedValue&) = delete;
 
+  ~PinnedValue() { reset(); }
+
   std::string_view view() const noexcept { return view_; }
   void reset() noexcept {
     view_ = {};
-    guard_.reset();
+    if (pinned_) unpin();
   }
 
  private:
   friend class Reader;
+  void pin() noexcept;
+  void unpin() noexcept;
+
   std::string_view view_;
-  std::optional<epoch::Guard> guard_;
-  std::string copy_;  // of what its shard had to read from a device
+  bool pinned_ = false;
+  alignas(void*) std::byte guard_[sizeof(void*)];  // of the epoch that keeps the value, while pinned_
+  std::string copy_;                               // of what its shard had to read from a device
 };
 
 /// A thread's way to read. Each thread makes its own (it is cheap, and may be copied); one thread at a time.

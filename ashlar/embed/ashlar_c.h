@@ -1,0 +1,182 @@
+#pragma once
+
+/* Ashlar for C, and for every language that calls C: ashlar/embed/db.h without its classes.
+ *
+ *   ashlar_error error;
+ *   ashlar_db* db = ashlar_open("/var/lib/app", NULL, &error);
+ *   if (db == NULL) { puts(error.message); return 1; }
+ *   ashlar_put(db, "key", 3, "value", 5, ASHLAR_DURABLE, &error);
+ *   ashlar_close(db, &error);
+ *
+ * Errors: a call that can fail returns a code, ASHLAR_OK where it did what it says, and fills in `error`,
+ * which may be NULL. Nothing is thrown. Absence is not an error. Ownership: what a call ending in _create or
+ * _open returns is ended by its _destroy or _close; values by ashlar_free(). Keys and values that are passed
+ * in are copied or used up before the call returns. Threads: a database, its options and its snapshots may be
+ * used by any number of threads; a batch, an iterator and a reader by one at a time. Handles end before the
+ * database they are of.
+ */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__GNUC__)
+#define ASHLAR_API __attribute__((visibility("default")))
+#else
+#define ASHLAR_API
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Grows with each addition; what it has once had stays as it was. */
+#define ASHLAR_C_API_VERSION 1
+
+/* Of the library at run time. */
+ASHLAR_API uint32_t ashlar_c_api_version(void);
+
+enum ashlar_code {
+  ASHLAR_OK = 0,
+  ASHLAR_IO = 1,          /* the device or kernel failed the operation */
+  ASHLAR_CORRUPT = 2,     /* stored bytes do not match their checksum or format */
+  ASHLAR_INVALID = 3,     /* an argument is wrong, or the call may not be made from here */
+  ASHLAR_UNSUPPORTED = 4, /* this kernel, device, build or database cannot do it */
+  ASHLAR_NOT_FOUND = 5,   /* a path or device does not exist */
+  ASHLAR_EXISTS = 6,
+  ASHLAR_BUSY = 7, /* it is open elsewhere, or held by this thread */
+  ASHLAR_PERMISSION = 8,
+  ASHLAR_NO_SPACE = 9,
+  ASHLAR_NO_MEMORY = 10, /* the memory cap is reached */
+  ASHLAR_TOO_LARGE = 11, /* a key beyond 65,532 bytes, a value beyond 16 MiB */
+  ASHLAR_TIMED_OUT = 12,
+  ASHLAR_CANCELLED = 13,
+  ASHLAR_CLOSED = 14,
+  ASHLAR_CONFLICT = 15,
+  ASHLAR_STOPPED = 16 /* a write of the log failed: open it again */
+};
+
+typedef struct ashlar_error {
+  int code;          /* of ashlar_code */
+  int native;        /* errno, or the device's status; 0 where there is none */
+  char message[504]; /* one line, ended by a zero */
+} ashlar_error;
+
+/* When a write is acknowledged. */
+enum ashlar_durability {
+  ASHLAR_DURABLE = 0,  /* once it survives power loss */
+  ASHLAR_PERIODIC = 1, /* at once; durable within the sync period */
+  ASHLAR_NONE = 2      /* at once; durable some time later */
+};
+
+typedef struct ashlar_db ashlar_db;
+typedef struct ashlar_options ashlar_options;
+typedef struct ashlar_batch ashlar_batch;
+typedef struct ashlar_snapshot ashlar_snapshot;
+typedef struct ashlar_reader ashlar_reader;
+typedef struct ashlar_iterator ashlar_iterator;
+
+/* Of a value that a call returned. NULL is allowed. */
+ASHLAR_API void ashlar_free(void* value);
+
+/* Options. "shards", "pin", "memory-cap", "create" (true|false), "spin" (such as "150us"), or any option of
+ * docs/options.md, such as "kv.cache-bytes". Names and values are checked when a database is opened. */
+ASHLAR_API ashlar_options* ashlar_options_create(void);
+ASHLAR_API void ashlar_options_destroy(ashlar_options* options);
+ASHLAR_API int ashlar_options_set(ashlar_options* options, const char* name, const char* value,
+                                  ashlar_error* error);
+/* The next partition of a new database begins with this key; in ascending order. */
+ASHLAR_API void ashlar_options_add_boundary(ashlar_options* options, const char* key, size_t key_bytes);
+
+/* A directory ("dir:PATH" or just the path) or a formatted device ("blob(uring:/dev/nvme0n1)"). `options` may
+ * be NULL. NULL where it fails. */
+ASHLAR_API ashlar_db* ashlar_open(const char* where, const ashlar_options* options, ashlar_error* error);
+/* Ends it in any case, unless this thread is one of its own (ASHLAR_INVALID). Errors are those of the last
+ * sync. */
+ASHLAR_API int ashlar_close(ashlar_db* db, ashlar_error* error);
+
+/* *value is NULL where there is none. */
+ASHLAR_API int ashlar_get(ashlar_db* db, const char* key, size_t key_bytes, char** value, size_t* value_bytes,
+                          ashlar_error* error);
+/* For each key, in the order given: values[i] is NULL where there is none. On an error all are. */
+ASHLAR_API int ashlar_multi_get(ashlar_db* db, size_t count, const char* const* keys, const size_t* key_bytes,
+                                char** values, size_t* value_bytes, ashlar_error* error);
+ASHLAR_API int ashlar_put(ashlar_db* db, const char* key, size_t key_bytes, const char* value,
+                          size_t value_bytes, int durability, ashlar_error* error);
+/* Absent from expiry_ms on, in milliseconds since 1970. */
+ASHLAR_API int ashlar_put_until(ashlar_db* db, const char* key, size_t key_bytes, const char* value,
+                                size_t value_bytes, uint64_t expiry_ms, int durability, ashlar_error* error);
+ASHLAR_API int ashlar_erase(ashlar_db* db, const char* key, size_t key_bytes, int durability,
+                            ashlar_error* error);
+/* Sets the key to `desired` (NULL: erases it) if it holds `expected` (NULL: is absent). *swapped: whether. */
+ASHLAR_API int ashlar_compare_and_swap(ashlar_db* db, const char* key, size_t key_bytes, const char* expected,
+                                       size_t expected_bytes, const char* desired, size_t desired_bytes,
+                                       int durability, int* swapped, ashlar_error* error);
+
+/* Writes that are made together, or not at all. */
+ASHLAR_API ashlar_batch* ashlar_batch_create(void);
+ASHLAR_API void ashlar_batch_destroy(ashlar_batch* batch);
+ASHLAR_API void ashlar_batch_put(ashlar_batch* batch, const char* key, size_t key_bytes, const char* value,
+                                 size_t value_bytes);
+ASHLAR_API void ashlar_batch_put_until(ashlar_batch* batch, const char* key, size_t key_bytes,
+                                       const char* value, size_t value_bytes, uint64_t expiry_ms);
+ASHLAR_API void ashlar_batch_erase(ashlar_batch* batch, const char* key, size_t key_bytes);
+ASHLAR_API void ashlar_batch_clear(ashlar_batch* batch);
+ASHLAR_API int ashlar_write(ashlar_db* db, const ashlar_batch* batch, int durability, ashlar_error* error);
+
+/* Without waiting. `done` runs on a thread of the database: it must be short, and make no call that waits. */
+typedef void (*ashlar_done)(void* context, int code, const char* message);
+ASHLAR_API int ashlar_write_async(ashlar_db* db, const ashlar_batch* batch, int durability, ashlar_done done,
+                                  void* context, ashlar_error* error);
+
+/* The database as it is now, for reads later. */
+ASHLAR_API ashlar_snapshot* ashlar_snapshot_create(ashlar_db* db, ashlar_error* error);
+ASHLAR_API void ashlar_snapshot_destroy(ashlar_snapshot* snapshot);
+
+/* A thread's way to read. `snapshot` may be NULL, and outlives it. */
+ASHLAR_API ashlar_reader* ashlar_reader_create(ashlar_db* db, const ashlar_snapshot* snapshot,
+                                               int durability);
+ASHLAR_API void ashlar_reader_destroy(ashlar_reader* reader);
+/* Copies as much as fits. *value_bytes: the value's size; *found: whether there is one. Allocates nothing. */
+ASHLAR_API int ashlar_reader_get(ashlar_reader* reader, const char* key, size_t key_bytes, char* into,
+                                 size_t into_bytes, size_t* value_bytes, int* found, ashlar_error* error);
+
+/* Walks keys in order. Bounds of 0 bytes are none; `upper` is excluded; `snapshot` may be NULL. */
+ASHLAR_API ashlar_iterator* ashlar_iterator_create(ashlar_db* db, const char* lower, size_t lower_bytes,
+                                                   const char* upper, size_t upper_bytes,
+                                                   const ashlar_snapshot* snapshot, ashlar_error* error);
+ASHLAR_API void ashlar_iterator_destroy(ashlar_iterator* iterator);
+/* Each returns whether it stands on a key then; if not, ashlar_iterator_status() says whether it failed. */
+ASHLAR_API int ashlar_iterator_seek_first(ashlar_iterator* iterator);
+ASHLAR_API int ashlar_iterator_seek_last(ashlar_iterator* iterator);
+ASHLAR_API int ashlar_iterator_seek(ashlar_iterator* iterator, const char* key, size_t key_bytes);
+ASHLAR_API int ashlar_iterator_seek_backward(ashlar_iterator* iterator, const char* key, size_t key_bytes);
+ASHLAR_API int ashlar_iterator_next(ashlar_iterator* iterator);     /* only where it stands on a key */
+ASHLAR_API int ashlar_iterator_previous(ashlar_iterator* iterator); /* likewise */
+ASHLAR_API int ashlar_iterator_valid(const ashlar_iterator* iterator);
+/* Valid until it moves; not ended by a zero. */
+ASHLAR_API const char* ashlar_iterator_key(const ashlar_iterator* iterator, size_t* bytes);
+ASHLAR_API const char* ashlar_iterator_value(const ashlar_iterator* iterator, size_t* bytes);
+ASHLAR_API int ashlar_iterator_status(const ashlar_iterator* iterator, ashlar_error* error);
+
+/* Everything written before survives power loss; is in tables; and these are compacted. */
+ASHLAR_API int ashlar_sync(ashlar_db* db, ashlar_error* error);
+ASHLAR_API int ashlar_flush(ashlar_db* db, ashlar_error* error);
+ASHLAR_API int ashlar_compact(ashlar_db* db, ashlar_error* error);
+
+/* As DbStats of db.h says. Set `struct_bytes` before the call: a library that is newer fills in no more. */
+typedef struct ashlar_stats {
+  size_t struct_bytes;
+  uint64_t partitions;
+  uint64_t memtable_bytes, memtable_entries;
+  uint64_t table_count, table_bytes, table_entries;
+  uint64_t log_bytes;
+  uint64_t writes, write_bytes;
+  uint64_t reads_asked, reads_from_device;
+  uint64_t flushes, compactions, compaction_bytes, stalls;
+  uint64_t memory_bytes, memory_cap_bytes;
+} ashlar_stats;
+ASHLAR_API int ashlar_get_stats(ashlar_db* db, ashlar_stats* stats, ashlar_error* error);
+
+#ifdef __cplusplus
+}
+#endif

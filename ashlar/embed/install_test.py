@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""An installed copy serves programs that know nothing of the source tree.
+
+Installs the library into a scratch directory, then: the headers there are those that the public ones include and
+no more; examples/embed builds and runs by find_package(Ashlar), and by pkg-config, shared and static; Python's
+ctypes uses the C API. Exit status 77: a tool is missing.
+"""
+import argparse
+import ctypes
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = pathlib.Path(__file__).resolve().parent
+EXAMPLES = HERE.parent.parent / "examples" / "embed"
+
+
+def run(*command, **more):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, **more)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def check_headers(prefix, cxx, cc):
+    """Each header is reached from the two that programs include, and these need nothing else of Ashlar's."""
+    include = prefix / "include"
+    there = {str(path.relative_to(include)) for path in include.rglob("*.h")}
+    reached = set()
+    for compiler, language, header in ((cxx, "-std=c++23", "ashlar.h"), (cc, "-std=c11", "ashlar_c.h")):
+        name = f"#include <ashlar/embed/{header}>\n"
+        kind = "c++" if "++" in language else "c"
+        made = run(compiler, language, "-x", kind, f"-I{include}", "-M", "-", input=name)
+        reached |= {part.removeprefix(f"{include}/") for part in made.split() if part.startswith(str(include))}
+    assert there == reached, f"installed but not needed, or the reverse: {sorted(there ^ reached)}"
+
+
+def check_example(program, name, scratch, env):
+    data = scratch / "data"
+    shutil.rmtree(data, ignore_errors=True)
+    printed = run(program, data, env=env)
+    assert printed == (EXAMPLES / f"{name}.out").read_text(), f"{name} printed:\n{printed}"
+
+
+def check_cmake(prefix, scratch, options):
+    build = scratch / "by-cmake"
+    run(options.cmake, "-S", EXAMPLES, "-B", build, f"-DCMAKE_PREFIX_PATH={prefix}",
+        f"-DCMAKE_C_COMPILER={options.cc}", f"-DCMAKE_CXX_COMPILER={options.cxx}",
+        f"-DASHLAR_SANITIZE={options.sanitize}")
+    run(options.cmake, "--build", build)
+    for name in ("quick_start", "iterate", "from_c"):
+        check_example(build / name, name, scratch, os.environ)
+
+
+def check_pkg_config(prefix, scratch, options):
+    library = next(prefix.glob("lib*/**/pkgconfig")).parent
+    env = os.environ | {"PKG_CONFIG_PATH": str(library / "pkgconfig"), "LD_LIBRARY_PATH": str(library)}
+    sanitize = [f"-fsanitize={options.sanitize}"] if options.sanitize else []
+    for source, compiler, standard in (("quick_start.cc", options.cxx, "-std=c++23"),
+                                       ("from_c.c", options.cc, "-std=c11")):
+        name = source.split(".")[0]
+        cflags = run("pkg-config", "--cflags", "ashlar", env=env).split()
+        shared = run("pkg-config", "--libs", "ashlar", env=env).split()
+        run(compiler, standard, "-c", EXAMPLES / source, "-o", scratch / "object.o", *cflags, *sanitize)
+        linker = options.cxx if sanitize else compiler  # C programs lack what the library wants of the sanitizer
+        run(linker, scratch / "object.o", "-o", scratch / name, *shared, *sanitize)
+        check_example(scratch / name, name, scratch, env)
+    static = [part if part != "-lashlar" else str(library / "libashlar.a")
+              for part in run("pkg-config", "--static", "--libs", "ashlar", env=env).split()]
+    run(options.cxx, "-std=c++23", EXAMPLES / "quick_start.cc", "-o", scratch / "static", *cflags, *static, *sanitize)
+    check_example(scratch / "static", "quick_start", scratch, os.environ)
+    return library / "libashlar.so"
+
+
+def check_exports(library):
+    """Nothing but the public classes and the C API is visible."""
+    for line in run("nm", "-D", "--defined-only", "-C", library).splitlines():
+        name = line.split(maxsplit=2)[2]
+        assert not name.startswith(("fmt::", "spdlog::", "ashlar::lsm", "ashlar::kv", "ashlar::embed")), name
+
+
+def check_ctypes(library, scratch):
+    class Error(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_int), ("native", ctypes.c_int), ("message", ctypes.c_char * 504)]
+
+    ashlar = ctypes.CDLL(str(library))
+    ashlar.ashlar_open.restype = ctypes.c_void_p
+    ashlar.ashlar_open.argtypes = [ctypes.c_char_p, ctypes.c_void_p, ctypes.POINTER(Error)]
+    error = Error()
+    assert ashlar.ashlar_open(b"/nonexistent/path/to", None, ctypes.byref(error)) is None
+    assert error.code == 5 and b"/nonexistent/path/to" in error.message, error.message
+    db = ctypes.c_void_p(ashlar.ashlar_open(str(scratch / "python").encode(), None, ctypes.byref(error)))
+    assert db, error.message
+    size = ctypes.c_size_t
+    key, value = b"key", b"\x00binary\xff"
+    assert ashlar.ashlar_put(db, key, size(len(key)), value, size(len(value)), 0, ctypes.byref(error)) == 0
+    found, found_bytes = ctypes.c_void_p(), size()
+    assert ashlar.ashlar_get(db, key, size(3), ctypes.byref(found), ctypes.byref(found_bytes),
+                             ctypes.byref(error)) == 0
+    assert ctypes.string_at(found, found_bytes.value) == value
+    ashlar.ashlar_free(found)
+    assert ashlar.ashlar_close(db, ctypes.byref(error)) == 0, error.message
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    for option in ("build", "cmake", "cc", "cxx", "sanitize"):
+        parser.add_argument(f"--{option}", default="")
+    parser.add_argument("--ctypes", nargs=2)
+    options = parser.parse_args()
+    if options.ctypes:
+        return check_ctypes(pathlib.Path(options.ctypes[0]), pathlib.Path(options.ctypes[1]))
+    for tool in ("pkg-config", "nm"):
+        if shutil.which(tool) is None:
+            print(f"skipped: no {tool}")
+            return 77
+    with tempfile.TemporaryDirectory(prefix="ashlar-install-") as directory:
+        scratch = pathlib.Path(directory)
+        prefix = scratch / "prefix"
+        run(options.cmake, "--install", options.build, "--prefix", prefix, "--component", "library")
+        check_headers(prefix, options.cxx, options.cc)
+        check_cmake(prefix, scratch, options)
+        library = check_pkg_config(prefix, scratch, options)
+        check_exports(library)
+        env = dict(os.environ)
+        if options.sanitize:  # the library's sanitizers must be there before Python is
+            name = "tsan" if options.sanitize == "thread" else "asan"
+            env |= {"ASAN_OPTIONS": "detect_leaks=0",
+                    "LD_PRELOAD": run(options.cc, f"-print-file-name=libclang_rt.{name}-x86_64.so").strip()}
+        run(sys.executable, __file__, "--ctypes", library, scratch, env=env)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
