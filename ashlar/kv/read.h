@@ -36,6 +36,7 @@ struct ReadOptions {
   Durability durability = Durability::durable;
   const Snapshot* snapshot = nullptr;  ///< null: the newest state
   std::uint64_t now_ms = 0;            ///< what has expired is judged at this time; 0: the wall clock
+  bool fill_cache = true;  ///< what must be read from the device may take the place of cached data
 };
 
 /// A value found. `bytes` stay valid as long as `pin` is held, whatever is written meanwhile.
@@ -62,6 +63,9 @@ struct ScanOptions {
   Bytes last = {};   ///< stored form, excluded; empty: to the end
   Direction direction = Direction::forward;
   ReadOptions read = {};  ///< the snapshot, if any, must outlive the cursor
+  Bytes prefix = {};      ///< stored form: only keys that begin with it
+  std::uint64_t limit =
+      0;  ///< a hint: how many items will be asked for, so that no more is read ahead; 0: unknown
 };
 
 /// Walks the live keys of a range in order, each once, at one point in time. Owner shard only; must end
@@ -76,6 +80,10 @@ class Cursor {
   };
 
   virtual ~Cursor() = default;
+
+  /// Goes on from elsewhere in its range, at the same point in time: next() is the first key at or after
+  /// `key` (stored form), or, of a cursor that walks backward, the last one below it. Empty: as at first.
+  virtual void seek(Bytes key) = 0;
 
   /// Valid until the next next().
   const Item& item() const noexcept { return item_; }

@@ -10,6 +10,19 @@ void assign(std::vector<std::byte>& to, Bytes from) {
   to.assign(from.begin(), from.end());
 }
 
+/// The first key after all that begin with `prefix`; empty where there is none.
+std::vector<std::byte> end_of_prefix(Bytes prefix) {
+  std::vector<std::byte> end(prefix.begin(), prefix.end());
+  while (!end.empty() && end.back() == std::byte{0xff}) end.pop_back();
+  if (!end.empty()) end.back() = static_cast<std::byte>(static_cast<unsigned>(end.back()) + 1);
+  return end;
+}
+
+/// Whether `a` ends before `b`, where nothing stands for the end of all keys.
+bool ends_before(Bytes a, Bytes b) noexcept {
+  return !a.empty() && (b.empty() || compare(a, b) < 0);
+}
+
 }  // namespace
 
 LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options,
@@ -21,11 +34,27 @@ LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::Sca
       at_(at),
       now_ms_(now_ms),
       cleared_(version_->cleared_at(at)),
-      merge_(options.direction) {
+      merge_(options.direction, {.fill_cache = options.read.fill_cache, .entries = options.limit}) {
   assign(first_, options.first);
   assign(last_, options.last);
+  if (!options.prefix.empty()) {
+    if (compare(first_, options.prefix) < 0) assign(first_, options.prefix);
+    if (auto end = end_of_prefix(options.prefix); ends_before(end, last_)) last_ = std::move(end);
+  }
+  assign(from_, direction_ == Direction::forward ? first_ : last_);
   for (Memtable* memtable : version_->memtables) merge_.add(*memtable);
   for (const Run& run : version_->runs) merge_.add(run.tables);
+}
+
+void LsmCursor::seek(Bytes key) {
+  if (direction_ == Direction::forward) {
+    assign(from_, compare(key, first_) > 0 ? key : Bytes(first_));
+  } else {
+    assign(from_, ends_before(key, last_) ? key : Bytes(last_));
+  }
+  started_ = keeping_ = false;
+  stepped_ = true;
+  passed_.clear();
 }
 
 bool LsmCursor::advance(Result<bool>& result) noexcept {
@@ -55,7 +84,7 @@ bool LsmCursor::must_wait() const noexcept {
 LsmCursor::Step LsmCursor::walk() {
   if (!started_) {
     started_ = true;
-    merge_.start(direction_ == Direction::forward ? Bytes(first_) : Bytes(last_));
+    merge_.start(from_, direction_ == Direction::forward ? last_ : first_);
   }
   return direction_ == Direction::forward ? walk_forward() : walk_backward();
 }
@@ -74,11 +103,12 @@ LsmCursor::Step LsmCursor::walk_forward() {
       continue;
     }
     if (!within(entry.key)) return Step::end;
-    if (entry.sequence > at_ || (!passed_.empty() && equal(entry.key, passed_))) {
+    if (entry.sequence > at_ || (merge_.head() == passed_head_ && equal(entry.key, passed_))) {
       merge_.next();
       continue;
     }
     assign(passed_, entry.key);
+    passed_head_ = merge_.head();
     if (visible(entry)) {
       show(entry);
       stepped_ = false;
@@ -95,7 +125,7 @@ LsmCursor::Step LsmCursor::walk_backward() {
       continue;
     }
     const bool end = merge_.state() == SourceState::end || !within(merge_.entry().key);
-    if (keeping_ && (end || !equal(merge_.entry().key, kept_key_))) {
+    if (keeping_ && (end || merge_.head() != kept_head_ || !equal(merge_.entry().key, kept_key_))) {
       keeping_ = false;
       if (show_kept()) return Step::item;
       continue;
@@ -125,6 +155,7 @@ void LsmCursor::show(const Entry& entry) noexcept {
 void LsmCursor::keep(const Entry& entry) {
   keeping_ = true;
   assign(kept_key_, entry.key);
+  kept_head_ = merge_.head();
   assign(kept_value_, entry.value);
   kept_ = entry;
 }

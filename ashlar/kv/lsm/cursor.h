@@ -2,7 +2,7 @@
 
 /// A scan of one partition at one point in time.
 
-#include "ashlar/kv/lsm/source.h"
+#include "ashlar/kv/lsm/merge.h"
 #include "ashlar/kv/lsm/version.h"
 #include "ashlar/kv/partition.h"
 
@@ -19,6 +19,8 @@ class LsmCursor final : public kv::Cursor {
   /// `at`, `now_ms`: what the reader sees. Holds the version.
   LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options, Sequence at,
             std::uint64_t now_ms);
+
+  void seek(Bytes key) override;
 
  protected:
   bool advance(Result<bool>& result) noexcept override;
@@ -43,21 +45,27 @@ class LsmCursor final : public kv::Cursor {
   kv::Durability durability_;
   Sequence at_;
   std::uint64_t now_ms_;
-  Sequence cleared_;  // entries below are absent
-  std::vector<std::byte> first_, last_;
+  Sequence cleared_;                     // entries below are absent
+  std::vector<std::byte> first_, last_;  // the range
+  std::vector<std::byte> from_;          // where the walk begins in it
   Merge merge_;
   Sequence seen_;          // newest version that decided anything shown so far, absence too
   Step step_ = Step::end;  // the last one
   bool started_ = false;
   bool stepped_ = true;            // forward: the merge has left the entry last shown
   std::vector<std::byte> passed_;  // forward: key whose further versions are passed over
+  KeyHead passed_head_;
   std::vector<std::byte> kept_key_, kept_value_;
+  KeyHead kept_head_;
   Entry kept_;  // backward: the newest visible version so far of the key being walked
   bool keeping_ = false;
 };
 
 /// What a partition that is closed has to show.
 class ClosedCursor final : public kv::Cursor {
+ public:
+  void seek(Bytes) override {}
+
  private:
   bool advance(Result<bool>& result) noexcept override {
     result = fail(Errc::closed, "scan");

@@ -35,7 +35,7 @@ namespace ashlar::lsm {
 /// Thread safety and lifecycle as kv::Partition says; close() before it is destroyed. Invariants: what is in
 /// a table is durable in the log or in the manifest; the manifest names exactly the tables of the current
 /// version, but for the moment between a commit and the publication that follows it.
-class LsmPartition final : public kv::Partition, private wal::LogOwner, private TableRemover {
+class LsmPartition final : public kv::Partition, private wal::LogOwner, private TableOwner {
  public:
   /// Makes a new, empty partition in an empty store, which it closes. May be repeated where it was
   /// interrupted.
@@ -119,6 +119,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<Result<>> append_edit(Edit edit);
   Task<> housekeeping_loop();
   void remove_later(std::uint64_t number) noexcept override;
+  TaskScope& table_reads() noexcept override { return table_reads_; }
   Horizon horizon(kv::Partition::SnapshotHorizon seen) const noexcept;
   Horizon horizon() noexcept { return horizon(snapshot_horizon()); }
   void snapshot_released() noexcept override;
@@ -147,6 +148,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Attempts flush_attempts_, compaction_attempts_;
   bool compaction_halted_ = false;  // a table cannot be read: only a clear can take it away
   TaskScope background_{nullptr};
+  TaskScope table_reads_{nullptr};
   kv::PartitionStats counters_;
 };
 

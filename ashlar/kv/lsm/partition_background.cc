@@ -271,7 +271,8 @@ void LsmPartition::halt_compaction(const Error& why) {
 Task<Result<>> LsmPartition::compact(Compaction job) {
   if (job.move) co_return co_await move_tables(job);
   const VersionRef version = versions_.acquire_frozen();
-  Merge merge(Direction::forward, compaction_reads_ahead, compaction_reads_ahead);
+  Merge merge(Direction::forward,
+              {.first = compaction_reads_ahead, .most = compaction_reads_ahead, .fill_cache = false});
   for (auto& run : job.runs) merge.add(run);
   const Horizon now = horizon();
   const TableJob tables{.blobs = *blobs_,

@@ -149,6 +149,7 @@ Task<Result<>> LsmPartition::close() {
   background_.cancel();
   if (log_ != nullptr) log_->give_up_waiting();  // a flush may wait for a write that waits for space
   co_await background_.join();
+  co_await table_reads_.join();
   Result<> result;
   if (log_ != nullptr) result = co_await log_->close();
   log_hold_.reset();

@@ -2,57 +2,118 @@
 
 #include <algorithm>
 
-#include "ashlar/runtime/sync/when.h"
-
 namespace ashlar::lsm {
 
-SourceState RunIterator::start(Bytes key) {
+SourceState RunIterator::start(Bytes key, Bytes bound) {
   const bool forward = direction_ == Direction::forward;
   if (tables_.empty()) return state_ = SourceState::end;
+  reads_.reset();
+  last_ = last_wanted(bound);
   if (key.empty()) return enter(forward ? 0 : tables_.size() - 1);
   if (forward) {
     const auto first = std::ranges::partition_point(
         tables_, [&](const TableFile* table) { return compare(table->largest_key(), key) < 0; });
     if (first == tables_.end()) return state_ = SourceState::end;
-    position_ = static_cast<std::size_t>(first - tables_.begin());
-    iterator_.emplace(table().table());
-    return settle(iterator_->seek(key));
+    return move_to(static_cast<std::size_t>(first - tables_.begin()), key);
   }
   const auto beyond = std::ranges::partition_point(
       tables_, [&](const TableFile* table) { return compare(table->smallest_key(), key) < 0; });
   if (beyond == tables_.begin()) return state_ = SourceState::end;
-  position_ = static_cast<std::size_t>(beyond - tables_.begin()) - 1;
-  iterator_.emplace(table().table());
-  return settle(iterator_->seek_before(key));
+  return move_to(static_cast<std::size_t>(beyond - tables_.begin()) - 1, key);
+}
+
+/// The last block, in the direction of the walk, that may hold a key within the bound.
+RunPosition RunIterator::last_wanted(Bytes bound) const noexcept {
+  const bool forward = direction_ == Direction::forward;
+  if (bound.empty()) {
+    if (!forward) return {};
+    const auto table = static_cast<std::uint32_t>(tables_.size() - 1);
+    return {table, tables_[table]->table().block_count() - 1};
+  }
+  const auto holder = std::ranges::partition_point(
+      tables_, [&](const TableFile* table) { return compare(table->largest_key(), bound) < 0; });
+  const auto table = static_cast<std::uint32_t>(holder - tables_.begin());
+  if (holder == tables_.end()) {  // all keys are below it
+    return forward ? RunPosition{table - 1, tables_[table - 1]->table().block_count() - 1}
+                   : RunPosition{table, 0};
+  }
+  if (forward && table > 0 && compare((*holder)->smallest_key(), bound) >= 0) {
+    return {table - 1, tables_[table - 1]->table().block_count() - 1};
+  }
+  return {table, (*holder)->table().find(bound)};
+}
+
+/// A seek in one table; where it is the one that is being walked, with the block that is there.
+SourceState RunIterator::move_to(std::size_t position, Bytes key) {
+  if (!iterator_ || position != position_) {
+    position_ = position;
+    iterator_.emplace(table().table());
+  }
+  return settle(direction_ == Direction::forward ? iterator_->seek(key) : iterator_->seek_before(key));
 }
 
 SourceState RunIterator::enter(std::size_t position) {
   position_ = position;
   iterator_.emplace(table().table());
-  pin_.reset();
   return settle(direction_ == Direction::forward ? iterator_->seek_first() : iterator_->seek_last());
 }
 
-/// At the end of a table the next one begins.
+/// At the end of a table the next one begins; where no more is wanted, the run ends.
 SourceState RunIterator::settle(SourceState state) {
+  const bool forward = direction_ == Direction::forward;
   if (state == SourceState::end) {
-    if (direction_ == Direction::forward && position_ + 1 < tables_.size()) return enter(position_ + 1);
-    if (direction_ == Direction::backward && position_ > 0) return enter(position_ - 1);
+    if (forward && position_ + 1 < tables_.size()) return enter(position_ + 1);
+    if (!forward && position_ > 0) return enter(position_ - 1);
   }
+  if (state == SourceState::need_block && (forward ? at() > last_ : at() < last_)) state = SourceState::end;
   return state_ = state;
 }
 
-SourceState RunIterator::step() {
-  return settle(direction_ == Direction::forward ? iterator_->next() : iterator_->prev());
+SourceState RunIterator::provide(LoadedBlock block) {
+  const kv::Pin before = std::exchange(pin_, std::move(block.pin));
+  return settle(iterator_->provide(*block.block));
 }
 
-SourceState RunIterator::provide(const Block& block, kv::Pin pin) {
-  const kv::Pin before = std::exchange(pin_, std::move(pin));
-  return settle(iterator_->provide(block));
+ReadAhead& RunIterator::reads() {
+  if (reads_ == nullptr) {
+    ReadPolicy policy = policy_;
+    if (policy.entries != 0) {
+      const Table& here = table().table();
+      const std::uint64_t of_a_block = here.properties().entries / here.block_count() + 1;
+      const std::uint64_t blocks = std::min<std::uint64_t>(policy.entries / of_a_block, policy.most);
+      policy.first = policy.most = static_cast<std::uint32_t>(blocks);
+    }
+    reads_ = std::make_unique<ReadAhead>(tables_, direction_, last_, policy);
+  }
+  return *reads_;
 }
 
-SourceState Source::start(Bytes key) {
-  if (auto* run = std::get_if<RunIterator>(&iterator_)) return take_run(run->start(key));
+SourceState RunIterator::provide_cached() {
+  while (state_ == SourceState::need_block) {
+    if (CachedBlock* cached = table().cached().find(block())) {
+      LoadedBlock block{&cached->block(), kv::Pin(*cached)};
+      if (reads_ != nullptr) reads_->hit(at());
+      provide(std::move(block));
+      continue;
+    }
+    auto block = reads_ != nullptr ? reads_->take(at()) : std::nullopt;
+    if (!block) break;
+    provide(*std::move(block));
+  }
+  return state_;
+}
+
+void RunIterator::begin_reads(bool all) {
+  reads().missed(at(), all);
+}
+
+Task<Result<>> RunIterator::load() {
+  provide(CO_TRY(co_await reads().load(at())));
+  co_return Result<>{};
+}
+
+SourceState Source::start(Bytes key, Bytes bound) {
+  if (auto* run = std::get_if<RunIterator>(&iterator_)) return take_run(run->start(key, bound));
   auto& at = std::get<Memory>(iterator_).at;
   if (direction_ == Direction::forward) {
     key.empty() ? at.seek_first() : at.seek(key, sequence_max);
@@ -62,8 +123,7 @@ SourceState Source::start(Bytes key) {
   return take_memory();
 }
 
-SourceState Source::step() {
-  if (auto* run = std::get_if<RunIterator>(&iterator_)) return take_run(run->step());
+SourceState Source::step_memory() {
   auto& at = std::get<Memory>(iterator_).at;
   direction_ == Direction::forward ? at.next() : at.previous();
   return take_memory();
@@ -75,121 +135,6 @@ SourceState Source::take_memory() noexcept {
   memory.entry = memory.at.entry();
   entry_ = &memory.entry;
   return state_ = SourceState::entry;
-}
-
-SourceState Source::take_run(SourceState state) noexcept {
-  if (state == SourceState::entry) entry_ = &std::get<RunIterator>(iterator_).entry();
-  return state_ = state;
-}
-
-SourceState Merge::start(Bytes key) {
-  heap_.reserve(sources_.size());
-  missing_.reserve(sources_.size());
-  for (Source& source : sources_) {
-    source.start(key);
-    place(source);
-  }
-  return settle();
-}
-
-SourceState Merge::next() {
-  Source& front = *heap_.front();
-  if (front.step() == SourceState::entry) {
-    sift_down(0);
-    return state_;
-  }
-  heap_.front() = heap_.back();
-  heap_.pop_back();
-  sift_down(0);
-  place(front);
-  return settle();
-}
-
-SourceState Merge::provide_cached() {
-  for (Source* source : missing_) {
-    RunIterator& run = source->run();
-    while (run.state() == SourceState::need_block) {
-      CachedBlock* cached = run.table().cached().find(run.block());
-      if (cached == nullptr) break;
-      run.provide(cached->block(), kv::Pin(*cached));
-    }
-  }
-  return resume();
-}
-
-Task<Result<>> Merge::load() {
-  std::vector<Task<Result<>>> loads;
-  for (Source* source : missing_) loads.push_back(load_blocks(source, direction_, ahead_));
-  ahead_ = std::min(2 * ahead_, ahead_max_);
-  for (const auto& loaded : co_await when_all(std::move(loads))) CO_TRY(loaded);
-  resume();
-  co_return Result<>{};
-}
-
-/// The block that is wanted, and those after it into the cache. An error of theirs is met again when they are
-/// wanted.
-Task<Result<>> Merge::load_blocks(Source* source, Direction direction, std::uint32_t ahead) {
-  RunIterator& run = source->run();
-  TableFile& table = run.table();
-  const std::uint32_t first = run.block();
-  std::vector<Task<Result<LoadedBlock>>> loads;
-  for (std::uint32_t i = 0; i < ahead; ++i) {
-    if (direction == Direction::backward ? i > first : first + i >= table.table().block_count()) break;
-    const std::uint32_t ordinal = direction == Direction::backward ? first - i : first + i;
-    if (i == 0 || !table.cached().holds(ordinal)) loads.push_back(table.load(ordinal));
-  }
-  auto loaded = co_await when_all(std::move(loads));
-  LoadedBlock wanted = CO_TRY(std::move(loaded.front()));
-  run.provide(*wanted.block, std::move(wanted.pin));
-  co_return Result<>{};
-}
-
-SourceState Merge::resume() {
-  std::vector<Source*> given;
-  given.swap(missing_);
-  missing_.reserve(sources_.size());
-  for (Source* source : given) {
-    source->provided();
-    place(*source);
-  }
-  return settle();
-}
-
-/// Puts a source where its state belongs.
-void Merge::place(Source& source) {
-  if (source.state() == SourceState::need_block) missing_.push_back(&source);
-  if (source.state() != SourceState::entry) return;
-  heap_.push_back(&source);
-  for (std::size_t at = heap_.size() - 1; at > 0;) {
-    const std::size_t parent = (at - 1) / 2;
-    if (!before(*heap_[at], *heap_[parent])) break;
-    std::swap(heap_[at], heap_[parent]);
-    at = parent;
-  }
-}
-
-SourceState Merge::settle() noexcept {
-  if (!missing_.empty()) return state_ = SourceState::need_block;
-  return state_ = heap_.empty() ? SourceState::end : SourceState::entry;
-}
-
-/// Of equal versions (a key written twice in one batch, in one memtable) the order does not matter here: they
-/// come from one source.
-bool Merge::before(const Source& a, const Source& b) const noexcept {
-  const int order = compare_versions(a.entry(), b.entry());
-  return direction_ == Direction::forward ? order < 0 : order > 0;
-}
-
-void Merge::sift_down(std::size_t at) noexcept {
-  while (true) {
-    std::size_t least = at;
-    for (const std::size_t child : {2 * at + 1, 2 * at + 2}) {
-      if (child < heap_.size() && before(*heap_[child], *heap_[least])) least = child;
-    }
-    if (least == at) return;
-    std::swap(heap_[at], heap_[least]);
-    at = least;
-  }
 }
 
 }  // namespace ashlar::lsm

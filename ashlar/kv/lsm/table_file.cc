@@ -18,11 +18,11 @@ bool same_table(const TableMeta& meta, const Properties& properties) noexcept {
 }  // namespace
 
 Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t partition, TableMeta meta,
-                                         BlockCache& cache, TableRemover& remover) {
+                                         BlockCache& cache, TableOwner& owner) {
   struct Deleter {
     void operator()(TableFile* file) const noexcept { delete file; }
   };
-  std::unique_ptr<TableFile, Deleter> file(new TableFile(std::move(meta), remover));
+  std::unique_ptr<TableFile, Deleter> file(new TableFile(std::move(meta), owner));
   const std::uint64_t number = file->meta_.number, file_bytes = file->meta_.file_bytes;
   file->blob_ = CO_TRY(co_await blobs.open_table(number));
   if (file->blob_->bytes() != file_bytes || file_bytes < page_bytes) {
@@ -46,21 +46,21 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t parti
   co_return file.release();
 }
 
-Task<Result<LoadedBlock>> TableFile::load(std::uint32_t ordinal) {
+Task<Result<LoadedBlock>> TableFile::load(std::uint32_t ordinal, bool keep) {
   while (BlockFill* other = cached_->filling(ordinal)) {  // one read, however many miss the block
     LoadedBlock loaded = CO_TRY(co_await other->follow());
     if (loaded.block != nullptr) co_return loaded;
   }
-  BlockFill fill(*cached_, ordinal);
+  BlockFill fill(*cached_, ordinal, keep);
   co_return fill.finish(co_await blob_->read(fill.handle().offset, fill.memory()));
 }
 
 void TableFile::released() noexcept {
   const std::uint64_t number = meta_.number;
-  TableRemover& remover = remover_;
+  TableOwner& owner = owner_;
   const bool remove = obsolete_;
   delete this;  // closes the file first
-  if (remove) remover.remove_later(number);
+  if (remove) owner.remove_later(number);
 }
 
 }  // namespace ashlar::lsm

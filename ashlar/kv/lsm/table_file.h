@@ -12,17 +12,21 @@
 #include "ashlar/kv/lsm/table/table.h"
 #include "ashlar/kv/pin.h"
 #include "ashlar/runtime/memory/buffer_pool.h"
+#include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::lsm {
 
-/// Who removes the file of a table that nothing uses any more.
-class TableRemover {
+/// Whose tables they are.
+class TableOwner {
  public:
+  /// Removes the file of a table that nothing uses any more.
   virtual void remove_later(std::uint64_t number) noexcept = 0;
+  /// Where reads go on whose reader has left; joined before the owner's blobs are closed.
+  virtual TaskScope& table_reads() noexcept = 0;
 
  protected:
-  ~TableRemover() = default;
+  ~TableOwner() = default;
 };
 
 /// Thread safety: owner shard; table() and cached() also from other threads inside an epoch. Lifecycle:
@@ -33,7 +37,7 @@ class TableFile final : public kv::Pinnable {
   /// Reads footer, filter and index: two reads. `corrupt` with table number and offset.
   /// Also `corrupt` where the file is not the table that `meta` is about: another partition's, or older.
   static Task<Result<TableFile*>> open(blob::Store& blobs, std::uint64_t partition, TableMeta meta,
-                                       BlockCache& cache, TableRemover& remover);
+                                       BlockCache& cache, TableOwner& owner);
 
   const TableMeta& meta() const noexcept { return meta_; }
   /// Owner: the table goes to another run as it is. Readers of older versions do not ask for it.
@@ -46,22 +50,25 @@ class TableFile final : public kv::Pinnable {
   Bytes smallest_key() const noexcept { return as_bytes(meta_.smallest_key); }
   Bytes largest_key() const noexcept { return as_bytes(meta_.largest_key); }
 
-  /// Reads block `ordinal` from the device into the cache. Whoever waits holds a version with this table.
-  Task<Result<LoadedBlock>> load(std::uint32_t ordinal);
+  /// Reads block `ordinal` from the device, into the cache unless it is not to `keep`. Whoever waits holds a
+  /// version with this table, or pins it.
+  Task<Result<LoadedBlock>> load(std::uint32_t ordinal, bool keep = true);
   /// Reads whole pages, past the cache.
   Task<Result<>> read(std::uint64_t offset, MutableBytes into) { return blob_->read(offset, into); }
+
+  TaskScope& reads() noexcept { return owner_.table_reads(); }
 
   /// The manifest does not name it any more: the file goes with the last pin.
   void set_obsolete() noexcept { obsolete_ = true; }
   bool obsolete() const noexcept { return obsolete_; }
 
  private:
-  TableFile(TableMeta meta, TableRemover& remover) : meta_(std::move(meta)), remover_(remover) {}
+  TableFile(TableMeta meta, TableOwner& owner) : meta_(std::move(meta)), owner_(owner) {}
   ~TableFile() = default;
   void released() noexcept override;
 
   TableMeta meta_;
-  TableRemover& remover_;
+  TableOwner& owner_;
   std::unique_ptr<blob::Table> blob_;
   IoBuffer memory_;      // filter, index and properties
   MemoryCharge charge_;  // of where its blocks are cached

@@ -6,8 +6,8 @@
 #include <optional>
 #include <vector>
 
+#include "ashlar/kv/lsm/merge.h"
 #include "ashlar/kv/lsm/retention.h"
-#include "ashlar/kv/lsm/source.h"
 #include "ashlar/kv/lsm/table_output.h"
 
 namespace ashlar::lsm {

@@ -107,6 +107,7 @@ class TestPartition final : public kv::Partition {
         : partition_(partition), entries_(partition.entries_), last_(as_text(options.last)) {
       at_ = entries_.lower_bound(std::string(as_text(options.first)));
     }
+    void seek(Bytes key) override { at_ = entries_.lower_bound(std::string(as_text(key))); }
 
    protected:
     bool advance(Result<bool>& result) noexcept override {

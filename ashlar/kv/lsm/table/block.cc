@@ -63,6 +63,20 @@ inline EntryFields decode_trusted(const std::byte* from) noexcept {
   return fields;
 }
 
+constexpr std::size_t copy_slack = 8;
+
+/// Copies a suffix without a call where it is short. Reads and writes up to 8 bytes: behind the last entry of
+/// a block there are a directory and four buckets at least, and `to` has slack.
+inline void copy_suffix(std::byte* to, const std::byte* from, std::size_t bytes) noexcept {
+  static_assert(2 * block_buckets_min >= copy_slack);
+  if (bytes > 16) {
+    std::memcpy(to, from, bytes);
+    return;
+  }
+  store_le(to, load_le<std::uint64_t>(from));
+  if (bytes > 8) store_le(to + bytes - 8, load_le<std::uint64_t>(from + bytes - 8));
+}
+
 }  // namespace
 
 inline EntryFields Block::fields(std::uint32_t ordinal) const noexcept {
@@ -202,15 +216,23 @@ std::uint32_t Block::lower_bound(Bytes key, Sequence wanted) const noexcept {
   return from;
 }
 
-Entry Block::entry(std::uint32_t ordinal, std::vector<std::byte>& key_buffer) const {
+Entry Block::entry(std::uint32_t ordinal, KeyBuffer& buffer) const {
   const EntryFields found = fields(ordinal);
   Bytes key{found.suffix, found.suffix_bytes};
   if (found.shared != 0) {
-    key_buffer.resize(std::size_t{found.shared} + found.suffix_bytes);
-    std::memcpy(key_buffer.data(), fields(restart_of(ordinal)).suffix, found.shared);
-    if (found.suffix_bytes != 0)
-      std::memcpy(key_buffer.data() + found.shared, found.suffix, found.suffix_bytes);
-    key = key_buffer;
+    if (const std::uint32_t restart = restart_of(ordinal); buffer.restart_ != restart) {
+      buffer.restart_ = restart;
+      buffer.from_ = fields(restart).suffix;
+      buffer.held_ = 0;
+    }
+    const std::size_t bytes = std::size_t{found.shared} + found.suffix_bytes;
+    if (buffer.bytes_.size() < bytes + copy_slack) buffer.bytes_.resize(2 * bytes + copy_slack);
+    std::byte* to = buffer.bytes_.data();
+    if (found.shared > buffer.held_)
+      std::memcpy(to + buffer.held_, buffer.from_ + buffer.held_, found.shared - buffer.held_);
+    buffer.held_ = found.shared;
+    copy_suffix(to + found.shared, found.suffix, found.suffix_bytes);
+    key = {to, bytes};
   }
   return {.key = key,
           .sequence = sequence(ordinal),
@@ -220,7 +242,8 @@ Entry Block::entry(std::uint32_t ordinal, std::vector<std::byte>& key_buffer) co
 }
 
 Result<> Block::verify(ErrorPlace place) const {
-  std::vector<std::byte> buffer, previous_key;
+  KeyBuffer buffer;
+  std::vector<std::byte> previous_key;
   Sequence previous_sequence;
   for (std::uint32_t ordinal = 0; ordinal < count_; ++ordinal) {
     const Entry current = entry(ordinal, buffer);

@@ -58,6 +58,23 @@ bool decode_entry(const std::byte* from, const std::byte* end, EntryFields& fiel
 
 }  // namespace detail
 
+/// Where keys that do not lie in one piece are put together. It knows how much of a restart's key it holds,
+/// so that a walk copies little more than what differs.
+class KeyBuffer {
+ public:
+  /// The next entry is of another block.
+  void reset() noexcept { restart_ = none; }
+
+ private:
+  friend class Block;
+  static constexpr std::uint32_t none = ~std::uint32_t{0};
+
+  std::vector<std::byte> bytes_;
+  const std::byte* from_ = nullptr;  // the restart's key
+  std::uint32_t restart_ = none;
+  std::uint32_t held_ = 0;  // so many of its bytes are here
+};
+
 /// What a point look-up in one block found.
 struct BlockLookup {
   enum class State : std::uint8_t {
@@ -88,8 +105,8 @@ class alignas(64) Block {
   /// The first entry at or after (key, sequence), in 0 … count().
   std::uint32_t lower_bound(Bytes key, Sequence sequence) const noexcept;
 
-  /// Entry `ordinal` < count(); its key is assembled in `key_buffer` where it does not lie in one piece.
-  Entry entry(std::uint32_t ordinal, std::vector<std::byte>& key_buffer) const;
+  /// Entry `ordinal` < count(); its key is assembled in `buffer` where it does not lie in one piece.
+  Entry entry(std::uint32_t ordinal, KeyBuffer& buffer) const;
 
   /// Checks what parse() takes on trust: the order of entries, and that find() finds every key. For
   /// verification; O(entries). Fails with `corrupt`.

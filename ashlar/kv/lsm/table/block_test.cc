@@ -99,7 +99,7 @@ TEST(Block, HoldsOneEntryOfAnySize) {
 TEST(Block, BuilderKeepsWithinItsSize) {
   for (std::uint32_t block_bytes : {4096u, 16384u, 65536u, 1u << 20}) {
     BlockBuilder builder(block_bytes, 4);
-    std::vector<std::byte> buffer;
+    KeyBuffer buffer;
     for (int i = 0;; ++i) {
       const std::string key = "key-" + std::to_string(100000000 + i),
                         value(static_cast<std::size_t>(i % 150), 'x');
@@ -163,7 +163,7 @@ TEST(Block, EveryDamageIsCorruptOrHarmless) {
         EXPECT_EQ(block.error().offset, 4096u);
         continue;
       }
-      std::vector<std::byte> buffer;
+      KeyBuffer buffer;
       for (std::uint32_t i = 0; i < block->count(); ++i) block->entry(i, buffer);  // in bounds: ASan watches
       for (const Sample& sample : samples) find(*block, sample.key, 1);
     }

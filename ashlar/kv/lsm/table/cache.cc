@@ -115,17 +115,22 @@ BlockFill* CachedBlocks::filling(std::uint32_t ordinal) noexcept {
   return found != fills_.end() ? &*found : nullptr;
 }
 
-BlockFill::BlockFill(CachedBlocks& blocks, std::uint32_t ordinal)
+BlockFill::BlockFill(CachedBlocks& blocks, std::uint32_t ordinal, bool keep)
     : blocks_(blocks),
       ordinal_(ordinal),
+      keep_(keep),
       handle_(blocks.table_.block(ordinal)),
-      slot_(blocks.cache_.take(handle_.bytes)) {
+      slot_(take(handle_.bytes)) {
   blocks_.fills_.push_back(*this);
 }
 
 BlockFill::~BlockFill() {
   settle(LoadedBlock());
   if (slot_ != nullptr) BlockCache::give_back(slot_);
+}
+
+CachedBlock* BlockFill::take(std::size_t bytes) {
+  return keep_ ? blocks_.cache_.take(bytes) : blocks_.cache_.take_loose(bytes);
 }
 
 Result<LoadedBlock> BlockFill::finish(const Result<>& read) {
@@ -153,7 +158,7 @@ Result<LoadedBlock> BlockFill::accept() {
   const Frame frame = TRY(open_frame(memory(), FrameType::data, place));
   Bytes payload = frame.stored;
   if (frame.compression != Compression::none) {
-    CachedBlock* compressed = std::exchange(slot_, blocks_.cache_.take(frame.raw_bytes));
+    CachedBlock* compressed = std::exchange(slot_, take(frame.raw_bytes));
     const MutableBytes raw{slot_->memory_, frame.raw_bytes};
     const Result<> decompressed = decompress(frame, raw, place);
     BlockCache::give_back(compressed);

@@ -135,9 +135,9 @@ struct LoadedBlock {
 ///   co_return fill.finish(co_await file.read(fill.handle().offset, fill.memory()));
 class BlockFill : public ListHook<> {
  public:
-  /// Takes a slot for block `ordinal`, evicting if it must; where none is to be had, memory of its own.
-  /// Not inside an epoch: it would keep evicted slots from being free.
-  BlockFill(CachedBlocks& blocks, std::uint32_t ordinal);
+  /// Takes a slot for block `ordinal`, evicting if it must; where none is to be had, or the block is not to
+  /// be kept, memory of its own. Not inside an epoch: it would keep evicted slots from being free.
+  BlockFill(CachedBlocks& blocks, std::uint32_t ordinal, bool keep = true);
   BlockFill(const BlockFill&) = delete;
   BlockFill& operator=(const BlockFill&) = delete;
   /// Without finish(): followers try for themselves.
@@ -161,8 +161,11 @@ class BlockFill : public ListHook<> {
   Result<LoadedBlock> accept();
   void settle(const Result<LoadedBlock>& outcome) noexcept;
 
+  CachedBlock* take(std::size_t bytes);
+
   CachedBlocks& blocks_;
   std::uint32_t ordinal_;
+  bool keep_;
   BlockHandle handle_;
   CachedBlock* slot_;
   WaitQueue followers_;

@@ -139,7 +139,7 @@ TEST_F(CacheTest, APinOutlivesEvictionAndTable) {
   table.reset();
   OpenTable other(*cache, 2, 1000);
   for (int i = 0; i < 1000; ++i) other.check(i);
-  std::vector<std::byte> buffer;
+  KeyBuffer buffer;
   EXPECT_EQ(held.block->entry(0, buffer).sequence.value, 7u);
   EXPECT_TRUE(held.block->verify({}).has_value());
   held = {};

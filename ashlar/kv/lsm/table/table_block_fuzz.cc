@@ -19,7 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return part.empty() ||
            (part.data() >= payload.data() && part.data() + part.size() <= payload.data() + size);
   };
-  std::vector<std::byte> key;
+  KeyBuffer key;
   for (std::uint32_t i = 0; i < block->count() && i < 300; ++i) {
     const Entry entry = block->entry(i, key);
     if (!inside(entry.value) || entry.key.size() < kv::key_prefix_bytes) std::abort();

@@ -21,6 +21,7 @@ TableIterator::State TableIterator::go(std::uint32_t block, Target target) {
 TableIterator::State TableIterator::provide(const Block& block) {
   current_ = block;
   held_ = block_;
+  key_buffer_.reset();
   return settle();
 }
 
@@ -46,19 +47,11 @@ TableIterator::State TableIterator::settle() {
   __builtin_unreachable();
 }
 
-TableIterator::State TableIterator::show(std::uint32_t ordinal) {
-  ordinal_ = ordinal;
-  entry_ = current_.entry(ordinal, key_buffer_);
-  return state_ = State::entry;
-}
-
-TableIterator::State TableIterator::next() {
-  if (ordinal_ + 1 < current_.count()) return show(ordinal_ + 1);
+TableIterator::State TableIterator::leave_forward() {
   return block_ + 1 == table_->block_count() ? state_ = State::end : go(block_ + 1, Target::first);
 }
 
-TableIterator::State TableIterator::prev() {
-  if (ordinal_ > 0) return show(ordinal_ - 1);
+TableIterator::State TableIterator::leave_backward() {
   return block_ == 0 ? state_ = State::end : go(block_ - 1, Target::last);
 }
 

@@ -34,8 +34,8 @@ class TableIterator {
     return seek(key, sequence, Target::before);
   }
   /// From an entry to its neighbour.
-  State next();
-  State prev();
+  State next() { return ordinal_ + 1 < current_.count() ? show(ordinal_ + 1) : leave_forward(); }
+  State prev() { return ordinal_ > 0 ? show(ordinal_ - 1) : leave_backward(); }
 
   State state() const noexcept { return state_; }
   /// In state `need_block`: which block, and where it is.
@@ -53,7 +53,13 @@ class TableIterator {
   State seek(Bytes key, Sequence sequence, Target target);
   State go(std::uint32_t block, Target target);
   State settle();
-  State show(std::uint32_t ordinal);
+  State leave_forward();
+  State leave_backward();
+  State show(std::uint32_t ordinal) {
+    ordinal_ = ordinal;
+    entry_ = current_.entry(ordinal, key_buffer_);
+    return state_ = State::entry;
+  }
 
   const Table* table_;
   Block current_;
@@ -64,7 +70,7 @@ class TableIterator {
   State state_ = State::end;
   Sequence seek_sequence_;
   std::vector<std::byte> seek_key_;
-  std::vector<std::byte> key_buffer_;
+  KeyBuffer key_buffer_;
   Entry entry_;
 
   static constexpr std::uint32_t no_block = ~std::uint32_t{0};

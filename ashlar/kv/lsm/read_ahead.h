@@ -1,0 +1,85 @@
+#pragma once
+
+/// Reads of a run's blocks that go on while the blocks before them are being walked.
+///
+///  1. A walk that misses a block reads that block alone: it may be a short one.
+///  2. Each further miss in sequence doubles the window, up to its limit; from then on that many blocks are
+///     being read, or have been, ahead of the walk, into the next table where one ends, and never past the
+///     bound.
+///  3. Blocks that the cache has are passed over, and many of them in a row halve the window.
+///  4. A long walk leaves no traces: from its 64th block on, what it reads stays out of the cache, as it does
+///     from the first on where the caller wants that. A block read ahead is pinned until the walk has it.
+
+#include <deque>
+#include <memory>
+#include <span>
+
+#include "ashlar/kv/lsm/table_file.h"
+#include "ashlar/kv/read.h"
+#include "ashlar/runtime/sync/condition.h"
+
+namespace ashlar::lsm {
+
+using kv::Direction;
+
+/// A block of a run: by table, then by block.
+struct RunPosition {
+  std::uint32_t table = 0;
+  std::uint32_t block = 0;
+  auto operator<=>(const RunPosition&) const = default;
+};
+
+/// How a walk reads from the device.
+struct ReadPolicy {
+  std::uint32_t first = 0;    ///< blocks read ahead from the first miss on
+  std::uint32_t most = 16;    ///< blocks read ahead at most, of each run
+  bool fill_cache = true;     ///< what is read may be kept
+  std::uint64_t entries = 0;  ///< so many are wanted, all runs together; 0: unknown
+};
+
+/// Owner shard; belongs to one walk. What is being read when it is destroyed goes on by itself, with its
+/// table pinned, in the scope that the table names.
+class ReadAhead {
+ public:
+  /// `last`: the position beyond which nothing is wanted. Tables outlive it.
+  ReadAhead(std::span<TableFile* const> tables, Direction direction, RunPosition last,
+            ReadPolicy policy) noexcept
+      : tables_(tables), direction_(direction), last_(last), policy_(policy), window_(policy.first) {}
+  ReadAhead(const ReadAhead&) = delete;
+  ReadAhead& operator=(const ReadAhead&) = delete;
+  ~ReadAhead() { drop_until({}, true); }
+
+  /// The walk stands before `at`, which the cache has.
+  void hit(RunPosition at);
+  /// The walk stands before `at`, which the cache has not; further reads begin. `read_it`: that of `at` too.
+  void missed(RunPosition at, bool read_it);
+
+  /// The block at `at` if it was read ahead and is here, without an error.
+  std::optional<LoadedBlock> take(RunPosition at);
+  /// The block at `at`: waits for it where it is being read, or reads it.
+  Task<Result<LoadedBlock>> load(RunPosition at);
+
+ private:
+  struct Fetch;
+
+  static Task<> run(Fetch* fetch);
+  void start(RunPosition at);
+  void top_up(RunPosition at);
+  void drop_until(RunPosition at, bool all = false) noexcept;
+  bool next(RunPosition& at) const noexcept;
+  bool before(RunPosition a, RunPosition b) const noexcept {
+    return direction_ == Direction::forward ? a < b : b < a;
+  }
+  Fetch* front(RunPosition at) noexcept;
+
+  std::span<TableFile* const> tables_;
+  Direction direction_;
+  RunPosition last_;
+  ReadPolicy policy_;
+  std::uint32_t window_;
+  std::uint32_t misses_ = 0, hits_in_a_row_ = 0;
+  std::optional<RunPosition> missed_at_;
+  std::deque<Fetch*> fetches_;  // in the order of the walk
+};
+
+}  // namespace ashlar::lsm
