@@ -48,9 +48,7 @@ std::coroutine_handle<> Get::await_suspend(std::coroutine_handle<> suspended) {
 }
 
 bool MultiGet::await_ready() noexcept {
-  bool all = true;
-  for (Read& read : reads_) all = partition_.look_up(read) && all;
-  return all;
+  return partition_.look_up_all(reads_);
 }
 
 std::coroutine_handle<> MultiGet::await_suspend(std::coroutine_handle<> suspended) {
@@ -62,7 +60,13 @@ Partition::~Partition() {
   assert(waiting_.empty() && snapshots_.empty() && "closed while in use");
 }
 
-void Partition::expect(std::span<const std::uint64_t>, bool) const noexcept {}
+bool Partition::look_up_all(std::span<Read> reads) noexcept {
+  bool all = true;
+  for (Read& read : reads) all = look_up(read) && all;
+  return all;
+}
+
+void Partition::expect(std::span<const StoredKey* const>, bool) const noexcept {}
 
 Ticket Partition::sync() noexcept {
   return Ticket(*this, last_sequence_, Durability::durable, false);

@@ -90,9 +90,9 @@ class Partition {
   Get get(const StoredKey& key, ReadOptions options = {}) noexcept { return Get(*this, key, options); }
   /// Fills in each read's result. The reads need not agree on options.
   MultiGet multi_get(std::span<Read> reads) noexcept { return MultiGet(*this, reads); }
-  /// A hint, which changes nothing: keys with these hashes are about to be read (`values`) or written. The
-  /// engine fetches what they will touch, for all of them at once.
-  virtual void expect(std::span<const std::uint64_t> hashes, bool values) const noexcept;
+  /// A hint, which changes nothing: these keys are about to be read (`values`) or written. The engine fetches
+  /// what they will touch, for all of them at once.
+  virtual void expect(std::span<const StoredKey* const> keys, bool values) const noexcept;
   /// Never null. The first next() positions it.
   virtual std::unique_ptr<Cursor> scan(const ScanOptions& options) = 0;
 
@@ -128,6 +128,8 @@ class Partition {
  protected:
   /// Settles `read` where memory can; false where start() must go on.
   virtual bool look_up(Read& read) noexcept = 0;
+  /// The same for each; whether all are settled.
+  virtual bool look_up_all(std::span<Read> reads) noexcept;
   virtual Task<> look_up_on_device(Read& read) = 0;
   virtual Task<> look_up_on_device(std::span<Read> reads) = 0;
   /// Someone waits for `sequence`, which was written with less than Durability::durable: make it durable

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ashlar/runtime/shard/shard.h"
+
 namespace ashlar::lsm {
 
 namespace {
@@ -44,6 +46,9 @@ LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::Sca
   assign(from_, direction_ == Direction::forward ? first_ : last_);
   for (Memtable* memtable : version_->memtables) merge_.add(*memtable);
   for (const Run& run : version_->runs) merge_.add(run.tables);
+  const std::size_t sources = version_->memtables.size() + version_->runs.size();
+  charge_ = Shard::current().memory().charge_regardless(Purpose::other,
+                                                        sizeof *this + sources * 2 * sizeof(Source));
 }
 
 void LsmCursor::seek(Bytes key) {

@@ -49,6 +49,7 @@ class LsmCursor final : public kv::Cursor {
   std::vector<std::byte> first_, last_;  // the range
   std::vector<std::byte> from_;          // where the walk begins in it
   Merge merge_;
+  MemoryCharge charge_;    // of the cursor and its sources
   Sequence seen_;          // newest version that decided anything shown so far, absence too
   Step step_ = Step::end;  // the last one
   bool started_ = false;

@@ -29,6 +29,20 @@ void describe(OptionSet& set, LsmOptions& options) {
            .max = 1_TiB,
            .test_max = 4_MiB,
            .help = "Block cache, divided between the shards"});
+  set.add("kv.block-cache-slots", options.block_cache_slots,
+          {.max = std::uint64_t{1} << 32,
+           .test_max = 1024,
+           .help = "Block cache as a number of blocks, instead of kv.cache-bytes; 0: by bytes"});
+  set.add(
+      "kv.flat-index-bytes", options.flat_index_bytes,
+      {.unit = Unit::bytes,
+       .max = 1_TiB,
+       .test_max = 1_MiB,
+       .help =
+           "Indexes and filters of a partition that stay in memory; tables written beyond that keep theirs "
+           "in the block cache"});
+  set.add("kv.ribbon-filters", options.ribbon_filters,
+          {.help = "Ribbon filters in the deepest level: a quarter less memory, more work in a look-up"});
   set.add("kv.level0-tables", options.level0_tables,
           {.min = 1, .max = 64, .help = "Flushed tables that are merged into level 1"});
   set.add("kv.level0-tables-max", options.level0_tables_max,

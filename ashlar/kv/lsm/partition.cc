@@ -12,13 +12,15 @@
 #include "ashlar/kv/lsm/partition.h"
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 
 #include "ashlar/kv/lsm/batch.h"
 #include "ashlar/kv/lsm/cursor.h"
+#include "ashlar/kv/lsm/search_ahead.h"
 #include "ashlar/runtime/ops/machine_clock.h"
 #include "ashlar/runtime/shard/shard.h"
-#include "ashlar/runtime/sync/when.h"
+#include "ashlar/runtime/sync/scope.h"
 
 namespace ashlar::lsm {
 
@@ -59,17 +61,21 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
   return search.run() == PointSearch::State::done && answer(read, search, version->cleared_at(limit));
 }
 
-/// Stage by stage for all keys: each stage's loads hit what the one before has fetched.
-void LsmPartition::expect(std::span<const std::uint64_t> hashes, bool values) const noexcept {
-  const Version* version = versions_.load_if_any();
-  if (version == nullptr) return;
-  for (const Memtable* memtable : version->memtables) {
-    if (memtable->empty()) continue;
-    for (const std::uint64_t hash : hashes) memtable->prefetch_bucket(hash);
-    for (const std::uint64_t hash : hashes) memtable->prefetch_key(hash);
-    if (!values) return;  // writes concern the first
-    for (const std::uint64_t hash : hashes) memtable->prefetch_version(hash);
+bool LsmPartition::look_up_all(std::span<kv::Read> reads) noexcept {
+  constexpr std::size_t at_once = 16;  // few enough to stay in the first cache until they are looked up
+  bool all = true;
+  for (std::size_t first = 0; first < reads.size(); first += at_once) {
+    const std::span<kv::Read> some = reads.subspan(first, std::min(at_once, reads.size() - first));
+    std::array<const StoredKey*, at_once> keys;
+    for (std::size_t i = 0; i < some.size(); ++i) keys[i] = some[i].key;
+    if (some.size() > 1) expect({keys.data(), some.size()}, true);
+    for (kv::Read& read : some) all = look_up(read) && all;
   }
+  return all;
+}
+
+void LsmPartition::expect(std::span<const StoredKey* const> keys, bool values) const noexcept {
+  if (const Version* version = versions_.load_if_any()) search_ahead(*version, keys, values);
 }
 
 /// Turns what a search found into the result; entries below `cleared` are absent. False where the reader must
@@ -116,7 +122,7 @@ Task<> LsmPartition::look_up_on_device(kv::Read& read) {
         read.settled = true;
         co_return;
       }
-      search.provide(*loaded->block, loaded->pin.held());
+      search.provide(*loaded);
       block_pin = std::move(loaded->pin);
     }
     if (answer(read, search, version->cleared_at(limit))) co_return;
@@ -125,12 +131,13 @@ Task<> LsmPartition::look_up_on_device(kv::Read& read) {
   }
 }
 
+/// All at once; keys of one block share its read.
 Task<> LsmPartition::look_up_on_device(std::span<kv::Read> reads) {
-  std::vector<Task<>> misses;
+  TaskScope misses;
   for (kv::Read& read : reads) {
-    if (!read.settled) misses.push_back(look_up_on_device(read));
+    if (!read.settled) misses.spawn(look_up_on_device(read));
   }
-  (void)co_await when_all(std::move(misses));
+  co_await misses.join();
 }
 
 bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept {

@@ -50,7 +50,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   /// left.
   Task<Result<>> close();
 
-  void expect(std::span<const std::uint64_t> hashes, bool values) const noexcept override;
+  void expect(std::span<const StoredKey* const> keys, bool values) const noexcept override;
   std::unique_ptr<kv::Cursor> scan(const kv::ScanOptions& options) override;
   using kv::Partition::append;
   Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override;
@@ -83,6 +83,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
 
   // partition.cc
   bool look_up(kv::Read& read) noexcept override;
+  bool look_up_all(std::span<kv::Read> reads) noexcept override;
   Task<> look_up_on_device(kv::Read& read) override;
   Task<> look_up_on_device(std::span<kv::Read> reads) override;
   void hurry(Sequence sequence) noexcept override;

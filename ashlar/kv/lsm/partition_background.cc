@@ -22,6 +22,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/kv/lsm/partition.h"
+#include "ashlar/kv/lsm/table_choice.h"
 #include "ashlar/kv/lsm/table_job.h"
 #include "ashlar/runtime/sync/deadline.h"
 #include "ashlar/runtime/sync/sleep.h"
@@ -92,7 +93,7 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) memtables.push_back(frozen_[i].memtable);
   for (Memtable* memtable : memtables) merge.add(*memtable);
   const TableJob job{.blobs = *blobs_,
-                     .options = options_.table,
+                     .options = table_options_for(options_, *version, 0),
                      .partition = manifest_->state().partition,
                      .level = 0,
                      .run = std::nullopt,
@@ -276,7 +277,7 @@ Task<Result<>> LsmPartition::compact(Compaction job) {
   for (auto& run : job.runs) merge.add(run);
   const Horizon now = horizon();
   const TableJob tables{.blobs = *blobs_,
-                        .options = options_.table,
+                        .options = table_options_for(options_, *version, job.output_level),
                         .partition = manifest_->state().partition,
                         .level = job.output_level,
                         .run = job.output_run,

@@ -21,8 +21,8 @@ class PointSearch {
   /// Where to read, in state need_block.
   TableFile& wanted_table() const noexcept { return *const_cast<TableFile*>(table_); }
   std::uint32_t wanted_block() const noexcept { return block_; }
-  /// The block just wanted; run() goes on. `holder` keeps it in place.
-  void provide(const Block& block, kv::Pinnable* holder) noexcept;
+  /// The block just wanted, or the partition; run() goes on. Its pin keeps it in place.
+  void provide(const LoadedBlock& loaded) noexcept;
 
   bool found() const noexcept { return holder_ != nullptr; }
   /// The version found, tombstones too. Its value points into what `holder()` holds.
@@ -33,6 +33,7 @@ class PointSearch {
   bool search_memtables() noexcept;
   bool next_table() noexcept;
   bool look_in(const Block& block, kv::Pinnable* holder) noexcept;
+  void look_in(const TablePartition& partition) noexcept;
 
   const Version& version_;
   Bytes key_;
@@ -41,7 +42,8 @@ class PointSearch {
   bool memtables_done_ = false;
   std::size_t run_ = 0;               // the next one
   const TableFile* table_ = nullptr;  // being searched
-  std::uint32_t block_ = 0;
+  std::uint32_t block_ = 0;           // of it, or the ordinal of a partition that knows which block
+  bool at_partition_ = false;
   Entry entry_;
   kv::Pinnable* holder_ = nullptr;
 };
@@ -70,10 +72,22 @@ inline bool PointSearch::next_table() noexcept {
     // What was flushed mostly spans everything: its filter says more than its range.
     const TableFile* table =
         run.level == 0 && run.tables.size() == 1 ? run.tables.front() : run.covering(key_);
-    if (table == nullptr) continue;
-    if (table->meta().smallest_sequence > at_ || !table->table().may_contain(hash_)) continue;
-    block_ = table->table().find(key_);
-    if (block_ == table->table().block_count()) continue;
+    if (table == nullptr || table->meta().smallest_sequence > at_) continue;
+    const Table& parts = table->table();
+    at_partition_ = parts.partitioned();
+    if (at_partition_) {
+      block_ = parts.find_partition(key_);
+    } else if (run_ == version_.runs.size()) {
+      // Most keys that come as far as the last run are there, and its block, where it is in memory, says so
+      // in as many steps as the filter.
+      block_ = parts.find(key_);
+      const bool in_memory = block_ != parts.block_count() && table->cached().holds(block_);
+      if (!in_memory && !parts.may_contain(hash_)) continue;
+    } else {
+      if (!parts.may_contain(hash_)) continue;
+      block_ = parts.find(key_);
+    }
+    if (block_ == parts.ordinal_count()) continue;
     table_ = table;
     return true;
   }
@@ -95,22 +109,39 @@ inline bool PointSearch::look_in(const Block& block, kv::Pinnable* holder) noexc
   return false;
 }
 
+inline void PointSearch::look_in(const TablePartition& partition) noexcept {
+  at_partition_ = false;
+  if (partition.may_contain(hash_)) {
+    block_ = partition.find(key_);
+  } else {
+    table_ = nullptr;
+  }
+}
+
 inline PointSearch::State PointSearch::run() noexcept {
   if (holder_ != nullptr || (!memtables_done_ && search_memtables())) return State::done;
   while (table_ != nullptr || next_table()) {
-    if (block_ == table_->table().block_count()) {  // the last block continues nowhere
+    if (!at_partition_ && block_ == table_->table().block_count()) {  // the last block continues nowhere
       table_ = nullptr;
       continue;
     }
-    CachedBlock* cached = table_->cached().find(block_);
+    CachedBlock* cached = table_->cached().find(block_, hash_);
     if (cached == nullptr) return State::need_block;
-    if (look_in(cached->block(), cached)) return State::done;
+    if (at_partition_) [[unlikely]] {
+      look_in(cached->partition());
+    } else if (look_in(cached->block(), cached)) {
+      return State::done;
+    }
   }
   return State::done;
 }
 
-inline void PointSearch::provide(const Block& block, kv::Pinnable* holder) noexcept {
-  look_in(block, holder);
+inline void PointSearch::provide(const LoadedBlock& loaded) noexcept {
+  if (at_partition_) {
+    look_in(*loaded.partition);
+  } else {
+    look_in(*loaded.block, loaded.pin.held());
+  }
 }
 
 }  // namespace ashlar::lsm

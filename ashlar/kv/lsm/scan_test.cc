@@ -70,6 +70,7 @@ class ScanTest : public ::testing::Test {
  private:
   static Task<> run(LsmOptions options, std::uint64_t cache_bytes, const Body* body) {
     ShardContext context(options, cache_bytes);
+    EXPECT_TRUE(Shard::current().backend().make_directory("/data"));
     EXPECT_TRUE(co_await create_partition("/data", options, 0));
     auto partition = co_await open_partition("/data", options, context, 0);
     EXPECT_TRUE(partition);
@@ -214,6 +215,60 @@ TEST_F(ScanTest, ALongScanDoesNotEvictWhatIsUsed) {
     }
   };
   with_partition(options(), 512u << 10, body);
+}
+
+/// Filters and index of a large table are read like blocks: gets, multi-gets, readers elsewhere, scans and
+/// seeks go through them.
+TEST_F(ScanTest, APartitionedTableAnswersAlike) {
+  LsmOptions partitioned = options();
+  partitioned.flat_index_bytes = 0;
+  const auto body = [](LsmPartition& partition, BlockCache&) -> Task<> {
+    constexpr int keys = 20'000;
+    co_await fill(partition, keys);
+    Random random(test_seed());
+    std::vector<StoredKey> wanted;
+    for (int i = 0; i < 60; ++i) {
+      const std::string key = stored(static_cast<int>(random.below(keys))) + (i % 3 == 0 ? "x" : "");
+      wanted.push_back(StoredKey::from_stored(as_bytes(key)));
+    }
+    {
+      const epoch::Guard guard;
+      kv::Peek found;
+      EXPECT_FALSE(partition.peek(wanted[1], kv::Durability::durable, found)) << "nothing is in memory";
+    }
+    for (int round = 0; round < 2; ++round) {
+      std::vector<kv::Read> reads(wanted.size());
+      for (std::size_t i = 0; i < wanted.size(); ++i) reads[i].key = &wanted[i];
+      co_await partition.multi_get(reads);
+      for (std::size_t i = 0; i < reads.size(); ++i) {
+        EXPECT_TRUE(reads[i].settled && reads[i].result);
+        EXPECT_EQ(reads[i].result->has_value(), i % 3 != 0) << i;
+      }
+    }
+    {
+      const epoch::Guard guard;
+      kv::Peek found;
+      EXPECT_TRUE(partition.peek(wanted[1], kv::Durability::durable, found) && found.present);
+    }
+    const std::string last = stored(keys - 10);
+    for (const auto direction : {Direction::forward, Direction::backward}) {
+      const auto cursor = partition.scan({.last = as_bytes(last), .direction = direction});
+      for (int seek = 0; seek < 30; ++seek) {
+        const int from = static_cast<int>(random.between(100, keys - 100));
+        const std::string key = stored(from);
+        cursor->seek(as_bytes(key));
+        for (int step = 0; step < 50; ++step) {
+          const auto more = co_await cursor->next();
+          EXPECT_TRUE(more && *more);
+          const int expected = direction == Direction::forward ? from + step : from - 1 - step;
+          EXPECT_EQ(as_text(cursor->item().key), stored(expected));
+        }
+      }
+      cursor->seek({});
+      EXPECT_EQ(co_await walk(*cursor, keys), keys - 10);
+    }
+  };
+  with_partition(partitioned, 256u << 10, body);
 }
 
 TEST_F(ScanTest, StaysValidAcrossFlushAndCompaction) {

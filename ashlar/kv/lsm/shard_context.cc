@@ -6,20 +6,11 @@
 
 namespace ashlar::lsm {
 
-namespace {
-
-SlotClass slot_class(const LsmOptions& options, std::uint64_t cache_bytes) {
-  const std::uint32_t slot_bytes = options.table.block_bytes;
-  const std::uint64_t slots = std::max<std::uint64_t>(cache_bytes / slot_bytes, 16);
-  return {.slot_bytes = slot_bytes, .slots = static_cast<std::uint32_t>(slots)};
-}
-
-}  // namespace
-
 ShardContext::ShardContext(const LsmOptions& options, std::uint64_t cache_bytes)
     : chunks_(options.memtable_bytes, &Shard::current().memory()),
-      cache_(Shard::current().buffers(), Shard::current().memory(), {{slot_class(options, cache_bytes)}},
-             epochs_) {
+      cache_(Shard::current().buffers(), Shard::current().memory(),
+             slot_classes(options.table.block_bytes, cache_bytes), epochs_,
+             std::max<std::uint64_t>(cache_bytes, std::uint64_t{16} * options.table.block_bytes)) {
   Shard::current().memory().add(*this);
 }
 

@@ -13,8 +13,8 @@ namespace ashlar::lsm {
 /// in use it gives back where memory is wanted.
 class ShardContext final : private MemoryReclaimer {
  public:
-  /// At most `cache_bytes` of cache on this shard. Slots are sized for the options' blocks; larger blocks are
-  /// not kept.
+  /// At most `cache_bytes` of cache on this shard. Slots are sized for the options' blocks, and for those of
+  /// large entries, up to 2 MiB; larger ones are not kept.
   ShardContext(const LsmOptions& options, std::uint64_t cache_bytes);
   ShardContext(const ShardContext&) = delete;
   ShardContext& operator=(const ShardContext&) = delete;

@@ -40,7 +40,8 @@ RunPosition RunIterator::last_wanted(Bytes bound) const noexcept {
   if (forward && table > 0 && compare((*holder)->smallest_key(), bound) >= 0) {
     return {table - 1, tables_[table - 1]->table().block_count() - 1};
   }
-  return {table, (*holder)->table().find(bound)};
+  const auto [from, to] = (*holder)->table().blocks_near(bound);
+  return {table, forward ? to : from};
 }
 
 /// A seek in one table; where it is the one that is being walked, with the block that is there.
@@ -65,11 +66,13 @@ SourceState RunIterator::settle(SourceState state) {
     if (forward && position_ + 1 < tables_.size()) return enter(position_ + 1);
     if (!forward && position_ > 0) return enter(position_ - 1);
   }
-  if (state == SourceState::need_block && (forward ? at() > last_ : at() < last_)) state = SourceState::end;
+  const bool at_block = state == SourceState::need_block && !iterator_->needs_partition();
+  if (at_block && (forward ? at() > last_ : at() < last_)) state = SourceState::end;
   return state_ = state;
 }
 
 SourceState RunIterator::provide(LoadedBlock block) {
+  if (block.partition != nullptr) return settle(iterator_->provide(*block.partition));
   const kv::Pin before = std::exchange(pin_, std::move(block.pin));
   return settle(iterator_->provide(*block.block));
 }
@@ -91,12 +94,13 @@ ReadAhead& RunIterator::reads() {
 SourceState RunIterator::provide_cached() {
   while (state_ == SourceState::need_block) {
     if (CachedBlock* cached = table().cached().find(block())) {
-      LoadedBlock block{&cached->block(), kv::Pin(*cached)};
-      if (reads_ != nullptr) reads_->hit(at());
+      LoadedBlock block(*cached, iterator_->needs_partition());
+      if (reads_ != nullptr && block.block != nullptr) reads_->hit(at());
       provide(std::move(block));
       continue;
     }
-    auto block = reads_ != nullptr ? reads_->take(at()) : std::nullopt;
+    if (reads_ == nullptr || iterator_->needs_partition()) break;
+    auto block = reads_->take(at());
     if (!block) break;
     provide(*std::move(block));
   }
@@ -104,11 +108,15 @@ SourceState RunIterator::provide_cached() {
 }
 
 void RunIterator::begin_reads(bool all) {
-  reads().missed(at(), all);
+  if (!iterator_->needs_partition()) reads().missed(at(), all);
 }
 
 Task<Result<>> RunIterator::load() {
-  provide(CO_TRY(co_await reads().load(at())));
+  if (iterator_->needs_partition()) {
+    provide(CO_TRY(co_await table().load(block())));
+  } else {
+    provide(CO_TRY(co_await reads().load(at())));
+  }
   co_return Result<>{};
 }
 

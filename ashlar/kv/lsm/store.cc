@@ -78,7 +78,7 @@ Task<Result<>> LsmStore::open_partitions() {
   partitions_.resize(root_.partitioner.partitions());
   for (unsigned shard = 0; shard < shards_; ++shard) {
     co_await invoke(ShardId{shard}, [&] {
-      contexts_[shard] = std::make_unique<ShardContext>(options_, options_.cache_bytes / shards_);
+      contexts_[shard] = std::make_unique<ShardContext>(options_, cache_bytes_of(options_) / shards_);
     });
   }
   std::vector<Task<Result<>>> opening;

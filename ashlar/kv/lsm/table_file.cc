@@ -41,7 +41,8 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t parti
     co_return fail(Errc::corrupt, "table is not what the manifest says",
                    {.object = number, .offset = footer.properties.offset});
   }
-  file->charge_ = shard.memory().charge_regardless(Purpose::tables, CachedBlocks::bytes(file->table_));
+  file->charge_ = shard.memory().charge_regardless(
+      Purpose::tables, CachedBlocks::bytes(file->table_) + file->table_.memory_bytes() + sizeof(TableFile));
   file->cached_ = std::make_unique<CachedBlocks>(cache, file->table_);
   co_return file.release();
 }
@@ -49,7 +50,7 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t parti
 Task<Result<LoadedBlock>> TableFile::load(std::uint32_t ordinal, bool keep) {
   while (BlockFill* other = cached_->filling(ordinal)) {  // one read, however many miss the block
     LoadedBlock loaded = CO_TRY(co_await other->follow());
-    if (loaded.block != nullptr) co_return loaded;
+    if (loaded) co_return loaded;
   }
   BlockFill fill(*cached_, ordinal, keep);
   co_return fill.finish(co_await blob_->read(fill.handle().offset, fill.memory()));

@@ -46,6 +46,8 @@ class TableFile final : public kv::Pinnable {
     meta_.run = run;
   }
   const Table& table() const noexcept { return table_; }
+  /// Of its index and filter, as long as it is open.
+  std::uint64_t index_bytes() const noexcept { return memory_.size(); }
   CachedBlocks& cached() const noexcept { return *cached_; }
   Bytes smallest_key() const noexcept { return as_bytes(meta_.smallest_key); }
   Bytes largest_key() const noexcept { return as_bytes(meta_.largest_key); }

@@ -48,12 +48,12 @@ constexpr std::size_t joined_bytes_max = 1 << 20;  // values of SETs that are wr
 /// As Pipeline::expect(), for the keys of one command.
 void expect_values(const CommandSpec& spec, std::size_t argument_count, const kv::Partition& partition,
                    std::span<const KeySlot> slots) noexcept {
-  std::array<std::uint64_t, RequestGroup::requests_max> hashes;
+  std::array<const kv::StoredKey*, RequestGroup::requests_max> keys;
   const bool values = needs_values(spec, argument_count);
-  for (std::size_t first = 0; first < slots.size(); first += hashes.size()) {
-    const std::size_t count = std::min(hashes.size(), slots.size() - first);
-    for (std::size_t i = 0; i < count; ++i) hashes[i] = slots[first + i].key.hash();
-    partition.expect({hashes.data(), count}, values);
+  for (std::size_t first = 0; first < slots.size(); first += keys.size()) {
+    const std::size_t count = std::min(keys.size(), slots.size() - first);
+    for (std::size_t i = 0; i < count; ++i) keys[i] = &slots[first + i].key;
+    partition.expect({keys.data(), count}, values);
   }
 }
 
@@ -93,7 +93,7 @@ KeyRunner Pipeline::runner(ReplyStream& stream) noexcept {
 }
 
 void Pipeline::expect(std::span<Request> requests) noexcept {
-  std::array<std::uint64_t, RequestGroup::requests_max> hashes;
+  std::array<const kv::StoredKey*, RequestGroup::requests_max> keys;
   std::size_t found = 0;
   for (Request& request : requests) {
     if (request.slot == nullptr) continue;
@@ -107,10 +107,10 @@ void Pipeline::expect(std::span<Request> requests) noexcept {
     bool values = false;
     for (const Request& request : requests) {
       if (request.place != &place) continue;
-      hashes[count++] = request.slot->key.hash();
+      keys[count++] = &request.slot->key;
       values |= needs_values(*request.spec, request.arguments.size());
     }
-    if (count != 0) place.partition->expect({hashes.data(), count}, values);
+    if (count != 0) place.partition->expect({keys.data(), count}, values);
   }
 }
 

@@ -92,7 +92,7 @@ Result<Block> Block::parse(Bytes payload, ErrorPlace place) noexcept {
   Block block;
   block.payload_ = p;
   block.base_ = load_le<std::uint64_t>(p);
-  block.count_ = load_le<std::uint32_t>(p + 8);
+  const auto count = load_le<std::uint32_t>(p + 8);
   const std::uint64_t directory = load_le<std::uint32_t>(p + 12);
   block.bucket_count_ = load_le<std::uint32_t>(p + 16);
   block.offset_width_ = static_cast<std::uint8_t>(p[20]);
@@ -101,21 +101,22 @@ Result<Block> Block::parse(Bytes payload, ErrorPlace place) noexcept {
   const auto flags = static_cast<std::uint8_t>(p[23]);
   block.continues_ = flags & 1;
 
-  if (block.count_ == 0 || block.count_ > block_entries_max) return fail(Errc::corrupt, where, place);
+  if (count == 0 || count > block_entries_max) return fail(Errc::corrupt, where, place);
+  block.count_ = static_cast<std::uint16_t>(count);
   if (block.bucket_count_ < block_buckets_min) return fail(Errc::corrupt, where, place);
   if (block.offset_width_ != 2 && block.offset_width_ != 4) return fail(Errc::corrupt, where, place);
   if (sequence_width > 8 || block.restart_shift_ > 7 || flags > 1) return fail(Errc::corrupt, where, place);
   block.stride_ = static_cast<std::uint8_t>(block.offset_width_ + sequence_width);
   block.sequence_mask_ = sequence_width == 0 ? 0 : ~std::uint64_t{0} >> (64 - 8 * sequence_width);
-  block.ordinal_bits_ = static_cast<std::uint8_t>(std::bit_width(block.count_));
+  block.ordinal_bits_ = static_cast<std::uint8_t>(std::bit_width(count));
 
-  const std::uint64_t buckets = directory + std::uint64_t{block.count_} * block.stride_;
+  const std::uint64_t buckets = directory + std::uint64_t{count} * block.stride_;
   if (directory < block_header_bytes || buckets + std::uint64_t{block.bucket_count_} * 2 != payload.size()) {
     return fail(Errc::corrupt, where, place);
   }
-  block.entry_bytes_x256_ = static_cast<std::uint32_t>((directory - block_header_bytes) * 256 / block.count_);
-  block.directory_ = p + directory;
-  block.buckets_ = p + buckets;
+  block.entry_bytes_x256_ = static_cast<std::uint32_t>((directory - block_header_bytes) * 256 / count);
+  block.directory_ = static_cast<std::uint32_t>(directory);
+  block.buckets_ = static_cast<std::uint32_t>(buckets);
   TRY(block.validate_entries(place));
   TRY(block.validate_buckets(place));
   return block;
@@ -129,21 +130,21 @@ Result<> Block::validate_entries(ErrorPlace place) const noexcept {
     if (offset(ordinal) != static_cast<std::uint64_t>(from - payload_))
       return fail(Errc::corrupt, where, place);
     EntryFields fields;
-    if (!detail::decode_entry(from, directory_, fields)) return fail(Errc::corrupt, where, place);
+    if (!detail::decode_entry(from, directory(), fields)) return fail(Errc::corrupt, where, place);
     if (!is_key_kind(fields.tag & 0x7f)) return fail(Errc::corrupt, where, place);
     if (ordinal == restart_of(ordinal)) restart_key_bytes = fields.shared == 0 ? fields.suffix_bytes : 0;
     if (fields.shared > restart_key_bytes) return fail(Errc::corrupt, where, place);
     if (fields.shared + fields.suffix_bytes < kv::key_prefix_bytes) return fail(Errc::corrupt, where, place);
     from = fields.value() + fields.value_bytes;
   }
-  return from == directory_ ? Result<>{} : fail(Errc::corrupt, where, place);
+  return from == directory() ? Result<>{} : fail(Errc::corrupt, where, place);
 }
 
 Result<> Block::validate_buckets(ErrorPlace place) const noexcept {
   const std::uint32_t ordinal_mask = (1u << ordinal_bits_) - 1;
   bool some_empty = false;
   for (std::uint32_t bucket = 0; bucket < bucket_count_; ++bucket) {
-    const auto held = load_le<std::uint16_t>(buckets_ + 2 * bucket);
+    const auto held = load_le<std::uint16_t>(buckets() + 2 * bucket);
     some_empty |= held == 0;
     const std::uint32_t ordinal = held & ordinal_mask;
     if (ordinal > count_ || (held != 0 && ordinal == 0))
@@ -164,7 +165,7 @@ BlockLookup Block::find(Bytes key, std::uint64_t hash, Sequence snapshot) const 
   const std::uint32_t ordinal_mask = (1u << ordinal_bits_) - 1;
   std::uint32_t bucket = home_bucket(hash);
   for (;;) {
-    const auto held = load_le<std::uint16_t>(buckets_ + 2 * bucket);
+    const auto held = load_le<std::uint16_t>(buckets() + 2 * bucket);
     if (held == 0) return {};
     if (((held ^ fingerprint) >> ordinal_bits_) == 0) {
       std::uint32_t ordinal = (held & ordinal_mask) - 1;

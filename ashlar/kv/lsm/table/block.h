@@ -86,9 +86,9 @@ struct BlockLookup {
   Entry entry;
 };
 
-/// A view of a block's payload; trivially copyable, one cache line. Whoever makes it keeps the payload in
-/// place. Immutable and therefore readable from any thread.
-class alignas(64) Block {
+/// A view of a block's payload; trivially copyable, less than a cache line. Whoever makes it keeps the
+/// payload in place. Immutable and therefore readable from any thread.
+class Block {
  public:
   Block() noexcept = default;
 
@@ -112,18 +112,35 @@ class alignas(64) Block {
   /// verification; O(entries). Fails with `corrupt`.
   Result<> verify(ErrorPlace place) const;
 
-  /// Brings what find() touches first towards the caches.
-  void prefetch(std::uint64_t hash) const noexcept {
-    __builtin_prefetch(buckets_ + 2 * home_bucket(hash));
-    __builtin_prefetch(directory_);
-  }
+  /// Where find() begins, in one word, so that whoever has that may fetch it without the block.
+  class Hint {
+   public:
+    Hint() noexcept = default;
+    explicit Hint(std::uint64_t packed) noexcept : packed_(packed) {}
+    explicit Hint(const Block& block) noexcept {
+      const auto address = reinterpret_cast<std::uintptr_t>(block.buckets());
+      if (block.bucket_count_ < 1u << 16 && address < std::uint64_t{1} << 48)
+        packed_ = address << 16 | block.bucket_count_;
+    }
+    std::uint64_t packed() const noexcept { return packed_; }
+    /// Brings what find() touches first towards the caches. Harmless where the block has gone.
+    void prefetch(std::uint64_t hash) const noexcept {
+      const std::uint64_t bucket = ((hash & 0xffffffff) * (packed_ & 0xffff)) >> 32;
+      __builtin_prefetch(reinterpret_cast<const void*>((packed_ >> 16) + 2 * bucket));
+    }
+
+   private:
+    std::uint64_t packed_ = 0;
+  };
 
  private:
   std::uint32_t home_bucket(std::uint64_t hash) const noexcept {
     return static_cast<std::uint32_t>(
         (static_cast<std::uint64_t>(static_cast<std::uint32_t>(hash)) * bucket_count_) >> 32);
   }
-  const std::byte* record(std::uint32_t ordinal) const noexcept { return directory_ + ordinal * stride_; }
+  const std::byte* directory() const noexcept { return payload_ + directory_; }
+  const std::byte* buckets() const noexcept { return payload_ + buckets_; }
+  const std::byte* record(std::uint32_t ordinal) const noexcept { return directory() + ordinal * stride_; }
   std::uint32_t offset(std::uint32_t ordinal) const noexcept {
     const std::byte* from = record(ordinal);
     return offset_width_ == 2 ? load_le<std::uint16_t>(from) : load_le<std::uint32_t>(from);
@@ -149,13 +166,12 @@ class alignas(64) Block {
   Result<> validate_buckets(ErrorPlace place) const noexcept;
 
   const std::byte* payload_ = nullptr;
-  const std::byte* directory_ = nullptr;
-  const std::byte* buckets_ = nullptr;
   std::uint64_t base_ = 0;
   std::uint64_t sequence_mask_ = 0;
-  std::uint32_t count_ = 0;
+  std::uint32_t directory_ = 0, buckets_ = 0;  // where in the payload
   std::uint32_t bucket_count_ = 0;
   std::uint32_t entry_bytes_x256_ = 0;  // mean
+  std::uint16_t count_ = 0;
   std::uint8_t offset_width_ = 2;
   std::uint8_t stride_ = 2;
   std::uint8_t restart_shift_ = 0;
@@ -163,6 +179,8 @@ class alignas(64) Block {
   bool continues_ = false;
 };
 
-static_assert(sizeof(Block) == 64, "a cached block's description is one cache line");
+static_assert(sizeof(Block) == 48,
+              "with what a hit touches besides, a cached block's description is one line");
+static_assert(block_entries_max <= 0xffff);
 
 }  // namespace ashlar::lsm

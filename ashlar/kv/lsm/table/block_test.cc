@@ -99,7 +99,7 @@ TEST(Block, HoldsOneEntryOfAnySize) {
 TEST(Block, BuilderKeepsWithinItsSize) {
   for (std::uint32_t block_bytes : {4096u, 16384u, 65536u, 1u << 20}) {
     BlockBuilder builder(block_bytes, 4);
-    KeyBuffer buffer;
+    std::vector<std::byte> bytes;
     for (int i = 0;; ++i) {
       const std::string key = "key-" + std::to_string(100000000 + i),
                         value(static_cast<std::size_t>(i % 150), 'x');
@@ -112,9 +112,9 @@ TEST(Block, BuilderKeepsWithinItsSize) {
     const std::size_t payload = builder.payload_bytes();
     EXPECT_LE(frame_header_bytes + payload, block_bytes);
     EXPECT_GT(frame_header_bytes + payload, block_bytes - 256);
-    buffer.resize(payload);
-    builder.finish(buffer.data(), false);
-    EXPECT_TRUE(Block::parse(buffer, {})->verify({}).has_value());
+    bytes.resize(payload);
+    builder.finish(bytes.data(), false);
+    EXPECT_TRUE(Block::parse(bytes, {})->verify({}).has_value());
   }
 }
 

@@ -15,8 +15,10 @@
 #include "ashlar/kv/lsm/table/cache.h"
 
 #include <algorithm>
+#include <bit>
 #include <cassert>
 #include <cstdlib>
+#include <new>
 
 #include "ashlar/kv/lsm/table/frame.h"
 
@@ -50,14 +52,16 @@ struct CachedBlock::Shelf {
   }
   ~Shelf() { free.clear(); }
 
+  std::uint64_t bytes() const noexcept { return std::uint64_t{count} * slot_bytes; }
   void add(std::unique_ptr<Slab> slab);
   void remove(Slab& slab) noexcept;
 
   std::uint32_t slot_bytes;
   std::uint32_t slots_max;
-  std::uint32_t count = 0;    // of slots, those of a closing slab not counted
-  std::uint32_t leaving = 0;  // evicted, not yet free
-  std::size_t next_slab = 0;  // the next to be looked at by shrink()
+  std::uint32_t count = 0;        // of slots, those of a closing slab not counted
+  std::uint32_t leaving = 0;      // evicted, not yet free
+  std::uint64_t asked_bytes = 0;  // by misses, older ones counting less
+  std::size_t next_slab = 0;      // the next to be looked at by shrink()
   MemoryCharge charge;
   std::vector<std::unique_ptr<Slab>> slabs;
   IntrusiveList<CachedBlock> free;
@@ -98,11 +102,11 @@ void CachedBlock::released() noexcept {
 }
 
 CachedBlocks::CachedBlocks(BlockCache& cache, const Table& table)
-    : cache_(cache), table_(table), blocks_(new std::atomic<CachedBlock*>[table.block_count()]()) {}
+    : cache_(cache), table_(table), places_(new Place[table.ordinal_count()]()) {}
 
 CachedBlocks::~CachedBlocks() {
-  for (std::uint32_t ordinal = 0; ordinal < table_.block_count(); ++ordinal) {
-    CachedBlock* cached = blocks_[ordinal].load(std::memory_order_relaxed);
+  for (std::uint32_t ordinal = 0; ordinal < table_.ordinal_count(); ++ordinal) {
+    CachedBlock* cached = places_[ordinal].block.load(std::memory_order_relaxed);
     if (cached == nullptr) continue;
     cached->slab_->shelf.queue.remove(*cached);
     cache_.unpublish(*cached);
@@ -155,6 +159,17 @@ void BlockFill::settle(const Result<LoadedBlock>& outcome) noexcept {
 
 Result<LoadedBlock> BlockFill::accept() {
   const ErrorPlace place{blocks_.table_.number(), handle_.offset};
+  const bool partition = blocks_.table_.is_partition(ordinal_);
+  TRY(partition ? accept_partition(place) : accept_block(place));
+  CachedBlock* loaded = blocks_.places_[ordinal_].block.load(std::memory_order_relaxed);
+  if (loaded == nullptr) {
+    loaded = std::exchange(slot_, nullptr);
+    blocks_.cache_.publish(*loaded, blocks_, ordinal_);
+  }
+  return LoadedBlock(*loaded, partition);
+}
+
+Result<> BlockFill::accept_block(ErrorPlace place) {
   const Frame frame = TRY(open_frame(memory(), FrameType::data, place));
   Bytes payload = frame.stored;
   if (frame.compression != Compression::none) {
@@ -165,19 +180,34 @@ Result<LoadedBlock> BlockFill::accept() {
     TRY(decompressed);
     payload = raw;
   }
-  const Block block = TRY(Block::parse(payload, place));
+  slot_->content_.block = TRY(Block::parse(payload, place));
+  return {};
+}
 
-  CachedBlock* loaded = blocks_.blocks_[ordinal_].load(std::memory_order_relaxed);
-  if (loaded == nullptr) {
-    loaded = std::exchange(slot_, nullptr);
-    blocks_.cache_.publish(*loaded, blocks_, ordinal_, block);
+/// What was parsed stands behind the frame: its slack is for that.
+Result<> BlockFill::accept_partition(ErrorPlace place) {
+  const Bytes payload = TRY(open_plain_frame(memory(), FrameType::partition, place));
+  if (handle_.bytes < frame_header_bytes + payload.size() + partition_slack_bytes)
+    return fail(Errc::corrupt, "table partition: slack", place);
+  const TablePartition parsed = TRY(TablePartition::parse(payload, blocks_.table_.scope(ordinal_), place));
+  std::byte* to = slot_->memory_ + round_up(frame_header_bytes + payload.size(), alignof(TablePartition));
+  slot_->content_.partition = new (to) TablePartition(parsed);
+  return {};
+}
+
+std::vector<SlotClass> slot_classes(std::uint32_t slot_bytes, std::uint64_t bytes) {
+  std::vector<SlotClass> classes;
+  const std::uint64_t at_least = std::uint64_t{16} * slot_bytes;
+  for (std::uint64_t size = slot_bytes; size <= Region::bytes; size *= 2) {
+    const std::uint64_t slots = std::max(bytes, at_least) / size;
+    if (slots != 0) classes.push_back({static_cast<std::uint32_t>(size), static_cast<std::uint32_t>(slots)});
   }
-  return LoadedBlock{&loaded->block_, kv::Pin(*loaded)};
+  return classes;
 }
 
 BlockCache::BlockCache(BufferPool& buffers, MemoryBudget& budget, std::span<const SlotClass> classes,
-                       EpochDomain& epochs)
-    : buffers_(buffers), budget_(budget), epochs_(epochs) {
+                       EpochDomain& epochs, std::uint64_t bytes_max)
+    : buffers_(buffers), budget_(budget), epochs_(epochs), bytes_max_(bytes_max) {
   for (const SlotClass& c : classes) {
     assert(c.slot_bytes % page_bytes == 0 && c.slot_bytes <= Region::bytes);
     shelves_.push_back(std::make_unique<Shelf>(c, budget));
@@ -202,7 +232,11 @@ BlockCache::Counters BlockCache::counters() const noexcept {
 CachedBlock* BlockCache::take(std::size_t bytes) {
   for (const auto& shelf : shelves_) {
     if (shelf->slot_bytes < bytes) continue;
-    if (shelf->free.empty() && !grow(*shelf)) evict_some(*shelf);
+    note_demand(*shelf);
+    if (shelf->free.empty() && !grow(*shelf)) {
+      take_from_others(*shelf);
+      evict_some(*shelf);
+    }
     if (CachedBlock* slot = shelf->free.pop_front()) return slot;
     break;  // never a larger size: it would push out what only fits there
   }
@@ -218,40 +252,81 @@ CachedBlock* BlockCache::take_loose(std::size_t bytes) {
   return new Loose(*std::move(memory));
 }
 
+/// A region, or where the whole cache is a few of them, less.
+std::uint64_t BlockCache::slab_bytes(const Shelf& shelf) const noexcept {
+  const std::uint64_t part = std::bit_floor(std::max<std::uint64_t>(bytes_max_ / 8, 1));
+  return std::clamp<std::uint64_t>(part, shelf.slot_bytes, Region::bytes);
+}
+
 bool BlockCache::grow(Shelf& shelf) {
-  const std::uint32_t wanted =
-      std::min(shelf.slots_max - shelf.count, static_cast<std::uint32_t>(Region::bytes) / shelf.slot_bytes);
+  const auto wanted = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(shelf.slots_max - shelf.count, slab_bytes(shelf) / shelf.slot_bytes));
   if (wanted == 0) return false;
-  const bool first = shelf.count == 0;
+  const bool first = shelf.count == 0 && &shelf == shelves_.front().get();
   if (!first && !budget_.cap().roomy()) return false;
   const std::size_t bytes = std::size_t{wanted} * shelf.slot_bytes;
+  if (!first && bytes > bytes_max_ - std::min(held_bytes_, bytes_max_)) return false;
   auto memory =
       first ? buffers_.allocate_regardless(bytes, Purpose::cache) : buffers_.allocate(bytes, Purpose::cache);
   if (!memory) return false;
   shelf.add(std::make_unique<Slab>(shelf, *std::move(memory), wanted, budget_));
+  held_bytes_ += bytes;
   return true;
 }
 
-/// Looks at a few slabs for one whose slots are all free or cached and unpinned. One is on its way at a time.
-bool BlockCache::shrink() noexcept {
+void BlockCache::note_demand(Shelf& shelf) noexcept {
+  constexpr std::uint64_t forget_after_bytes = std::uint64_t{64} << 20;
+  shelf.asked_bytes += shelf.slot_bytes;
+  asked_bytes_ += shelf.slot_bytes;
+  if (asked_bytes_ < forget_after_bytes) return;
+  asked_bytes_ = 0;
+  for (const auto& one : shelves_) asked_bytes_ += one->asked_bytes /= 2;
+}
+
+/// Where the limit is what keeps `shelf` from growing, and it has less than its share of what was asked for.
+void BlockCache::take_from_others(const Shelf& shelf) {
+  if (held_bytes_ + slab_bytes(shelf) <= bytes_max_) return;
+  const auto surplus = [&](const Shelf& one) {
+    const double share = static_cast<double>(one.asked_bytes) / static_cast<double>(asked_bytes_);
+    return static_cast<double>(one.bytes()) - share * static_cast<double>(bytes_max_);
+  };
+  if (surplus(shelf) > -static_cast<double>(slab_bytes(shelf))) return;
+  Shelf* richest = nullptr;
+  for (const auto& one : shelves_) {
+    if (one.get() == &shelf || one->leaving != 0 || surplus(*one) <= 0) continue;
+    if (richest == nullptr || surplus(*one) > surplus(*richest)) richest = one.get();
+  }
+  if (richest != nullptr) (void)close_one(*richest);
+}
+
+/// Looks at a few slabs for one whose slots are all free or cached and unpinned, and closes it. The last slab
+/// of the smallest class stays.
+bool BlockCache::close_one(Shelf& shelf) {
   constexpr std::size_t slabs_looked_at = 4;
   const auto free_or_evictable = [](const CachedBlock& slot) {
     return slot.home_ != nullptr ? !slot.pinned() : slot.linked();
   };
+  const std::size_t keep = &shelf == shelves_.front().get() ? 1 : 0;
+  const std::size_t looks = std::min(slabs_looked_at, shelf.slabs.size());
+  for (std::size_t look = 0; look < looks && shelf.slabs.size() > keep; ++look) {
+    Slab& slab = *shelf.slabs[shelf.next_slab++ % shelf.slabs.size()];
+    if (slab.closing || !std::all_of(slab.slots.get(), slab.slots.get() + slab.count, free_or_evictable))
+      continue;
+    close(slab);
+    return true;
+  }
+  return false;
+}
+
+/// One slab of each class is on its way at a time.
+bool BlockCache::shrink() noexcept {
   bool more = false;
   for (const auto& shelf : shelves_) {
     if (shelf->leaving != 0) {
       epochs_.reclaim();
       more = true;
-      continue;
-    }
-    const std::size_t looks = std::min(slabs_looked_at, shelf->slabs.size());
-    for (std::size_t look = 0; look < looks && shelf->slabs.size() > 1; ++look) {
-      Slab& slab = *shelf->slabs[shelf->next_slab++ % shelf->slabs.size()];
-      if (!std::all_of(slab.slots.get(), slab.slots.get() + slab.count, free_or_evictable)) continue;
-      close(slab);
-      more = true;
-      break;
+    } else {
+      more |= close_one(*shelf);
     }
   }
   return more;
@@ -262,6 +337,7 @@ void BlockCache::close(Slab& slab) {
   slab.closing = true;
   slab.left = 1;  // this call: retiring may free others meanwhile
   shelf.count -= slab.count;
+  held_bytes_ -= std::uint64_t{slab.count} * shelf.slot_bytes;
   shelf.queue.resize(shelf.count);
   for (std::uint32_t i = 0; i < slab.count; ++i) {
     CachedBlock& slot = slab.slots[i];
@@ -301,19 +377,21 @@ void BlockCache::retire(CachedBlock& slot) {
   });
 }
 
-void BlockCache::publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal, const Block& block) {
-  slot.block_ = block;
+void BlockCache::publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal) {
   if (slot.slab_ == nullptr) return;  // loose: lives as long as its pin
   slot.home_ = &home;
   slot.ordinal_ = ordinal;
   slot.cool(0);
-  home.blocks_[ordinal].store(&slot, std::memory_order_release);
+  CachedBlocks::Place& place = home.places_[ordinal];
+  const bool partition = home.table_.is_partition(ordinal);
+  place.hint.store(partition ? 0 : Block::Hint(slot.block()).packed(), std::memory_order_relaxed);
+  place.block.store(&slot, std::memory_order_release);
   slot.slab_->shelf.queue.insert(slot);
   ++counters_.fills;
 }
 
 void BlockCache::unpublish(CachedBlock& slot) noexcept {
-  slot.home_->blocks_[slot.ordinal_].store(nullptr, std::memory_order_relaxed);
+  slot.home_->places_[slot.ordinal_].block.store(nullptr, std::memory_order_relaxed);
   slot.home_ = nullptr;
 }
 

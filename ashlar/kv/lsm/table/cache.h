@@ -5,7 +5,10 @@
 /// There is no hash table. Each open table has an array with a pointer for each of its blocks (CachedBlocks);
 /// a reader that knows the ordinal of a block, as the index told it, loads the pointer and is there. The
 /// owner alone changes these pointers. A slot taken from a block waits until every reader's epoch has passed
-/// before it is used again.
+/// before it is used again. The partitions of a table's filter and index are cached like its blocks.
+///
+/// A hit by any thread is loads, and until the block is hot a plain store to note the use: two threads that
+/// note at once may count as one, which is all that is lost for want of an atomic increment.
 ///
 /// Memory comes a slab of slots at a time, as blocks come in and while the memory cap leaves room, and goes
 /// back the same way where others want it.
@@ -16,65 +19,14 @@
 #include <vector>
 
 #include "ashlar/base/intrusive_list.h"
-#include "ashlar/kv/lsm/table/block.h"
+#include "ashlar/kv/lsm/table/cached_block.h"
 #include "ashlar/kv/lsm/table/s3_fifo.h"
 #include "ashlar/kv/lsm/table/table.h"
-#include "ashlar/kv/pin.h"
 #include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/memory/epoch.h"
 #include "ashlar/runtime/sync/queued_wait.h"
 
 namespace ashlar::lsm {
-
-class BlockCache;
-class CachedBlocks;
-class BlockFill;
-
-/// A block in memory: in a slot of the cache, or loose where it is too large for one or none was free.
-/// block() may be read by any thread inside an epoch, and by the owner while pinned; all else is the owner's.
-class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
- public:
-  const Block& block() const noexcept { return block_; }
-
-  /// Notes a use, for eviction. Any thread: a plain store, and none once the block is hot.
-  void touch() noexcept {
-    const std::uint8_t heat = heat_.load(std::memory_order_relaxed);
-    if (heat < heat_max) heat_.store(heat + 1, std::memory_order_relaxed);
-  }
-
- protected:
-  CachedBlock() = default;
-  ~CachedBlock() = default;
-
- private:
-  friend class BlockCache;
-  friend class CachedBlocks;
-  friend class BlockFill;
-  template <class>
-  friend class S3Fifo;
-  struct Slot;
-  struct Slab;
-  struct Shelf;
-  struct Loose;
-
-  static constexpr std::uint8_t heat_max = 3;
-
-  std::uint64_t identity() const noexcept;
-  unsigned heat() const noexcept { return heat_.load(std::memory_order_relaxed); }
-  void cool(unsigned heat) noexcept {
-    heat_.store(static_cast<std::uint8_t>(heat), std::memory_order_relaxed);
-  }
-  bool pinned() const noexcept { return pins() != 0; }
-  void released() noexcept override;
-
-  Block block_;
-  std::byte* memory_ = nullptr;
-  Slab* slab_ = nullptr;          // null: loose
-  CachedBlocks* home_ = nullptr;  // null: not published
-  std::uint32_t ordinal_ = 0;
-  std::atomic<std::uint8_t> heat_{0};
-  bool in_main_ = false;
-};
 
 /// Which blocks of one table are cached, and where. Lives with the open table. Owner shard, but for find().
 /// Lifecycle: destroyed by the owner when no epoch and no BlockFill can hold the table any more; its slots
@@ -87,21 +39,31 @@ class CachedBlocks {
   ~CachedBlocks();
 
   /// Memory for a table.
-  static std::size_t bytes(const Table& table) noexcept {
-    return table.block_count() * sizeof(std::atomic<CachedBlock*>);
-  }
+  static std::size_t bytes(const Table& table) noexcept { return table.ordinal_count() * sizeof(Place); }
 
-  /// Block `ordinal` of the table if it is cached. Any thread, inside an epoch. The owner may also pin what
-  /// it finds, and has to, before it suspends or begins a fill.
+  /// Block or partition `ordinal` of the table if it is cached. Any thread, inside an epoch. The owner may
+  /// also pin what it finds, and has to, before it suspends or begins a fill.
   CachedBlock* find(std::uint32_t ordinal) const noexcept {
-    CachedBlock* cached = blocks_[ordinal].load(std::memory_order_acquire);
+    CachedBlock* cached = places_[ordinal].block.load(std::memory_order_acquire);
     if (cached != nullptr) cached->touch();
     return cached;
+  }
+  /// The same, and starts loading where a look-up of `hash` in it begins, beside the block's description,
+  /// which would tell.
+  CachedBlock* find(std::uint32_t ordinal, std::uint64_t hash) const noexcept {
+    prefetch_bucket(ordinal, hash);
+    return find(ordinal);
+  }
+  /// In steps, for several look-ups at once: the place of `ordinal`, then what it leads to.
+  void prefetch(std::uint32_t ordinal) const noexcept { __builtin_prefetch(&places_[ordinal]); }
+  void prefetch_block(std::uint32_t ordinal, std::uint64_t hash) const noexcept {
+    CachedBlock::prefetch(places_[ordinal].block.load(std::memory_order_relaxed));
+    prefetch_bucket(ordinal, hash);
   }
   /// The fill of block `ordinal` that is under way, or nullptr. Owner.
   BlockFill* filling(std::uint32_t ordinal) noexcept;
   bool holds(std::uint32_t ordinal) const noexcept {
-    return blocks_[ordinal].load(std::memory_order_relaxed) != nullptr;
+    return places_[ordinal].block.load(std::memory_order_relaxed) != nullptr;
   }
 
  private:
@@ -109,18 +71,19 @@ class CachedBlocks {
   friend class BlockFill;
   friend class CachedBlock;
 
+  struct Place {
+    std::atomic<CachedBlock*> block{nullptr};
+    std::atomic<std::uint64_t> hint{0};  // a Block::Hint, which may be of a block that was here before
+  };
+
+  void prefetch_bucket(std::uint32_t ordinal, std::uint64_t hash) const noexcept {
+    Block::Hint(places_[ordinal].hint.load(std::memory_order_relaxed)).prefetch(hash);
+  }
+
   BlockCache& cache_;
   const Table& table_;
-  std::unique_ptr<std::atomic<CachedBlock*>[]> blocks_;
+  std::unique_ptr<Place[]> places_;  // by ordinal
   IntrusiveList<BlockFill> fills_;
-};
-
-/// A block just loaded; valid as long as the pin.
-struct LoadedBlock {
-  const Block* block = nullptr;
-  kv::Pin pin;
-
-  LoadedBlock share() const noexcept { return {block, pin.share()}; }
 };
 
 /// A miss being served: memory to read the frame into, then the block, for this task and those that follow
@@ -129,7 +92,7 @@ struct LoadedBlock {
 ///
 ///   while (BlockFill* other = blocks.filling(ordinal)) {
 ///     LoadedBlock loaded = CO_TRY(co_await other->follow());
-///     if (loaded.block != nullptr) co_return loaded;
+///     if (loaded) co_return loaded;
 ///   }
 ///   BlockFill fill(blocks, ordinal);
 ///   co_return fill.finish(co_await file.read(fill.handle().offset, fill.memory()));
@@ -153,12 +116,14 @@ class BlockFill : public ListHook<> {
   Result<LoadedBlock> finish(const Result<>& read);
 
   class Follow;
-  /// Waits until the fill is finished: its block or its error. The block is null where the other task gave
-  /// up: try again. `cancelled` where the waiting task's own scope ends first.
+  /// Waits until the fill is finished: its block or its error. Nothing where the other task gave up: try
+  /// again. `cancelled` where the waiting task's own scope ends first.
   Follow follow() noexcept;
 
  private:
   Result<LoadedBlock> accept();
+  Result<> accept_block(ErrorPlace place);
+  Result<> accept_partition(ErrorPlace place);
   void settle(const Result<LoadedBlock>& outcome) noexcept;
 
   CachedBlock* take(std::size_t bytes);
@@ -197,14 +162,22 @@ struct SlotClass {
   std::uint32_t slots = 0;
 };
 
+/// Slots of `slot_bytes`, as many as `bytes` hold, and of each power of two more up to a region: for the
+/// blocks of large entries.
+std::vector<SlotClass> slot_classes(std::uint32_t slot_bytes, std::uint64_t bytes);
+
 /// Owner shard: all of it; readers on other threads come in through CachedBlocks::find().
 /// Lifecycle: outlives every CachedBlocks and every pin; pool, budget and epoch domain outlive it.
-/// Invariants: slabs and loose blocks are charged to Purpose::cache. The first slab of a class is taken
-/// whatever the cap says, and stays; more come only while the cap is roomy.
+/// Invariants: slabs and loose blocks are charged to Purpose::cache. The first slab of the smallest class is
+/// taken whatever the cap says, and stays; more come only while the cap is roomy. All slabs together are at
+/// most bytes_max: where that is reached, a class that is asked for more than it has room takes slabs from
+/// the one that has most beyond what is asked of it.
 class BlockCache {
  public:
+  static constexpr std::uint64_t all_classes = ~std::uint64_t{0};
+
   BlockCache(BufferPool& buffers, MemoryBudget& budget, std::span<const SlotClass> classes,
-             EpochDomain& epochs);
+             EpochDomain& epochs, std::uint64_t bytes_max = all_classes);
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
   ~BlockCache();
@@ -233,10 +206,14 @@ class BlockCache {
   CachedBlock* take(std::size_t bytes);
   CachedBlock* take_loose(std::size_t bytes);
   bool grow(Shelf& shelf);
+  void note_demand(Shelf& shelf) noexcept;
+  void take_from_others(const Shelf& shelf);
+  bool close_one(Shelf& shelf);
   void close(Slab& slab);
+  std::uint64_t slab_bytes(const Shelf& shelf) const noexcept;
   void evict_some(Shelf& shelf);
   void retire(CachedBlock& slot);
-  void publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal, const Block& block);
+  void publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal);
   void unpublish(CachedBlock& slot) noexcept;
   /// Back to the free list, or to the pool: nobody reads it.
   static void give_back(CachedBlock* slot) noexcept;
@@ -245,6 +222,9 @@ class BlockCache {
   MemoryBudget& budget_;
   EpochDomain& epochs_;
   std::vector<std::unique_ptr<Shelf>> shelves_;  // by size, ascending
+  std::uint64_t bytes_max_;
+  std::uint64_t held_bytes_ = 0;   // of slabs that are not closing
+  std::uint64_t asked_bytes_ = 0;  // of all shelves
   Counters counters_;
 };
 

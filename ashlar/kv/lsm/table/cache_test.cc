@@ -47,7 +47,7 @@ struct OpenTable {
   }
 
   Result<LoadedBlock> load(std::uint32_t ordinal) {
-    if (CachedBlock* held = cached->find(ordinal)) return LoadedBlock{&held->block(), kv::Pin(*held)};
+    if (CachedBlock* held = cached->find(ordinal)) return LoadedBlock(*held, table.is_partition(ordinal));
     BlockFill fill(*cached, ordinal);
     std::ranges::copy(file.subspan(fill.handle().offset, fill.handle().bytes), fill.memory().begin());
     return fill.finish({});
@@ -60,6 +60,13 @@ struct OpenTable {
   }
   void check(int i) {
     const std::string key = key_of(i);
+    if (table.partitioned()) {
+      const auto partition = load(table.find_partition(as_bytes(key)));
+      ASSERT_TRUE(partition.has_value()) << partition.error().to_string();
+      ASSERT_TRUE(partition->partition->may_contain(key_hash(as_bytes(key))));
+      expect_value(*load(partition->partition->find(as_bytes(key)))->block, i);
+      return;
+    }
     const auto loaded = load(table.find(as_bytes(key)));
     ASSERT_TRUE(loaded.has_value()) << loaded.error().to_string();
     expect_value(*loaded->block, i);
@@ -111,6 +118,51 @@ TEST_F(CacheTest, EvictsAndStaysRight) {
     EXPECT_EQ(cache->counters().slots_used, 0u);
     cache.reset();
   }
+}
+
+TEST_F(CacheTest, KeepsPartitionsLikeBlocks) {
+  make({{4096, 12}});
+  OpenTable table(*cache, 1, 6000,
+                  {.block_bytes = 4096, .filter_kind = FilterKind::ribbon, .partitioned = true});
+  ASSERT_TRUE(table.table.partitioned());
+  ASSERT_GT(table.table.ordinal_count(), table.table.block_count() + 3);
+  std::mt19937_64 random(test_seed());
+  for (int round = 0; round < 3000; ++round) table.check(static_cast<int>(random() % 6000));
+  EXPECT_GT(cache->counters().evictions, 100u);
+  EXPECT_EQ(cache->counters().loose, 0u) << "each fits a slot, with what was parsed";
+
+  const std::uint32_t damaged = table.table.ordinal_count() - 1;
+  OpenTable other(*cache, 2, 6000, {.block_bytes = 4096, .partitioned = true});
+  other.file[other.table.block(damaged - 1).offset + 70] ^= std::byte{1};
+  const auto loaded = other.load(damaged - 1);
+  ASSERT_FALSE(loaded.has_value());
+  EXPECT_EQ(loaded.error().code, Errc::corrupt);
+}
+
+TEST_F(CacheTest, LargerBlocksTakeMemoryFromSmallerOnesAsTheyAreAskedFor) {
+  constexpr std::uint64_t bytes = std::uint64_t{4} << 20;
+  cache.emplace(buffers, budget, slot_classes(4096, bytes), epochs, bytes);
+  OpenTable small(*cache, 1, 60'000), large(*cache, 2, 4000, {.block_bytes = 65536});
+  ASSERT_GT(small.table.block_count(), 1500u) << "more than there is room for";
+  ASSERT_GT(large.table.block_count(), 8u);
+  const auto load_all = [&](OpenTable& table) {
+    for (std::uint32_t i = 0; i < table.table.block_count(); ++i) ASSERT_TRUE(table.load(i).has_value());
+  };
+  const auto held = [&](OpenTable& table) {
+    std::uint32_t count = 0;
+    for (std::uint32_t i = 0; i < table.table.block_count(); ++i) count += table.cached->holds(i);
+    return count;
+  };
+  load_all(small);
+  EXPECT_LE(budget.used_bytes(Purpose::cache), bytes + bytes / 4);
+  for (int round = 0; round < 200 && held(large) < 8; ++round) {
+    load_all(large);
+    epochs.drain();
+  }
+  EXPECT_GE(held(large), 8u) << "they have taken slabs";
+  EXPECT_LE(budget.used_bytes(Purpose::cache), bytes + bytes / 4);
+  for (int round = 0; round < 20; ++round) load_all(small);
+  EXPECT_GT(held(small), 500u) << "and the others took theirs back";
 }
 
 TEST_F(CacheTest, AScanDoesNotPushOutWhatIsUsed) {

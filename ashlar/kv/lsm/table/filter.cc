@@ -4,22 +4,33 @@
 
 namespace ashlar::lsm {
 
-std::uint64_t FilterBuilder::lines() const noexcept {
+/// Fewer probes than the classic 0.69 per bit: within a line, bits fill up unevenly.
+unsigned FilterBuilder::probes() const noexcept {
+  return std::clamp(bits_per_key_ * 6 / 10, 1u, 16u);
+}
+
+/// A Bloom filter of n bits per key lets one absent key in 2^(0.69 n) through.
+unsigned FilterBuilder::columns() const noexcept {
+  return std::clamp((bits_per_key_ * 69 + 50) / 100, 1u, ribbon_columns_max);
+}
+
+std::size_t FilterBuilder::units() const noexcept {
+  if (kind_ == FilterKind::ribbon) return ribbon_blocks(hashes_.size());
   const std::uint64_t bits = hashes_.size() * std::uint64_t{bits_per_key_};
   return (bits + 8 * filter_line_bytes - 1) / (8 * filter_line_bytes);
 }
 
-void FilterBuilder::finish(std::byte* payload) const noexcept {
+void FilterBuilder::finish(std::byte* payload) const {
   std::fill_n(payload, payload_bytes(), std::byte{0});
-  // Fewer probes than the classic 0.69 per bit: within a line, bits fill up unevenly.
-  const unsigned probes = std::clamp(bits_per_key_ * 6 / 10, 1u, 16u);
-  payload[0] = std::byte{1};
-  payload[1] = static_cast<std::byte>(probes);
-  store_le(payload + 4, static_cast<std::uint32_t>(lines()));
+  payload[0] = static_cast<std::byte>(kind_);
+  payload[1] = static_cast<std::byte>(kind_ == FilterKind::bloom ? probes() : columns());
+  store_le(payload + 4, static_cast<std::uint32_t>(units()));
+  std::byte* at = payload + filter_header_bytes;
+  if (kind_ == FilterKind::ribbon) return build_ribbon(hashes_, units(), columns(), at);
   for (const std::uint64_t hash : hashes_) {
-    std::byte* line = payload + filter_header_bytes + filter_line_bytes * ((hash >> 32) * lines() >> 32);
+    std::byte* line = at + filter_line_bytes * ((hash >> 32) * units() >> 32);
     auto x = static_cast<std::uint32_t>(hash);
-    for (unsigned probe = 0; probe < probes; ++probe, x *= Filter::multiplier) {
+    for (unsigned probe = 0; probe < probes(); ++probe, x *= Filter::multiplier) {
       line[x >> 26] |= static_cast<std::byte>(1u << (x >> 23 & 7));
     }
   }
@@ -27,13 +38,18 @@ void FilterBuilder::finish(std::byte* payload) const noexcept {
 
 Result<Filter> Filter::parse(Bytes payload, ErrorPlace place) noexcept {
   if (payload.size() < filter_header_bytes) return fail(Errc::corrupt, "table filter: size", place);
-  if (payload[0] != std::byte{1}) return fail(Errc::unsupported, "table filter: kind", place);
+  const auto kind = static_cast<FilterKind>(payload[0]);
+  if (kind != FilterKind::bloom && kind != FilterKind::ribbon)
+    return fail(Errc::unsupported, "table filter: kind", place);
   Filter filter;
-  filter.lines_ = payload.data() + filter_header_bytes;
-  filter.line_count_ = load_le<std::uint32_t>(payload.data() + 4);
-  filter.probes_ = static_cast<std::uint32_t>(payload[1]);
-  if (filter.line_count_ == 0 || filter.probes_ == 0 || filter.probes_ > 16 ||
-      filter_header_bytes + std::uint64_t{filter.line_count_} * filter_line_bytes != payload.size()) {
+  filter.kind_ = kind;
+  filter.units_ = payload.data() + filter_header_bytes;
+  filter.unit_count_ = load_le<std::uint32_t>(payload.data() + 4);
+  filter.probes_ = static_cast<std::uint8_t>(payload[1]);
+  const bool bloom = kind == FilterKind::bloom;
+  const std::uint64_t unit_bytes = bloom ? filter_line_bytes : filter.probes_ * ribbon_column_bytes;
+  if (filter.unit_count_ == 0 || filter.probes_ == 0 || filter.probes_ > (bloom ? 16 : ribbon_columns_max) ||
+      filter_header_bytes + filter.unit_count_ * unit_bytes != payload.size()) {
     return fail(Errc::corrupt, "table filter: size", place);
   }
   return filter;

@@ -10,12 +10,18 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t magic = 0x4c42546c72687361;  // "ashlrTBL"
-constexpr std::uint32_t version = 2;
+constexpr std::uint32_t version = 3;                 // of partitioned tables; others are written as 2
 constexpr std::size_t handle_bytes = 16;
-constexpr std::size_t version1_payload_bytes = 32 + 3 * handle_bytes;  // without an owner
-constexpr std::size_t footer_payload_bytes = version1_payload_bytes + 8;
+constexpr std::size_t version1_payload_bytes = 32 + 3 * handle_bytes;       // without an owner
+constexpr std::size_t version2_payload_bytes = version1_payload_bytes + 8;  // without partitions
+constexpr std::size_t footer_payload_bytes = version2_payload_bytes + 8;
 static_assert(frame_header_bytes + footer_payload_bytes <= 512,
               "the footer is within one sector: it never tears");
+
+constexpr std::size_t payload_bytes(std::uint32_t written_as) noexcept {
+  return written_as == 1 ? version1_payload_bytes
+                         : (written_as == 2 ? version2_payload_bytes : footer_payload_bytes);
+}
 
 }  // namespace
 
@@ -23,7 +29,7 @@ void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
   std::ranges::fill(page, std::byte{0});
   std::byte* to = page.data() + frame_header_bytes;
   store_le(to, magic);
-  store_le(to + 8, version);
+  store_le(to + 8, partitioned ? version : 2u);
   store_le(to + 12, block_bytes);
   store_le(to + 16, number);
   store_le(to + 24, meta);
@@ -34,8 +40,9 @@ void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
     to += handle_bytes;
   }
   store_le(to, owner);
-  seal_frame(page, FrameType::footer, Compression::none, footer_payload_bytes, footer_payload_bytes,
-             {number, offset});
+  if (partitioned) store_le(to + 8, data_end);
+  const auto bytes = static_cast<std::uint32_t>(payload_bytes(partitioned ? version : 2));
+  seal_frame(page, FrameType::footer, Compression::none, bytes, bytes, {number, offset});
 }
 
 Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t file_bytes,
@@ -50,13 +57,15 @@ Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t fi
   }
   const auto written_as = load_le<std::uint32_t>(payload.data() + 8);
   if (written_as == 0 || written_as > version) return fail(Errc::unsupported, "table footer: version", place);
-  if (payload.size() != (written_as == 1 ? version1_payload_bytes : footer_payload_bytes))
-    return fail(Errc::corrupt, "table footer: size", place);
+  if (payload.size() != payload_bytes(written_as)) return fail(Errc::corrupt, "table footer: size", place);
 
   Footer footer{.number = load_le<std::uint64_t>(payload.data() + 16),
                 .owner = written_as == 1 ? owner_unknown
                                          : load_le<std::uint64_t>(payload.data() + version1_payload_bytes),
                 .block_bytes = load_le<std::uint32_t>(payload.data() + 12),
+                .partitioned = written_as >= 3,
+                .data_end = load_le<std::uint64_t>(
+                    payload.data() + (written_as >= 3 ? version2_payload_bytes : std::size_t{24})),
                 .meta = load_le<std::uint64_t>(payload.data() + 24),
                 .offset = place.offset,
                 .filter = {},
@@ -64,7 +73,9 @@ Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t fi
                 .properties = {}};
   const bool block_ok = std::has_single_bit(footer.block_bytes) && footer.block_bytes >= block_bytes_min &&
                         footer.block_bytes <= block_bytes_max;
-  if (footer.number != number || !block_ok || footer.meta > footer.offset || footer.meta % page_bytes != 0) {
+  const bool ends_ok = footer.data_end <= footer.meta && footer.meta <= footer.offset &&
+                       footer.data_end % page_bytes == 0 && footer.meta % page_bytes == 0;
+  if (footer.number != number || !block_ok || !ends_ok) {
     return fail(Errc::corrupt, "table footer", place);
   }
   if (owner != owner_unknown && footer.owner != owner_unknown && footer.owner != owner)

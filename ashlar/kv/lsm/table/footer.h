@@ -11,11 +11,13 @@ namespace ashlar::lsm {
 constexpr std::uint64_t owner_unknown = ~std::uint64_t{0};
 
 struct Footer {
-  std::uint64_t number = 0;               ///< of the table
-  std::uint64_t owner = owner_unknown;    ///< the partition that wrote it; unknown in version 1
-  std::uint32_t block_bytes = 0;          ///< what one cache slot must hold
-  std::uint64_t meta = 0;                 ///< offset of the first byte after the data blocks, whole pages
-  std::uint64_t offset = 0;               ///< of the footer itself: the file ends one page later
+  std::uint64_t number = 0;             ///< of the table
+  std::uint64_t owner = owner_unknown;  ///< the partition that wrote it; unknown in version 1
+  std::uint32_t block_bytes = 0;        ///< what one cache slot must hold
+  bool partitioned = false;             ///< filters and index are in partitions, which follow the data blocks
+  std::uint64_t data_end = 0;           ///< offset of the first byte after the data blocks, whole pages
+  std::uint64_t meta = 0;               ///< of the first byte after the partitions, or the data blocks
+  std::uint64_t offset = 0;             ///< of the footer itself: the file ends one page later
   BlockHandle filter, index, properties;  ///< frames without padding; filter may be of 0 bytes
 
   /// Writes the page. `number` and `offset` are part of its checksum.

@@ -23,7 +23,19 @@ constexpr std::uint64_t round_up(std::uint64_t bytes, std::uint64_t to) noexcept
 constexpr std::uint64_t data_frame_bytes_max =
     round_up(kv::value_bytes_max + kv::stored_key_bytes_max + 256, page_bytes);
 
-enum class FrameType : std::uint8_t { data = 1, filter = 2, index = 3, properties = 4, footer = 5 };
+enum class FrameType : std::uint8_t {
+  data = 1,
+  filter = 2,
+  index = 3,
+  properties = 4,
+  footer = 5,
+  partition = 6,  ///< filter and index of some of the data blocks
+};
+
+enum class FilterKind : std::uint8_t {
+  bloom = 1,   ///< one cache line for each look-up
+  ribbon = 2,  ///< a third smaller, a few lines for each look-up
+};
 
 enum class Compression : std::uint8_t {
   none = 0,
@@ -43,6 +55,10 @@ struct TableOptions {
   Compression compression = Compression::none;
   std::uint8_t restart_shift = 4;         ///< a restart every 2^n entries, n ≤ 7
   std::uint8_t filter_bits_per_key = 10;  ///< 0 writes no filter; at most 30
+  FilterKind filter_kind = FilterKind::bloom;
+  /// Filter and index in partitions of about a block each, which are cached like blocks; else whole, and in
+  /// memory as long as the table is open. A table of a single partition has them whole.
+  bool partitioned = false;
 };
 
 }  // namespace ashlar::lsm

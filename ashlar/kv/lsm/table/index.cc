@@ -46,6 +46,16 @@ void IndexBuilder::add(Bytes last, Bytes next, std::uint64_t offset) {
   append_separator(last, next, heap_);
 }
 
+void IndexBuilder::add_separator(Bytes separator, std::uint64_t offset) {
+  add(separator, separator, offset);
+}
+
+void IndexBuilder::reset() noexcept {
+  heap_.clear();
+  starts_.clear();
+  pages_.clear();
+}
+
 void IndexBuilder::add_last(Bytes last, std::uint64_t offset) {
   add(last, last, offset);
 }
@@ -88,14 +98,21 @@ void IndexBuilder::finish(std::byte* payload, std::uint64_t meta) const noexcept
   store_le(starts + 4 * count, at);
 }
 
-Result<Index> Index::parse(Bytes payload, std::uint64_t meta, ErrorPlace place) {
+std::uint64_t Index::payload_bytes(Bytes payload) noexcept {
+  if (payload.size() < index_header_bytes) return index_header_bytes;
+  const std::byte* p = payload.data();
+  return index_header_bytes + load_le<std::uint32_t>(p) * std::uint64_t{index_entry_bytes} + 8 +
+         load_le<std::uint32_t>(p + 4) + load_le<std::uint32_t>(p + 8);
+}
+
+Result<Index> Index::parse(Bytes payload, FileRange range, ErrorPlace place) noexcept {
   if (payload.size() < index_header_bytes) return fail(Errc::corrupt, "table index: size", place);
   const std::byte* p = payload.data();
   Index index;
   index.count_ = load_le<std::uint32_t>(p);
   const std::uint64_t count = index.count_, common = load_le<std::uint32_t>(p + 4),
                       heap = load_le<std::uint32_t>(p + 8);
-  if (count == 0 || index_header_bytes + count * index_entry_bytes + 8 + common + heap != payload.size()) {
+  if (count == 0 || payload_bytes(payload) != payload.size()) {
     return fail(Errc::corrupt, "table index: size", place);
   }
   index.heads_ = p + index_header_bytes;
@@ -103,37 +120,37 @@ Result<Index> Index::parse(Bytes payload, std::uint64_t meta, ErrorPlace place) 
   index.starts_ = index.pages_ + 4 * (count + 1);
   index.common_ = payload.subspan(payload.size() - heap - common, common);
   index.heap_ = payload.last(heap);
-  TRY(index.validate(meta, place));
-  index.make_guide();
+  TRY(index.validate(range, place));
+  index.first_head_ = index.head(0);
+  index.last_head_ = index.head(index.count_ - 1);
   return index;
 }
 
-void Index::make_guide() {
-  first_head_ = head(0);
-  last_head_ = head(count_ - 1);
-  const auto part_bits = static_cast<unsigned>(std::bit_width(count_ / 4)) + 1;
-  normalise_ = static_cast<std::uint32_t>(std::countl_zero((last_head_ - first_head_) | 1));
+IndexGuide::IndexGuide(const Index& index) : first_head_(index.first_head_) {
+  const auto part_bits = static_cast<unsigned>(std::bit_width(index.count_ / 4)) + 1;
+  normalise_ = static_cast<std::uint32_t>(std::countl_zero((index.last_head_ - first_head_) | 1));
   part_shift_ = 64 - part_bits;
-  guide_.assign((std::size_t{1} << part_bits) + 1, count_);
-  for (std::uint32_t block = count_; block-- > 0;) guide_[part_of(head(block))] = block;
-  for (std::size_t part = guide_.size() - 1; part-- > 0;)
-    guide_[part] = std::min(guide_[part], guide_[part + 1]);
+  parts_.assign((std::size_t{1} << part_bits) + 1, index.count_);
+  for (std::uint32_t block = index.count_; block-- > 0;) parts_[part_of(index.head(block))] = block;
+  for (std::size_t part = parts_.size() - 1; part-- > 0;)
+    parts_[part] = std::min(parts_[part], parts_[part + 1]);
 }
 
-Result<> Index::validate(std::uint64_t meta, ErrorPlace place) const noexcept {
+Result<> Index::validate(FileRange range, ErrorPlace place) const noexcept {
   std::uint64_t page = 0;
   std::uint32_t start = 0;
   for (std::size_t block = 0; block <= count_; ++block) {
     const auto at_page = load_le<std::uint32_t>(pages_ + 4 * block);
     const auto at_start = load_le<std::uint32_t>(starts_ + 4 * block);
-    const bool pages_ok =
-        block == 0 ? at_page == 0 : at_page > page && (at_page - page) * page_bytes <= data_frame_bytes_max;
+    const bool pages_ok = block == 0
+                              ? at_page * std::uint64_t{page_bytes} == range.from
+                              : at_page > page && (at_page - page) * page_bytes <= data_frame_bytes_max;
     const bool starts_ok = block == 0 ? at_start == 0 : at_start >= start && at_start <= heap_.size();
     if (!pages_ok || !starts_ok) return fail(Errc::corrupt, "table index: entry", place);
     page = at_page;
     start = at_start;
   }
-  if (page * page_bytes != meta || start != heap_.size())
+  if (page * page_bytes != range.to || start != heap_.size())
     return fail(Errc::corrupt, "table index: end", place);
   for (std::uint32_t block = 0; block < count_; ++block) {
     const bool ordered = block == 0 || compare(separator(block - 1), separator(block)) <= 0;
@@ -149,7 +166,7 @@ Bytes Index::separator(std::uint32_t block) const noexcept {
   return heap_.subspan(from, to - from);
 }
 
-std::uint32_t Index::find(Bytes key) const noexcept {
+std::uint32_t Index::find(Bytes key, const IndexGuide* guide) const noexcept {
   if (!common_.empty()) {
     const int order = compare(key.first(std::min(key.size(), common_.size())), common_);
     if (order < 0) return 0;
@@ -161,9 +178,14 @@ std::uint32_t Index::find(Bytes key) const noexcept {
   if (wanted > last_head_) return count_;
   // The first block whose head is not below is in the same part, or begins the next one. Halving without
   // branches, so that nothing is mispredicted.
-  const std::size_t part = part_of(wanted);
-  const std::byte* from = heads_ + 8 * std::size_t{guide_[part]};
-  for (std::size_t left = guide_[part + 1] - guide_[part]; left > 1;) {
+  const std::byte* from = heads_;
+  std::size_t left = count_;
+  if (guide != nullptr) {
+    const std::uint32_t* part = guide->parts_.data() + guide->part_of(wanted);
+    from += 8 * std::size_t{part[0]};
+    left = part[1] - part[0];
+  }
+  while (left > 1) {
     const std::size_t half = left / 2;
     from += load_le<std::uint64_t>(from + 8 * (half - 1)) < wanted ? 8 * half : 0;
     left -= half;

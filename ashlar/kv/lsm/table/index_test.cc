@@ -65,7 +65,7 @@ TEST(Index, FindsTheBlockOfEveryKey) {
     if (keys.empty()) continue;
     const std::vector<std::string> sorted(keys.begin(), keys.end());
     const Built built = build(sorted);
-    const auto index = Index::parse(built.payload, built.lasts.size() * 2 * page_bytes, {});
+    const auto index = Index::parse(built.payload, {0, built.lasts.size() * 2 * page_bytes}, {});
     ASSERT_TRUE(index.has_value());
     ASSERT_EQ(index->count(), built.lasts.size());
     for (std::size_t i = 0; i < sorted.size(); ++i) ASSERT_EQ(index->find(as_bytes(sorted[i])), i / 2);
@@ -83,7 +83,7 @@ TEST(Index, FindsTheFirstOfBlocksThatEndWithOneKey) {
   builder.add_last(as_bytes("z"), 6 * page_bytes);
   std::vector<std::byte> payload(builder.payload_bytes());
   builder.finish(payload.data(), 7 * page_bytes);
-  const auto index = Index::parse(payload, 7 * page_bytes, {});
+  const auto index = Index::parse(payload, {0, 7 * page_bytes}, {});
   ASSERT_TRUE(index.has_value());
   EXPECT_EQ(index->find(as_bytes("k")), 1u);
   EXPECT_EQ(index->find(as_bytes("k0")), 6u);
@@ -92,13 +92,13 @@ TEST(Index, FindsTheFirstOfBlocksThatEndWithOneKey) {
 TEST(Index, RefusesDamage) {
   const Built built = build({"a1", "a2", "b1", "b2", "b3", "c"});
   const std::uint64_t meta = 6 * page_bytes;
-  ASSERT_TRUE(Index::parse(built.payload, meta, {}).has_value());
-  EXPECT_FALSE(Index::parse(built.payload, meta + page_bytes, {}).has_value());
+  ASSERT_TRUE(Index::parse(built.payload, {0, meta}, {}).has_value());
+  EXPECT_FALSE(Index::parse(built.payload, {0, meta + page_bytes}, {}).has_value());
   for (std::size_t at = 0; at < built.payload.size(); ++at) {
-    EXPECT_FALSE(Index::parse(Bytes(built.payload).first(at), meta, {}).has_value());
+    EXPECT_FALSE(Index::parse(Bytes(built.payload).first(at), {0, meta}, {}).has_value());
     auto bad = built.payload;
     bad[at] ^= std::byte{0x10};
-    if (const auto index = Index::parse(bad, meta, {})) index->find(as_bytes("b2"));
+    if (const auto index = Index::parse(bad, {0, meta}, {})) index->find(as_bytes("b2"));
   }
 }
 

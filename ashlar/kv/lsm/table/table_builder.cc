@@ -3,7 +3,9 @@
 ///    saves a page) into pages from the sink, and the index learns a separator between its last key and the
 ///    next.
 /// 2. The filter collects the hash of each distinct key; properties count.
-/// 3. At the end filter, index and properties follow, each a frame at a multiple of 64, then the footer page.
+/// 3. Of a partitioned table, filter and index become a partition whenever they fill a block, and begin anew;
+///    the partitions follow the data blocks.
+/// 4. At the end filter, index and properties follow, each a frame at a multiple of 64, then the footer page.
 
 #include "ashlar/kv/lsm/table/table_builder.h"
 
@@ -26,7 +28,7 @@ TableBuilder::TableBuilder(const TableOptions& options, std::uint64_t number, Ta
       owner_(owner),
       sink_(sink),
       block_(options.block_bytes, options.restart_shift),
-      filter_(options.filter_bits_per_key) {}
+      filter_(options.filter_bits_per_key, options.filter_kind) {}
 
 Result<> TableBuilder::check(const Entry& entry, bool first_version) const {
   const ErrorPlace place{number_, offset_};
@@ -100,12 +102,68 @@ Result<> TableBuilder::write_block(const Entry* next) {
 
   properties_.data_bytes += frame.size();
   properties_.data_raw_bytes += raw;
+  if (options_.partitioned) block_pages_.push_back(static_cast<std::uint32_t>(offset / page_bytes));
   if (next != nullptr) {
     index_.add(last_key_, next->key, offset);
+    if (options_.partitioned && partition_full()) cut_partition();
   } else {
     index_.add_last(last_key_, offset);
+    if (!first_blocks_.empty()) cut_partition();  // else it is the only one
   }
   return {};
+}
+
+/// Whether filter and index of one block more might not fit a cache slot.
+bool TableBuilder::partition_full() const noexcept {
+  const std::size_t payload = partition_payload_bytes(filter_.payload_bytes(), index_.payload_bytes());
+  const std::size_t frame = frame_header_bytes + payload + partition_slack_bytes;
+  return frame + frame / index_.count() + 64 > options_.block_bytes;
+}
+
+void TableBuilder::cut_partition() {
+  const auto first_block = static_cast<std::uint32_t>(block_pages_.size() - index_.count());
+  auto& payload = partition_payloads_.emplace_back(
+      partition_payload_bytes(filter_.payload_bytes(), index_.payload_bytes()));
+  write_partition(payload.data(), first_block, filter_, index_, offset_);
+  partition_bytes_ += payload.size();
+  partitions_.add_separator(index_.last_separator(), 0);
+  first_blocks_.push_back(first_block);
+  filter_.reset();
+  index_.reset();
+}
+
+Result<> TableBuilder::write_partitions() {
+  for (std::size_t i = 0; i < partition_payloads_.size(); ++i) {
+    const std::vector<std::byte> payload = std::move(partition_payloads_[i]);
+    const std::uint64_t offset = offset_;
+    const MutableBytes frame =
+        TRY(allocate(round_up(frame_header_bytes + payload.size() + partition_slack_bytes, page_bytes)));
+    std::ranges::copy(payload, frame.begin() + frame_header_bytes);
+    std::ranges::fill(frame.subspan(frame_header_bytes + payload.size()), std::byte{0});
+    const auto bytes = static_cast<std::uint32_t>(payload.size());
+    seal_frame(frame, FrameType::partition, Compression::none, bytes, bytes, {number_, offset});
+    partitions_.place(i, offset);
+  }
+  return {};
+}
+
+std::size_t TableBuilder::index_payload_bytes() const noexcept {
+  if (first_blocks_.empty()) return index_.payload_bytes();
+  return partitions_.payload_bytes() + 4 * (first_blocks_.size() + 1) + 4 * (block_pages_.size() + 1);
+}
+
+void TableBuilder::write_index(std::byte* to, const Footer& footer) const noexcept {
+  if (!footer.partitioned) return index_.finish(to, footer.meta);
+  partitions_.finish(to, footer.meta);
+  to += partitions_.payload_bytes();
+  const auto put = [&to](std::uint64_t number) {
+    store_le(to, static_cast<std::uint32_t>(number));
+    to += 4;
+  };
+  for (const std::uint32_t first : first_blocks_) put(first);
+  put(block_pages_.size());
+  for (const std::uint32_t page : block_pages_) put(page);
+  put(footer.data_end / page_bytes);
 }
 
 Result<> TableBuilder::finish() {
@@ -119,6 +177,9 @@ Result<> TableBuilder::finish() {
   footer.number = number_;
   footer.owner = owner_;
   footer.block_bytes = options_.block_bytes;
+  footer.partitioned = !first_blocks_.empty();
+  footer.data_end = offset_;
+  TRY(write_partitions());
   footer.meta = offset_;
   auto place_frame = [end = offset_](std::size_t payload) mutable -> BlockHandle {
     if (payload == 0) return {};
@@ -126,8 +187,8 @@ Result<> TableBuilder::finish() {
     end = round_up(end + handle.bytes, meta_align);
     return handle;
   };
-  footer.filter = place_frame(filter_.payload_bytes());
-  footer.index = place_frame(index_.payload_bytes());
+  footer.filter = place_frame(filter_.payload_bytes());  // of a partitioned table it is empty by now
+  footer.index = place_frame(index_payload_bytes());
   footer.properties = place_frame(properties.size());
   footer.offset = round_up(footer.properties.offset + footer.properties.bytes, page_bytes);
 
@@ -141,7 +202,7 @@ Result<> TableBuilder::finish() {
     seal_frame(frame, type, Compression::none, payload, payload, {number_, handle.offset});
   };
   write(FrameType::filter, footer.filter, [&](std::byte* to) { filter_.finish(to); });
-  write(FrameType::index, footer.index, [&](std::byte* to) { index_.finish(to, footer.meta); });
+  write(FrameType::index, footer.index, [&](std::byte* to) { write_index(to, footer); });
   write(FrameType::properties, footer.properties,
         [&](std::byte* to) { std::memcpy(to, properties.data(), properties.size()); });
   footer.encode(meta.last<page_bytes>());

@@ -10,6 +10,7 @@
 #include "ashlar/kv/lsm/table/footer.h"
 #include "ashlar/kv/lsm/table/index.h"
 #include "ashlar/kv/lsm/table/properties.h"
+#include "ashlar/kv/lsm/table/table_partition.h"
 
 namespace ashlar::lsm {
 
@@ -44,15 +45,22 @@ class TableBuilder {
 
   /// Size of the file: so far while adding (the open block not counted), final after finish().
   std::uint64_t file_bytes() const noexcept { return offset_; }
-  /// What the builder holds until finish(): grows by 8 bytes per distinct key and some 40 per block.
+  /// What the builder holds until finish(): grows by 8 bytes per distinct key and some 40 per block; of a
+  /// partitioned table by the size of its filters, and some 50 per block.
   std::size_t memory_bytes() const noexcept {
-    return filter_.memory_bytes() + index_.memory_bytes() + options_.block_bytes;
+    return filter_.memory_bytes() + index_.memory_bytes() + partition_bytes_ + partitions_.memory_bytes() +
+           4 * (block_pages_.size() + first_blocks_.size()) + options_.block_bytes;
   }
   const Properties& properties() const noexcept { return properties_; }
 
  private:
   Result<> check(const Entry& entry, bool first_version) const;
   Result<> write_block(const Entry* next);
+  bool partition_full() const noexcept;
+  void cut_partition();
+  Result<> write_partitions();
+  std::size_t index_payload_bytes() const noexcept;
+  void write_index(std::byte* to, const Footer& footer) const noexcept;
   Result<MutableBytes> allocate(std::size_t bytes);
 
   TableOptions options_;
@@ -63,6 +71,12 @@ class TableBuilder {
   BlockBuilder block_;
   FilterBuilder filter_;
   IndexBuilder index_;
+  // Of a partitioned table: finished partitions, each a frame without its header, and what is told of them.
+  std::vector<std::vector<std::byte>> partition_payloads_;
+  std::size_t partition_bytes_ = 0;
+  IndexBuilder partitions_;
+  std::vector<std::uint32_t> first_blocks_;
+  std::vector<std::uint32_t> block_pages_;
   Properties properties_;
   ExpirySample expiries_;
   std::vector<std::byte> last_key_;

@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for_each_hash([&](std::uint64_t hash) { (void)filter->may_contain(hash); });
   }
   if (size < 8) return 0;
-  FilterBuilder builder(1 + data[0] % 30);
+  const FilterKind kind = data[1] % 2 == 0 ? FilterKind::bloom : FilterKind::ribbon;
+  FilterBuilder builder(1 + data[0] % 30, kind);
   for_each_hash([&](std::uint64_t hash) { builder.add(hash); });
   std::vector<std::byte> payload(builder.payload_bytes());
   builder.finish(payload.data());

@@ -22,7 +22,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (last + 4 <= payload.size())
       meta = load_le<std::uint32_t>(payload.data() + last) * std::uint64_t{page_bytes};
   }
-  const auto index = Index::parse(payload, meta, {1, 2});
+  const auto index = Index::parse(payload, {0, meta}, {1, 2});
   if (!index) return 0;
   const std::uint32_t block = index->find(key);
   if (block > index->count()) std::abort();

@@ -3,13 +3,14 @@
 namespace ashlar::lsm {
 
 TableIterator::State TableIterator::seek(Bytes key, Sequence sequence, Target target) {
-  const std::uint32_t block = table_->find(key);
-  if (block == table_->block_count()) {  // every entry is before it
+  const bool partitioned = table_->partitioned();
+  const std::uint32_t found = partitioned ? table_->find_partition(key) : table_->find(key);
+  if (found == table_->ordinal_count()) {  // every entry is before it
     return target == Target::before ? seek_last() : state_ = State::end;
   }
   seek_key_.assign(key.begin(), key.end());
   seek_sequence_ = sequence;
-  return go(block, target);
+  return go(found, target);
 }
 
 TableIterator::State TableIterator::go(std::uint32_t block, Target target) {

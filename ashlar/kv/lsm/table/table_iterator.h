@@ -38,11 +38,13 @@ class TableIterator {
   State prev() { return ordinal_ > 0 ? show(ordinal_ - 1) : leave_backward(); }
 
   State state() const noexcept { return state_; }
-  /// In state `need_block`: which block, and where it is.
+  /// In state `need_block`: which block, or partition, and where it is.
   std::uint32_t block() const noexcept { return block_; }
+  bool needs_partition() const noexcept { return table_->is_partition(block_); }
   BlockHandle wanted() const noexcept { return table_->block(block_); }
-  /// Goes on with the block that wanted() named.
+  /// Goes on with the block, or the partition, that wanted() named. A partition is not looked at again.
   State provide(const Block& block);
+  State provide(const TablePartition& partition) { return go(partition.find(seek_key_), target_); }
 
   /// In state `entry`. Valid until the iterator moves.
   const Entry& entry() const noexcept { return entry_; }

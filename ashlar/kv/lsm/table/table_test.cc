@@ -64,8 +64,18 @@ struct Built {
 
   const Entry* get(std::string_view key, std::uint64_t snapshot) {
     const std::uint64_t hash = key_hash(as_bytes(key));
-    if (!table.may_contain(hash)) return nullptr;
-    auto at = table.find(as_bytes(key));
+    std::uint32_t at = 0;
+    if (table.partitioned()) {
+      const std::uint32_t ordinal = table.find_partition(as_bytes(key));
+      if (ordinal == table.ordinal_count()) return nullptr;
+      const auto partition = testing::read_partition(table, file, ordinal);
+      EXPECT_TRUE(partition.has_value()) << partition.error().to_string();
+      if (!partition->may_contain(hash)) return nullptr;
+      at = partition->find(as_bytes(key));
+    } else {
+      if (!table.may_contain(hash)) return nullptr;
+      at = table.find(as_bytes(key));
+    }
     if (at == table.block_count()) return nullptr;
     for (; at < table.block_count(); ++at) {
       const BlockLookup found = blocks[at].find(as_bytes(key), hash, Sequence{snapshot});
@@ -76,7 +86,10 @@ struct Built {
     return nullptr;
   }
   State settle(TableIterator& it, State state) {
-    while (state == State::need_block) state = it.provide(blocks[it.block()]);
+    while (state == State::need_block) {
+      state = it.needs_partition() ? it.provide(*testing::read_partition(table, file, it.block()))
+                                   : it.provide(blocks[it.block()]);
+    }
     return state;
   }
   Entry last;
@@ -116,7 +129,9 @@ TableOptions random_options(std::mt19937_64& random) {
   return {.block_bytes = block_bytes_min << (random() % 5),
           .compression = random() % 2 == 0 ? Compression::none : Compression::lz4,
           .restart_shift = static_cast<std::uint8_t>(random() % 8),
-          .filter_bits_per_key = static_cast<std::uint8_t>(random() % 16)};
+          .filter_bits_per_key = static_cast<std::uint8_t>(random() % 16),
+          .filter_kind = random() % 2 == 0 ? FilterKind::bloom : FilterKind::ribbon,
+          .partitioned = random() % 2 == 0};
 }
 
 void check_gets(Built& built, const Model& model, std::mt19937_64& random) {
@@ -188,20 +203,68 @@ TEST(Table, AgreesWithAMap) {
   }
 }
 
+/// Filters and index are where they are read when they are wanted; what stays in memory is little.
+TEST(Table, KeepsAPartitionedIndexOutOfMemory) {
+  Model model;
+  for (int i = 0; i < 40'000; ++i)
+    model[{"{s}key" + std::to_string(100'000 + i), 7}] = {Kind::put, no_expiry, std::string(60, 'v')};
+  Built flat(model, {.block_bytes = block_bytes_min});
+  Built parts(model, {.block_bytes = block_bytes_min, .partitioned = true});
+  EXPECT_FALSE(flat.table.partitioned());
+  ASSERT_TRUE(parts.table.partitioned());
+  const auto meta_bytes = [](const Built& built) {
+    const Footer footer = *Footer::decode(Bytes(built.file).last(page_bytes), number, built.file.size());
+    return footer.offset - footer.meta;
+  };
+  EXPECT_LT(meta_bytes(parts) * 10, meta_bytes(flat));
+  for (std::uint32_t i = parts.table.block_count(); i < parts.table.ordinal_count(); ++i) {
+    EXPECT_LE(parts.table.block(i).bytes, block_bytes_min) << "a partition fits the slot of a block";
+  }
+  int wrong = 0;
+  for (int i = 0; i < 2000; ++i) {
+    ASSERT_NE(parts.get("{s}key" + std::to_string(100'000 + i * 20), ~0ull), nullptr);
+    const std::string absent = "{s}key" + std::to_string(100'000 + i * 20) + "x";
+    const std::uint32_t ordinal = parts.table.find_partition(as_bytes(absent));
+    if (ordinal == parts.table.ordinal_count()) continue;
+    wrong +=
+        testing::read_partition(parts.table, parts.file, ordinal)->may_contain(key_hash(as_bytes(absent)));
+  }
+  EXPECT_LT(wrong, 60);
+
+  for (std::uint32_t i = parts.table.block_count(); i < parts.table.ordinal_count(); i += 7) {
+    const std::uint64_t offset = parts.table.block(i).offset;
+    parts.file[offset + 100] ^= std::byte{1};
+    const auto damaged = testing::read_partition(parts.table, parts.file, i);
+    ASSERT_FALSE(damaged.has_value());
+    EXPECT_EQ(damaged.error().code, Errc::corrupt);
+    EXPECT_EQ(damaged.error().offset, offset);
+  }
+}
+
+TEST(Table, ATableOfOnePartitionHasItInMemory) {
+  Built small({{{"key", 1}, {Kind::put, no_expiry, "value"}}}, {.partitioned = true});
+  EXPECT_FALSE(small.table.partitioned());
+  EXPECT_EQ(
+      load_le<std::uint32_t>(small.file.data() + small.file.size() - page_bytes + frame_header_bytes + 8), 2u)
+      << "and former versions can read it";
+}
+
 TEST(Table, SpreadsTheVersionsOfOneKeyOverBlocks) {
   Model model;
   for (std::uint64_t i = 1; i <= 2000; ++i) model[{"hot", i}] = {Kind::put, no_expiry, std::to_string(i)};
   model[{"cold", 1}] = {Kind::put, no_expiry, "before"};
   model[{"zero", 1}] = {Kind::put, no_expiry, "after"};
-  Built built(model, {.block_bytes = block_bytes_min});
-  ASSERT_GT(built.table.block_count(), 4u);
-  for (std::uint64_t i = 1; i <= 2000; ++i) {
-    const Entry* entry = built.get("hot", i);
-    ASSERT_NE(entry, nullptr);
-    ASSERT_EQ(as_text(entry->value), std::to_string(i));
+  for (const bool partitioned : {false, true}) {
+    Built built(model, {.block_bytes = block_bytes_min, .partitioned = partitioned});
+    ASSERT_GT(built.table.block_count(), 4u);
+    for (std::uint64_t i = 1; i <= 2000; ++i) {
+      const Entry* entry = built.get("hot", i);
+      ASSERT_NE(entry, nullptr);
+      ASSERT_EQ(as_text(entry->value), std::to_string(i));
+    }
+    EXPECT_EQ(built.get("hot", 0), nullptr);
+    EXPECT_EQ(built.table.properties().keys, 3u);
   }
-  EXPECT_EQ(built.get("hot", 0), nullptr);
-  EXPECT_EQ(built.table.properties().keys, 3u);
 }
 
 TEST(Table, KnowsWhenItsEntriesWillHaveExpired) {

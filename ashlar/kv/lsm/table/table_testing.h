@@ -51,6 +51,17 @@ inline Result<Table> open_table(Bytes file, std::uint64_t number) {
   return Table::open(footer, file.subspan(footer.meta, footer.offset - footer.meta));
 }
 
+/// Reads one partition of the table in `file`.
+inline Result<TablePartition> read_partition(const Table& table, Bytes file, std::uint32_t ordinal) {
+  const BlockHandle handle = table.block(ordinal);
+  const ErrorPlace place{table.number(), handle.offset};
+  if (handle.offset + handle.bytes > file.size())
+    return fail(Errc::corrupt, "table partition: handle", place);
+  const Bytes payload =
+      TRY(open_plain_frame(file.subspan(handle.offset, handle.bytes), FrameType::partition, place));
+  return TablePartition::parse(payload, table.scope(ordinal), place);
+}
+
 /// Reads one block of the table in `file`, decompressing into `raw` where it has to.
 inline Result<Block> read_block(const Table& table, Bytes file, std::uint32_t ordinal,
                                 std::vector<std::byte>& raw) {
