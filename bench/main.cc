@@ -4,6 +4,8 @@
 /// 2. Measure A B A B …, Ashlar first, as many pairs as asked for: what disturbs the machine disturbs both.
 /// 3. Report medians, and the median and quartiles of the pairs' ratios.
 
+#include <fnmatch.h>
+
 #include <cstdio>
 #include <string>
 #include <string_view>
@@ -15,6 +17,7 @@
 #include "bench/block/block_main.h"
 #include "bench/block/job.h"
 #include "bench/case.h"
+#include "bench/plot/plot_main.h"
 #include "bench/report.h"
 
 namespace ashlar::bench {
@@ -31,14 +34,18 @@ std::vector<Case> all_cases() {
   add_mesh_cases(cases);
   add_idle_cases(cases);
   add_log_cases(cases);
-  add_kv_cases(cases);
+  add_kv_get_cases(cases);
+  add_kv_write_cases(cases);
+  add_kv_scan_cases(cases);
+  add_kv_ycsb_cases(cases);
+  add_kv_reopen_cases(cases);
   add_resp_cases(cases);
   return cases;
 }
 
-/// "kv-get-warm" names all its variants, "kv-get-warm/default" one.
-bool named(const Case& which, std::string_view name) {
-  return which.name == name || which.name.starts_with(std::string(name) + "/");
+/// "kv-get-warm" names all its variants, "kv-get-warm/1k-default" one, "kv-ycsb/*-default" some.
+bool named(const Case& which, const std::string& name) {
+  return which.name.starts_with(name + "/") || ::fnmatch(name.c_str(), which.name.c_str(), 0) == 0;
 }
 
 Result<Row> run_case(const Case& which, const BenchOptions& options, Table& table) {
@@ -91,11 +98,17 @@ int run(int argc, char** argv) {
       ->check(CLI::ExistingDirectory);
   app.add_option("--scale", options.scale, "Scale the work; below 1 shows that cases run, not how fast")
       ->check(CLI::Range(1e-6, 100.0));
+  app.add_option("--seconds", options.seconds, "Of each measurement that goes by time")
+      ->check(CLI::Range(0.001, 36000.0))
+      ->capture_default_str();
+  app.add_option("--sustained", options.sustained_seconds, "The same of kv-overwrite, which needs long ones")
+      ->check(CLI::Range(0.001, 36000.0))
+      ->capture_default_str();
   CLI11_PARSE(app, argc, argv);
 
   const std::vector<Case> cases = all_cases();
   if (list) {
-    for (const Case& each : cases) fmt::print("{:24} {}\n", each.name, each.summary);
+    for (const Case& each : cases) fmt::print("{:32} {}\n", each.name, each.summary);
     return 0;
   }
   std::vector<const Case*> chosen;
@@ -126,6 +139,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   const std::string_view command = argc > 1 ? argv[1] : "";
+  if (command == "plot") return ashlar::bench::plot_main(argc - 1, argv + 1);
   if (command == "block") return ashlar::bench::block::block_main(argc - 1, argv + 1);
   if (command == "block-job") return ashlar::bench::block::job_main(argc - 1, argv + 1);
   return ashlar::bench::run(argc, argv);

@@ -16,6 +16,8 @@ namespace ashlar::bench {
 
 namespace {
 
+using Json = nlohmann::ordered_json;
+
 std::vector<double> column(const std::vector<Sample>& samples, double Sample::* field) {
   std::vector<double> values;
   for (const Sample& sample : samples) {
@@ -49,6 +51,8 @@ Verdict judge(const Row& row) {
   check(what.target != 0 && figures.known, figures.ratio.median >= what.target);
   check(what.cpu_target != 0 && cpu.known, cpu.ratio.median >= what.cpu_target);
   check(what.at_most != 0, figures.ashlar.median <= what.at_most);
+  check(what.beyond_peer != 0 && figures.known,
+        figures.ashlar.median <= figures.peer.median + what.beyond_peer);
   return !judged ? Verdict::none : met ? Verdict::met : Verdict::missed;
 }
 
@@ -56,7 +60,41 @@ Verdict judge(const Row& row) {
 std::string target_text(const Case& what) {
   if (what.target != 0) return fmt::format("{:.2f}", what.target);
   if (what.at_most != 0) return fmt::format("<={:.2f}", what.at_most);
+  if (what.beyond_peer != 0) return fmt::format("peer+{:g}", what.beyond_peer);
   return "";
+}
+
+/// Of what else was counted, what has this name.
+std::vector<double> counted(const std::vector<Sample>& samples, const std::string& name) {
+  std::vector<double> values;
+  for (const Sample& sample : samples) {
+    for (const auto& [each, value] : sample.columns) {
+      if (each == name && !std::isnan(value)) values.push_back(value);
+    }
+  }
+  return values;
+}
+
+/// Medians of what else was counted, in the order of the first sample.
+Json columns_of(const std::vector<Sample>& samples) {
+  Json columns = Json::object();
+  for (const auto& [name, first] : samples.front().columns) {
+    std::vector<double> values = counted(samples, name);
+    columns[name] = values.empty() ? Json() : Json(quartiles(std::move(values)).median);
+  }
+  return columns;
+}
+
+/// Of the measurement whose figure is the median one: [[seconds, operations per second, longest wait in ms],
+/// …].
+Json series_of(const std::vector<Sample>& samples) {
+  std::vector<const Sample*> order;
+  for (const Sample& sample : samples) order.push_back(&sample);
+  std::ranges::sort(order, {}, &Sample::value);
+  Json series = Json::array();
+  for (const Point& each : order[order.size() / 2]->series)
+    series.push_back({each.seconds, each.rate, each.longest_ms});
+  return series;
 }
 
 std::string short_number(double value) {
@@ -68,7 +106,6 @@ std::string short_number(double value) {
 }  // namespace
 
 std::string to_json(const Row& row) {
-  using Json = nlohmann::ordered_json;
   const Comparison figures = compare(row, &Sample::value, row.what->more_is_better);
   const auto known = [&](double value) { return figures.known ? Json(value) : Json(); };
 
@@ -83,17 +120,30 @@ std::string to_json(const Row& row) {
                {"unit", row.what->unit},
                {"ratio", known(figures.ratio.median)},
                {"iqr_low", known(figures.ratio.low)},
-               {"iqr_high", known(figures.ratio.high)}};
+               {"iqr_high", known(figures.ratio.high)},
+               {"ashlar_low", figures.ashlar.low},
+               {"ashlar_high", figures.ashlar.high},
+               {"peer_low", known(figures.peer.low)},
+               {"peer_high", known(figures.peer.high)}};
   const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
   if (cpu.measured) {
     line["ashlar_cpu_us"] = cpu.ashlar.median;
     line["peer_cpu_us"] = cpu.known ? Json(cpu.peer.median) : Json();
     line["cpu_ratio"] = cpu.known ? Json(cpu.ratio.median) : Json();
   }
+  if (!row.ashlar.front().columns.empty()) {
+    line["ashlar_columns"] = columns_of(row.ashlar);
+    line["peer_columns"] = row.peer.empty() ? Json() : columns_of(row.peer);
+  }
+  if (!row.ashlar.front().series.empty()) {
+    line["ashlar_series"] = series_of(row.ashlar);
+    line["peer_series"] = row.peer.empty() ? Json() : series_of(row.peer);
+  }
   const auto given = [](double value) { return value != 0 ? Json(value) : Json(); };
   line["target"] = given(row.what->target);
   line["cpu_target"] = given(row.what->cpu_target);
   line["at_most"] = given(row.what->at_most);
+  line["beyond_peer"] = given(row.what->beyond_peer);
   const Verdict verdict = judge(row);
   line["met"] = verdict != Verdict::none ? Json(verdict == Verdict::met) : Json();
   line["pairs"] = row.ashlar.size();
@@ -137,7 +187,19 @@ void Table::add(const Row& row) {
   const Comparison cpu = compare(row, &Sample::server_cpu_us, false);
   const std::string cpu_target = what.cpu_target != 0 ? fmt::format("{:.2f}", what.cpu_target) : "";
   if (cpu.measured) print_line("", cpu, "CPU us/op", cpu_target, "of the server");
+  for (const auto& [name, ignored] : row.ashlar.front().columns) print_column(row, name);
   std::fflush(out_);
+}
+
+/// One of the other things that were counted, both sides' medians. Few of anything is better.
+void Table::print_column(const Row& row, const std::string& name) {
+  const std::vector<double> ours = counted(row.ashlar, name), theirs = counted(row.peer, name);
+  const Comparison figures{.ashlar = quartiles(ours),
+                           .peer = quartiles(theirs),
+                           .ratio = quartiles(ratios(ours, theirs, false)),
+                           .known = !theirs.empty(),
+                           .measured = true};
+  print_line("", figures, name, "", "");
 }
 
 void Table::print_line(const std::string& name, const Comparison& figures, const std::string& unit,

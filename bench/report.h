@@ -27,7 +27,8 @@ struct Comparison {
 };
 
 /// One line: `case ashlar peer peer_name unit ratio iqr_low iqr_high` and, where a server did the work,
-/// `ashlar_cpu_us peer_cpu_us cpu_ratio`; `target`, `met`, `versions`, `configuration`, `configuration_hash`.
+/// `ashlar_cpu_us peer_cpu_us cpu_ratio`; where it was counted, `ashlar_columns peer_columns` by name and
+/// `ashlar_series peer_series` over time; `target`, `met`, `versions`, `configuration`, `configuration_hash`.
 /// What is not known is null.
 std::string to_json(const Row& row);
 
@@ -41,6 +42,7 @@ class Table {
 
  private:
   void clear_progress();
+  void print_column(const Row& row, const std::string& name);
   void print_line(const std::string& name, const Comparison& figures, const std::string& unit,
                   const std::string& target, const std::string& remarks);
 

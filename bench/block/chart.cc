@@ -5,21 +5,20 @@
 #include "bench/block/chart.h"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 #include <fmt/format.h>
+
+#include "bench/plot/svg.h"
 
 namespace ashlar::bench::block {
 
 namespace {
 
+using svg::text;
+
 constexpr double width = 1120, height = 620;
 constexpr double left = 78, right = 790, top = 74, bottom = 556;
-
-// Dark enough for a white ground, and apart from each other also for eyes that confuse red and green.
-constexpr std::array colours = {"#0b5fa5", "#d1495b", "#2e8b57", "#8e44ad", "#e08e0b", "#00838f",
-                                "#6d4c41", "#c2185b", "#5c6bc0", "#7a8b00", "#37474f", "#b5651d"};
 
 struct Axis {
   double low = 1, high = 10;  ///< values
@@ -53,48 +52,24 @@ std::vector<double> ticks(const Axis& axis) {
   return numbers;
 }
 
-std::string count_label(double value) {
-  if (value >= 1e6) return fmt::format("{:g} M", value / 1e6);
-  return value >= 1e3 ? fmt::format("{:g} K", value / 1e3) : fmt::format("{:g}", value);
-}
-
 std::string time_label(double us) {
   if (us >= 1e3) return fmt::format("{:g} ms", us / 1e3);
   return us >= 1 ? fmt::format("{:g} µs", us) : fmt::format("{:g} ns", us * 1e3);
 }
 
-std::string escaped(const std::string& text) {
-  std::string result;
-  for (const char each : text) {
-    if (each == '&')
-      result += "&amp;";
-    else if (each == '<')
-      result += "&lt;";
-    else if (each == '>')
-      result += "&gt;";
-    else
-      result += each;
-  }
-  return result;
-}
-
-std::string text(double x, double y, const std::string& attributes, const std::string& words) {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" {}>{}</text>\n", x, y, attributes, escaped(words));
-}
-
 std::string grid(const Axis& x, const Axis& y) {
-  std::string svg;
+  std::string drawn;
   for (const double each : ticks(x)) {
-    svg += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>\n", x.place(each), top, bottom);
-    svg += text(x.place(each), bottom + 20, "text-anchor=\"middle\"", count_label(each));
+    drawn += fmt::format("<path class=\"grid\" d=\"M{0:.1f} {1}V{2}\"/>\n", x.place(each), top, bottom);
+    drawn += text(x.place(each), bottom + 20, "text-anchor=\"middle\"", svg::count_label(each));
   }
   for (const double each : ticks(y)) {
-    svg += fmt::format("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/>\n", left, y.place(each), right);
-    svg += text(left - 8, y.place(each) + 4, "text-anchor=\"end\"", time_label(each));
+    drawn += fmt::format("<path class=\"grid\" d=\"M{} {:.1f}H{}\"/>\n", left, y.place(each), right);
+    drawn += text(left - 8, y.place(each) + 4, "text-anchor=\"end\"", time_label(each));
   }
-  svg += text((left + right) / 2, bottom + 46, "text-anchor=\"middle\"", "I/Os per second");
-  svg += text(left - 60, top - 14, "", "latency, p50");
-  return svg;
+  drawn += text((left + right) / 2, bottom + 46, "text-anchor=\"middle\"", "I/Os per second");
+  drawn += text(left - 60, top - 14, "", "latency, p50");
+  return drawn;
 }
 
 std::string mark(double x, double y, const char* colour, bool hollow) {
@@ -113,11 +88,11 @@ std::string draw(const ChartLine& line, const char* colour, const Axis& x, const
     if (!point.label.empty())
       labels += text(px - 8, py - 9, "text-anchor=\"end\" class=\"small\"", point.label);
   }
-  std::string svg =
+  std::string drawn =
       fmt::format("<path fill=\"none\" stroke=\"{}\" stroke-width=\"2\"{} d=\"{}\"/>\n", colour, dash, path);
-  svg += fmt::format("<path stroke=\"{}\" stroke-width=\"2\"{} d=\"M{} {}h34\"/>\n", colour, dash, right + 26,
-                     legend_y);
-  return svg + marks + mark(right + 43, legend_y, colour, line.dashed) + labels +
+  drawn += fmt::format("<path stroke=\"{}\" stroke-width=\"2\"{} d=\"M{} {}h34\"/>\n", colour, dash,
+                       right + 26, legend_y);
+  return drawn + marks + mark(right + 43, legend_y, colour, line.dashed) + labels +
          text(right + 70, legend_y + 5, "", line.name);
 }
 
@@ -145,19 +120,12 @@ std::string render_chart(const std::string& title, const std::string& subtitle,
 
   const Axis x = axis_over(iops_low, iops_high, left, right);
   const Axis y = axis_over(us_low, us_high, bottom, top);
-  std::string svg = fmt::format(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
-      "font-family=\"Helvetica,Arial,sans-serif\" font-size=\"13\" fill=\"#222\">\n"
-      "<style>.grid{{stroke:#e3e6ea;stroke-width:1;fill:none}}.small{{font-size:11px;fill:#555}}</style>\n"
-      "<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n",
-      width, height);
-  svg += text(left - 60, 26, "font-size=\"18\" font-weight=\"bold\"", title);
-  svg += text(left - 60, 46, "class=\"small\"", subtitle);
-  svg += grid(x, y);
+  std::string picture = svg::begin(width, height, title, subtitle, left - 60);
+  picture += grid(x, y);
   double legend_y = top + 8;
   for (std::size_t i = 0; i < lines.size(); ++i, legend_y += 24)
-    svg += draw(lines[i], colours[i % colours.size()], x, y, legend_y);
-  return svg + "</svg>\n";
+    picture += draw(lines[i], svg::colours[i % svg::colours.size()], x, y, legend_y);
+  return picture + svg::end();
 }
 
 }  // namespace ashlar::bench::block

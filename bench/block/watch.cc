@@ -26,15 +26,6 @@ namespace ashlar::bench::block {
 
 namespace {
 
-/// The number of the tracepoint at which every system call enters; 0 where it is not to be seen.
-std::uint64_t system_call_tracepoint() {
-  for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {
-    std::uint64_t id = 0;
-    if (std::ifstream(std::string(root) + "/events/raw_syscalls/sys_enter/id") >> id) return id;
-  }
-  return 0;
-}
-
 /// Counts the system calls of some threads; closed with this object.
 class SystemCallCounter {
  public:
@@ -118,6 +109,14 @@ Usage usage_of(const std::vector<Note>& notes, double end, double seconds, bool 
 }
 
 }  // namespace
+
+std::uint64_t system_call_tracepoint() {
+  for (const char* root : {"/sys/kernel/tracing", "/sys/kernel/debug/tracing"}) {
+    std::uint64_t id = 0;
+    if (std::ifstream(std::string(root) + "/events/raw_syscalls/sys_enter/id") >> id) return id;
+  }
+  return 0;
+}
 
 std::string system_calls_uncounted() {
   if (system_call_tracepoint() == 0)

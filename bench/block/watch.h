@@ -3,6 +3,7 @@
 /// Watching a program while it runs: its CPU time, that of the kernel's polling threads, its system calls.
 /// The same eyes for Ashlar's job and for every peer.
 
+#include <cstdint>
 #include <limits>
 #include <string>
 #include <vector>
@@ -35,6 +36,9 @@ struct Run {
 /// Runs a program to its end, or kills it long after it was due. An error where it could not be started or
 /// had to be killed.
 Result<Watched> watch(const Run& run);
+
+/// The number of the tracepoint at which every system call enters; 0 where it is not to be seen.
+std::uint64_t system_call_tracepoint();
 
 /// Why system calls cannot be counted here; empty where they can.
 std::string system_calls_uncounted();

@@ -36,7 +36,7 @@ HOMES = {
     r"toml\+\+/.*|toml\.hpp": "ashlar/app/",
     r"libnvme\.h|linux/nvme.*": "ashlar/nvme/",
     r"spdk/.*": "ashlar/spdk/",
-    r"rocksdb/.*|hiredis/.*|benchmark/.*": "bench/",
+    r"rocksdb/.*|leveldb/.*|lmdb\.h|wiredtiger\.h|valgrind/.*|hiredis/.*|benchmark/.*": "bench/",
 }
 # Heavy: beyond the home above, one file each, and never a header.
 SINGLE = r"spdlog/|CLI/|toml\+\+/|toml\.hpp|nlohmann/|hwloc|xxhash|lz4|zstd"
