@@ -23,16 +23,6 @@ namespace {
 constexpr std::size_t prefetch_ahead = 6;
 constexpr std::size_t bytes_for_each_reclaimed = 4096;  // of the memtable's size; a batch of so many
 
-unsigned type_of(Bytes key) noexcept {
-  return static_cast<unsigned>(key[0]);
-}
-/// A slot beyond the last (only in keys that no partitioner made) is kept with the last: order within lists
-/// holds.
-unsigned list_index(Bytes key) noexcept {
-  const unsigned slot = kv::slot_of_stored(key).value;
-  return slot < kv::slot_count ? slot : kv::slot_count - 1;
-}
-
 template <class T>
 T* allocate_zeroed(std::size_t count = 1) {
   void* memory = std::calloc(count, sizeof(T));
@@ -94,20 +84,14 @@ void Memtable::insert(const Entry& entry, std::uint64_t hash) {
 }
 
 MemtableKey& Memtable::add_key(Bytes bytes, std::uint64_t hash) {
-  // Each level has a quarter of the one below. The bucket takes the upper bits of the hash.
-  const auto height = static_cast<std::uint8_t>(
-      1 + std::min<unsigned>(static_cast<unsigned>(std::countr_zero(hash)) / 2, MemtableKey::height_max - 1));
-  const std::size_t links_bytes = height * sizeof(MemtableKey*);
-  std::byte* memory = arena_.allocate(sizeof(MemtableKey) + links_bytes + bytes.size());
+  std::byte* memory = arena_.allocate(sizeof(MemtableKey) + bytes.size());
   auto* key = new (memory) MemtableKey{.hash = hash,
                                        .hash_next = nullptr,
                                        .newest = nullptr,
-                                       .key_bytes = static_cast<std::uint16_t>(bytes.size()),
-                                       .height = height};
-  std::memcpy(memory + sizeof(MemtableKey) + links_bytes, bytes.data(), bytes.size());
-  if (const Slots* slots = types_[type_of(bytes)].get()) __builtin_prefetch(&slots->lists[list_index(bytes)]);
+                                       .key_bytes = static_cast<std::uint16_t>(bytes.size())};
+  std::memcpy(key + 1, bytes.data(), bytes.size());
   unordered_[unordered_count_++] = key;
-  if (unordered_count_ == unordered_max) order();
+  if (unordered_count_ == unordered_.size()) order();
   return *key;
 }
 
@@ -185,165 +169,57 @@ void Memtable::reuse() noexcept {
   leaving_.clear();
 }
 
-/// Gives every key its place. First what will be touched is asked for, for all of them, then it is touched.
 void Memtable::order() {
-  std::array<List*, unordered_max> lists;
-  for (std::size_t i = 0; i < unordered_count_; ++i) {
-    lists[i] = &list_for(unordered_[i]->key());
-    __builtin_prefetch(lists[i]);
-  }
-  for (std::size_t i = 0; i < unordered_count_; ++i) __builtin_prefetch(lists[i]->next[0]);
-  for (std::size_t i = 0; i < unordered_count_; ++i) link(*lists[i], *unordered_[i]);
+  ordered_.insert({unordered_.data(), unordered_count_});
   unordered_count_ = 0;
 }
 
-void Memtable::link(List& list, MemtableKey& key) noexcept {
-  const Bytes bytes = key.key();
-  MemtableKey** links = list.next.data();
-  std::array<MemtableKey**, MemtableKey::height_max> place;
-  for (unsigned level = list.height; level-- > 0;) {
-    while (links[level] != nullptr && compare(links[level]->key(), bytes) < 0) links = links[level]->next;
-    place[level] = &links[level];
-  }
-  for (unsigned level = 0; level < key.height; ++level) {
-    MemtableKey** link = level < list.height ? place[level] : &list.next[level];
-    key.next[level] = *link;
-    *link = &key;
-  }
-  if (key.height > list.height) list.height = key.height;
+void Memtable::Iterator::at_newest(KeyTree::Place place) noexcept {
+  place_ = place;
+  batches_ = memtable_->ordered_.batches();
+  key_ = place.key();
+  version_ = key_ == nullptr ? nullptr : key_->newest.load(std::memory_order_relaxed);
 }
 
-Memtable::List& Memtable::list_for(Bytes key) {
-  auto& slots = types_[type_of(key)];
-  if (slots == nullptr) [[unlikely]]
-    slots.reset(allocate_zeroed<Slots>());
-  const unsigned index = list_index(key);
-  List*& list = slots->lists[index];
-  if (list == nullptr) [[unlikely]] {
-    list = new (arena_.allocate(sizeof(List))) List;
-    slots->used[index / 64] |= std::uint64_t{1} << index % 64;
-  }
-  return *list;
-}
-
-const Memtable::List* Memtable::find_list(Bytes key) const noexcept {
-  const Slots* slots = types_[type_of(key)].get();
-  return slots == nullptr ? nullptr : slots->lists[list_index(key)];
-}
-
-const Memtable::List* Memtable::next_list(unsigned type, unsigned slot) const noexcept {
-  for (; type < types_.size(); ++type, slot = 0) {
-    const Slots* slots = types_[type].get();
-    if (slots == nullptr) continue;
-    std::uint64_t mask = ~std::uint64_t{0} << slot % 64;
-    for (std::size_t word = slot / 64; word < slots->used.size(); ++word, mask = ~std::uint64_t{0}) {
-      const std::uint64_t bits = slots->used[word] & mask;
-      if (bits != 0) return slots->lists[word * 64 + static_cast<std::size_t>(std::countr_zero(bits))];
-    }
-  }
-  return nullptr;
-}
-
-const Memtable::List* Memtable::previous_list(int type, int slot) const noexcept {
-  for (; type >= 0; --type, slot = kv::slot_count - 1) {
-    const Slots* slots = types_[static_cast<unsigned>(type)].get();
-    if (slots == nullptr || slot < 0) continue;
-    std::uint64_t mask = ~std::uint64_t{0} >> (63 - slot % 64);
-    for (int word = slot / 64; word >= 0; --word, mask = ~std::uint64_t{0}) {
-      const std::uint64_t bits = slots->used[static_cast<unsigned>(word)] & mask;
-      if (bits == 0) continue;
-      return slots
-          ->lists[static_cast<unsigned>(word) * 64 + 63 - static_cast<unsigned>(std::countl_zero(bits))];
-    }
-  }
-  return nullptr;
-}
-
-void Memtable::Iterator::at_newest(const MemtableKey* key) noexcept {
-  key_ = key;
-  version_ = key == nullptr ? nullptr : key->newest.load(std::memory_order_relaxed);
-}
-
-void Memtable::Iterator::at_oldest(const MemtableKey* key) {
-  at_newest(key);
-  if (key == nullptr) return;
+void Memtable::Iterator::at_oldest(KeyTree::Place place) {
+  at_newest(place);
+  if (key_ == nullptr) return;
   while (const MemtableVersion* older = version_->older.load(std::memory_order_relaxed)) {
     newer_.push_back(version_);
     version_ = older;
   }
 }
 
-const MemtableKey* Memtable::Iterator::last_of(const List* list) noexcept {
-  const MemtableKey* last = nullptr;
-  if (list == nullptr) return last;
-  MemtableKey* const* links = list->next.data();
-  for (unsigned level = MemtableKey::height_max; level-- > 0;) {
-    while (links[level] != nullptr) {
-      last = links[level];
-      links = last->next;
-    }
+/// Keys that were given a place meanwhile may have moved ours.
+KeyTree::Place Memtable::Iterator::place() noexcept {
+  if (batches_ != memtable_->ordered_.batches()) [[unlikely]] {
+    place_ = memtable_->ordered_.at_or_after(key_->key());
+    batches_ = memtable_->ordered_.batches();
   }
-  return last;
-}
-
-/// The last key below `key`, which is no bare prefix.
-const MemtableKey* Memtable::Iterator::before(Bytes key) const noexcept {
-  const MemtableKey* last = nullptr;
-  if (const List* list = memtable_->find_list(key)) {
-    MemtableKey* const* links = list->next.data();
-    for (unsigned level = MemtableKey::height_max; level-- > 0;) {
-      while (links[level] != nullptr && compare(links[level]->key(), key) < 0) {
-        last = links[level];
-        links = last->next;
-      }
-    }
-  }
-  if (last != nullptr) return last;
-  return last_of(
-      memtable_->previous_list(static_cast<int>(type_of(key)), static_cast<int>(list_index(key)) - 1));
+  return place_;
 }
 
 void Memtable::Iterator::seek_first() {
   memtable_->order();
-  const List* list = memtable_->next_list(0, 0);
-  at_newest(list == nullptr ? nullptr : list->next[0]);
+  at_newest(memtable_->ordered_.first());
 }
 
 void Memtable::Iterator::seek_last() {
   memtable_->order();
-  at_oldest(last_of(memtable_->previous_list(255, kv::slot_count - 1)));
+  at_oldest(memtable_->ordered_.last());
 }
 
 void Memtable::Iterator::seek(Bytes key, Sequence sequence) {
-  seek_first();
-  if (key.size() < kv::key_prefix_bytes) {  // a bare prefix: no key is that short
-    while (key_ != nullptr && compare(key_->key(), key) < 0) next_key();
-    return;
-  }
-  const MemtableKey* found = nullptr;
-  if (const List* list = memtable_->find_list(key)) {
-    MemtableKey* const* links = list->next.data();
-    for (unsigned level = MemtableKey::height_max; level-- > 0;) {
-      while (links[level] != nullptr && compare(links[level]->key(), key) < 0) links = links[level]->next;
-    }
-    found = links[0];
-  }
-  if (found == nullptr) {
-    const List* list = memtable_->next_list(type_of(key), list_index(key) + 1);
-    return at_newest(list == nullptr ? nullptr : list->next[0]);
-  }
-  at_newest(found);
-  if (!equal(found->key(), key)) return;
+  memtable_->order();
+  at_newest(memtable_->ordered_.at_or_after(key));
+  if (key_ == nullptr || !equal(key_->key(), key)) return;
+  const MemtableKey* const found = key_;
   while (key_ == found && version_->sequence > sequence) next();
 }
 
 void Memtable::Iterator::seek_before(Bytes key) {
-  if (key.size() >= kv::key_prefix_bytes) {
-    memtable_->order();
-    return at_oldest(before(key));
-  }
-  seek_last();
-  while (key_ != nullptr && compare(key_->key(), key) >= 0) at_oldest(before(key_->key()));
+  memtable_->order();
+  at_oldest(memtable_->ordered_.before(key));
 }
 
 void Memtable::Iterator::next() noexcept {
@@ -352,16 +228,11 @@ void Memtable::Iterator::next() noexcept {
 }
 
 void Memtable::Iterator::next_key() noexcept {
-  const MemtableKey* next = key_->next[0];
-  if (next == nullptr) {
-    const List* list = memtable_->next_list(type_of(key_->key()), list_index(key_->key()) + 1);
-    next = list == nullptr ? nullptr : list->next[0];
-  }
-  at_newest(next);
+  at_newest(KeyTree::next(place()));
 }
 
 void Memtable::Iterator::previous() {
-  if (newer_.empty()) return at_oldest(before(key_->key()));
+  if (newer_.empty()) return at_oldest(KeyTree::previous(place()));
   version_ = newer_.back();
   newer_.pop_back();
 }

@@ -3,11 +3,11 @@
 /// Memtable: the newest entries of a partition, in memory.
 ///
 /// Points: a hash index leads to a key, the key to its newest version, a version to the next older one.
-/// Order: keys stand in one short skip list for each slot that has any. A new key gets its place there only
-/// when a batch of them has gathered or someone walks: insertions then wait for a batch's cache misses side
-/// by side, and an overwrite does not touch the order at all. Space: versions that nobody can ask for any
-/// more (reclaim()) are written over, so that keys that are overwritten again and again fill neither the
-/// memtable nor, through flush and compaction, the device.
+/// Order: keys stand in a B+-tree. A new key gets its place there only when a batch of them has gathered or
+/// someone walks: insertions then wait for a batch's cache misses side by side, and an overwrite does not
+/// touch the order at all. Space: versions that nobody can ask for any more (reclaim()) are written over, so
+/// that keys that are overwritten again and again fill neither the memtable nor, through flush and
+/// compaction, the device.
 
 #include <array>
 #include <atomic>
@@ -18,6 +18,7 @@
 
 #include "ashlar/kv/lsm/arena.h"
 #include "ashlar/kv/lsm/key.h"
+#include "ashlar/kv/lsm/key_tree.h"
 #include "ashlar/kv/pin.h"
 #include "ashlar/runtime/memory/epoch.h"
 
@@ -34,18 +35,14 @@ struct MemtableVersion {
   Bytes value() const noexcept { return {reinterpret_cast<const std::byte*>(this + 1), value_bytes}; }
 };
 
-/// A key, in the memtable's arena; `height` links and the key's bytes follow.
+/// A key, in the memtable's arena; its bytes follow.
 struct MemtableKey {
-  static constexpr unsigned height_max = 12;
-
   std::uint64_t hash;
   std::atomic<MemtableKey*> hash_next;  ///< next key of the bucket
   std::atomic<MemtableVersion*> newest;
   std::uint16_t key_bytes;
-  std::uint8_t height;
-  MemtableKey* next[];  ///< in order; owner only
 
-  Bytes key() const noexcept { return {reinterpret_cast<const std::byte*>(next + height), key_bytes}; }
+  Bytes key() const noexcept { return {reinterpret_cast<const std::byte*>(this + 1), key_bytes}; }
 };
 
 /// Thread safety: find() on any thread inside an epoch; all else on the owner shard. Lifecycle: created
@@ -107,23 +104,12 @@ class Memtable final : public kv::Pinnable {
   friend class Iterator;
   using Link = std::atomic<MemtableKey*>;
 
-  /// A list's heads.
-  struct List {
-    std::array<MemtableKey*, MemtableKey::height_max> next{};
-    std::uint8_t height = 1;
-  };
-  /// The lists of one key type, by slot.
-  struct Slots {
-    std::array<List*, kv::slot_count> lists{};
-    std::array<std::uint64_t, kv::slot_count / 64> used{};
-  };
   struct FreeZeroed {
     void operator()(void* memory) const noexcept;
   };
   template <class T>
   using Zeroed = std::unique_ptr<T, FreeZeroed>;  // pages that were never touched cost nothing
 
-  static constexpr std::size_t unordered_max = 64;
   static constexpr std::size_t reclaimed_bytes_max = 64u << 10;  // of one version
   static constexpr std::size_t size_classes = 90;
 
@@ -141,19 +127,14 @@ class Memtable final : public kv::Pinnable {
   void reuse() noexcept;
 
   void order();
-  List& list_for(Bytes key);
-  const List* find_list(Bytes key) const noexcept;
-  static void link(List& list, MemtableKey& key) noexcept;
-  const List* next_list(unsigned type, unsigned slot) const noexcept;  // first at or after
-  const List* previous_list(int type, int slot) const noexcept;        // last at or before
   void released() noexcept override { delete this; }
 
   Arena arena_;
   unsigned hash_shift_;
   std::size_t hash_bytes_ = 0;
   Zeroed<Link> buckets_;
-  std::array<Zeroed<Slots>, 256> types_{};
-  std::array<MemtableKey*, unordered_max> unordered_;  // keys that have no place in order yet
+  KeyTree ordered_{arena_};
+  std::array<MemtableKey*, KeyTree::batch_max> unordered_;  // keys that have no place in order yet
   std::size_t unordered_count_ = 0;
   std::atomic<std::size_t> entries_{0};
   Sequence largest_;
@@ -190,13 +171,14 @@ class Memtable::Iterator {
   void previous();
 
  private:
-  void at_newest(const MemtableKey* key) noexcept;
-  void at_oldest(const MemtableKey* key);
+  void at_newest(KeyTree::Place place) noexcept;
+  void at_oldest(KeyTree::Place place);
   void next_key() noexcept;
-  static const MemtableKey* last_of(const List* list) noexcept;
-  const MemtableKey* before(Bytes key) const noexcept;
+  KeyTree::Place place() noexcept;
 
   Memtable* memtable_;
+  KeyTree::Place place_;  // of key_, as of so many batches
+  std::uint64_t batches_ = 0;
   const MemtableKey* key_ = nullptr;
   const MemtableVersion* version_ = nullptr;
   std::vector<const MemtableVersion*> newer_;  // backward: versions of the key still to come, newest first
