@@ -15,6 +15,7 @@
 #include "ashlar/runtime/ops/io_ring.h"
 #include "ashlar/runtime/ops/mapped_range.h"
 #include "ashlar/runtime/ops/operation.h"
+#include "ashlar/runtime/ops/ring_stats.h"
 
 namespace ashlar {
 
@@ -73,6 +74,8 @@ class Backend {
   // Set-up calls: rare, synchronous, may block for a short system call.
   virtual Result<Handle> listen(const Address& address, const ListenOptions& options) = 0;
   virtual Result<Handle> socket(const Address& peer) = 0;  ///< unconnected stream socket of the peer's family
+  /// A datagram socket, bound: UDP or Unix. Port 0: a free one.
+  virtual Result<Handle> datagram_socket(const Address& local) = 0;
   virtual Result<Address> local_address(Handle socket) = 0;
   virtual Result<Address> peer_address(Handle socket) = 0;
   virtual Result<std::vector<DirectoryEntry>> list(
@@ -87,6 +90,8 @@ class Backend {
   /// kernel takes, named; `unsupported` where the back end has no rings. An option that this kernel lacks is
   /// left out, with a note.
   virtual Result<std::unique_ptr<IoRing>> open_ring(const RingOptions& options) = 0;
+  /// Of the reads and writes on the back end's own ring; null where it has none.
+  virtual const RingStats* ring_stats() const noexcept { return nullptr; }
   /// Makes a region known to the kernel, so that operations whose `region` is `id` skip pinning its pages.
   /// Repeated for the same id it does nothing. `unsupported` where the back end gains nothing by it,
   /// `no_memory` at too low a memlock, `too_large` for an id beyond the table; operations then work as they

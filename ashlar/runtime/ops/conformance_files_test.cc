@@ -89,6 +89,46 @@ TEST_P(FileConformance, MovesMuchAtOnce) {
   }(path("file")));
 }
 
+TEST_P(FileConformance, WritesInOrderAndEndsAtTheFirstError) {
+  run([](std::string name) -> Task<Result<>> {
+    File file = CO_TRY(co_await File::open(name, create));
+    const std::string text = random_text(64'000, 6);
+    std::vector<FileWrite> steps;
+    // Each overwrites half of the one before: the last ones win.
+    for (std::size_t i = 0; i + 2'000 <= text.size(); i += 1'000)
+      steps.push_back({as_bytes(text).subspan(i, 2'000), i});
+    CO_TRY(co_await file.write_in_order(steps));
+    EXPECT_TRUE(CO_TRY(co_await read_text(file, 70'000, 0)) == text);
+    CO_TRY(co_await file.write_in_order({}));
+    // More than a submission queue has entries.
+    steps.clear();
+    for (std::size_t i = 0; i < 1'000; ++i) steps.push_back({as_bytes(text).subspan(i * 60, 60), i * 60});
+    CO_TRY(co_await file.write_in_order(steps, true));
+    EXPECT_TRUE(CO_TRY(co_await read_text(file, 60'000, 0)) == text.substr(0, 60'000));
+
+    // A direct write that is misaligned fails: what is before it happened, what is behind did not.
+    CO_TRY(co_await file.close());
+    file = CO_TRY(co_await File::open(name, create | O_DIRECT));
+    if (CO_TRY(file.describe()).offset_alignment < 512) co_return co_await file.close();  // tmpfs takes it
+    const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(16_KiB));
+    std::ranges::copy(as_bytes(text).first(16_KiB), memory.data());
+    const auto block = [&](std::size_t i, std::uint64_t at) {
+      return FileWrite{memory.bytes().subspan(i * 4_KiB, 4_KiB), at};
+    };
+    const FileWrite third_fails[] = {block(0, 0), block(1, 4_KiB), block(2, 8_KiB + 1), block(3, 12_KiB)};
+    const Result<> failed = co_await file.write_in_order(third_fails);
+    EXPECT_FAILS(Errc::invalid, failed);
+    if (!failed) EXPECT_EQ(failed.error().offset, third_fails[2].offset) << failed.error().to_string();
+    EXPECT_EQ(CO_TRY(file.bytes()), 8_KiB);
+    const FileWrite first_fails[] = {block(0, 12_KiB + 1), block(1, 16_KiB)};
+    EXPECT_FAILS(Errc::invalid, co_await file.write_in_order(first_fails));
+    EXPECT_EQ(CO_TRY(file.bytes()), 8_KiB);
+    CO_TRY(co_await file.read(memory.bytes().subspan(8_KiB), 0));
+    EXPECT_TRUE(equal(memory.bytes().first(8_KiB), memory.bytes().subspan(8_KiB)));
+    co_return co_await file.close();
+  }(path("file")));
+}
+
 Task<Result<>> write_block(const File* file, std::size_t block) {
   const std::string text = random_text(4_KiB, block);
   co_return co_await file->write(as_bytes(text), block * 4_KiB, block % 16 == 0);

@@ -9,8 +9,10 @@
 #include <fcntl.h>
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "ashlar/base/bytes.h"
 #include "ashlar/runtime/ops/operation_awaiter.h"
@@ -47,9 +49,10 @@ class WriteAwaiter : public OperationAwaiter {
     data = const_cast<std::byte*>(from.data());  // the back end only reads it
     length = from.size();
   }
-  WriteAwaiter(Handle on, std::span<iovec> from, std::uint64_t at, bool through,
-               std::uint64_t object) noexcept
+  WriteAwaiter(Handle on, std::span<iovec> from, std::uint64_t at, bool through, std::uint64_t object,
+               IoRole what_for) noexcept
       : WriteAwaiter(on, at, through, object) {
+    role = what_for;
     vectors = from.data();
     vector_count = static_cast<std::uint32_t>(from.size());
   }
@@ -64,6 +67,24 @@ class WriteAwaiter : public OperationAwaiter {
     where_ = "write";
     object_ = object;
   }
+};
+
+/// A step of File::write_in_order().
+struct FileWrite {
+  Bytes from;
+  std::uint64_t offset = 0;
+};
+
+/// Result<>: every write of a chain, or the error of the first that failed.
+class ChainAwaiter : public OperationAwaiter {
+ public:
+  ChainAwaiter(Handle on, std::span<const FileWrite> steps, bool through, std::uint64_t object);
+
+  bool await_ready() const noexcept { return length == 0; }
+  Result<> await_resume() const noexcept;
+
+ private:
+  std::vector<Operation> rest_;
 };
 
 /// Result<std::size_t>: bytes read; fewer than asked only at the end of the file.
@@ -163,8 +184,15 @@ class File {
     return {handle_, from, offset, durable, object_};
   }
   /// The same from several buffers; `vectors` is used up (advanced in place) and must live until completion.
-  WriteAwaiter write(std::span<iovec> vectors, std::uint64_t offset, bool durable = false) const noexcept {
-    return {handle_, vectors, offset, durable, object_};
+  WriteAwaiter write(std::span<iovec> vectors, std::uint64_t offset, bool durable = false,
+                     IoRole role = IoRole::automatic) const noexcept {
+    return {handle_, vectors, offset, durable, object_, role};
+  }
+  /// Writes one after the other: each begins once the one before has ended well, and nothing begins after one
+  /// that failed. One wait for all of them, and where the kernel links them one completion. For bulk that is
+  /// to leave the disk's queue to others; the order says nothing about power loss, unless each is `durable`.
+  ChainAwaiter write_in_order(std::span<const FileWrite> steps, bool durable = false) const {
+    return {handle_, steps, durable, object_};
   }
   /// Everything written before the call, and the file's metadata, survives power loss. A failure is final
   /// (D5): what was written since the last success is to be treated as lost.
@@ -208,7 +236,9 @@ class File {
 inline Result<File> OpenAwaiter::await_resume() const noexcept {
   if (result < 0) [[unlikely]]
     return std::unexpected(status().error());
-  return File(Handle{static_cast<std::int32_t>(result)}, object_);
+  const Handle opened{static_cast<std::int32_t>(result)};
+  Shard::current().rings().opened(opened);
+  return File(opened, object_);
 }
 
 inline PathAwaiter rename_file(std::string from, std::string to) {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -62,25 +63,52 @@ std::int64_t read_file(Operation& operation) noexcept {
 }
 
 std::int64_t write_file(Operation& operation) noexcept {
-  int flags = operation.durable ? RWF_DSYNC : 0;
+  int flags = write_flags(operation);
   bool sync_after = false;
   while (bytes_left(operation) != 0) {
     const Vectors from(operation);
     const auto at = static_cast<off_t>(operation.offset + operation.transferred);
     const std::int64_t bytes = without_interrupts(
         [&] { return pwritev2(operation.handle.value, from.first, from.count, at, flags); });
-    if (bytes == -EOPNOTSUPP && flags != 0) {  // a file system that knows no flags: sync at the end instead
+    // A file system that knows no flags: sync at the end instead. Nothing stands in for an atomic write.
+    if (bytes == -EOPNOTSUPP && flags == RWF_DSYNC) {
       flags = 0;
       sync_after = true;
       continue;
     }
     if (bytes < 0) return bytes;
     if (bytes == 0) return -EIO;  // no progress
+    if (operation.atomic && static_cast<std::uint64_t>(bytes) != bytes_left(operation)) return -EIO;
     advance(operation, static_cast<std::uint64_t>(bytes));
   }
   if (sync_after) {
     const std::int64_t synced = without_interrupts([&] { return fdatasync(operation.handle.value); });
     if (synced < 0) return synced;
+  }
+  return static_cast<std::int64_t>(operation.transferred);
+}
+
+std::int64_t write_chain(Operation& first) noexcept {
+  begin_chain(first);
+  for (Operation* step = &first; step != nullptr; step = step->then) {
+    step->result = write_file(*step);
+    if (step->result < 0) break;
+  }
+  return chain_result(first);
+}
+
+/// As much as a socket that does not block takes now: EAGAIN where it takes no more, with `transferred` of it
+/// done.
+std::int64_t send_file(Operation& operation) noexcept {
+  while (operation.transferred < operation.length) {
+    auto at = static_cast<off_t>(operation.offset + operation.transferred);
+    const std::uint64_t left = std::min(operation.length - operation.transferred, transfer_bytes_max);
+    const std::int64_t bytes = without_interrupts(
+        [&] { return sendfile(operation.handle.value, operation.source.value, &at, left); });
+    if (bytes == 0) break;  // the end of the file
+    if ((bytes == -EINVAL || bytes == -ENOSYS) && operation.transferred == 0) return -EOPNOTSUPP;
+    if (bytes < 0) return bytes;
+    operation.transferred += static_cast<std::uint64_t>(bytes);
   }
   return static_cast<std::int64_t>(operation.transferred);
 }
@@ -175,7 +203,7 @@ std::int64_t execute_file_operation(Operation& operation) noexcept {
           [&] { return ::open(operation.path, operation.open_flags | O_CLOEXEC, operation.mode); });
     case OpCode::close: return close_file(fd);
     case OpCode::read: return read_file(operation);
-    case OpCode::write: return write_file(operation);
+    case OpCode::write: return operation.then == nullptr ? write_file(operation) : write_chain(operation);
     case OpCode::allocate: return without_interrupts([&] { return fallocate(fd, 0, at, length); });
     case OpCode::sync: return without_interrupts([&] { return fsync(fd); });
     case OpCode::data_sync: return without_interrupts([&] { return fdatasync(fd); });
@@ -187,6 +215,7 @@ std::int64_t execute_file_operation(Operation& operation) noexcept {
     case OpCode::discard: return discard(operation);
     case OpCode::write_zeroes:
       return without_interrupts([&] { return fallocate(fd, zero_range_mode, at, length); });
+    case OpCode::send_file: return send_file(operation);
     case OpCode::advise: return -posix_fadvise(fd, at, length, static_cast<int>(operation.mode));
     case OpCode::populate: return populate(operation);
     case OpCode::sync_memory:

@@ -16,8 +16,8 @@ bool is_block_device(int descriptor) noexcept;
 /// knows.
 bool is_file_operation(OpCode code) noexcept;
 
-/// Carries out a file operation with blocking system calls, to its end: short transfers and EINTR are handled
-/// inside. Returns its result as Operation::result defines it. Any thread.
+/// Carries out a file operation, or a step of a send_file, with blocking system calls, to its end: short
+/// transfers and EINTR are handled inside. Returns its result as Operation::result defines it. Any thread.
 std::int64_t execute_file_operation(Operation& operation) noexcept;
 
 }  // namespace ashlar

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "ashlar/base/result.h"
+#include "ashlar/runtime/ops/disk_traits.h"
 #include "ashlar/runtime/ops/operation.h"
 
 namespace ashlar {
@@ -40,7 +41,11 @@ struct FileTraits {
   std::uint32_t discard_granularity = 0;
   std::uint64_t discard_bytes_max = 0;       ///< of one request; 0: the disk does not discard
   std::uint64_t write_zeroes_bytes_max = 0;  ///< of one request; 0: zeros are written as data
-  std::uint32_t atomic_write_bytes_max = 0;  ///< RWF_ATOMIC, Linux 6.11; 0: none
+  Zones zones;
+  Protection protection;
+
+  /// RWF_ATOMIC, Linux 6.11: between these, a power of two; 0: none. Of this file, not only of its disk.
+  std::uint32_t atomic_write_bytes_min = 0, atomic_write_bytes_max = 0;
 };
 
 const char* to_string(FileTraits::Kind kind) noexcept;

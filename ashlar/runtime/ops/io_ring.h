@@ -10,6 +10,7 @@
 #include "ashlar/base/bytes.h"
 #include "ashlar/base/result.h"
 #include "ashlar/runtime/ops/operation.h"
+#include "ashlar/runtime/ops/ring_stats.h"
 
 namespace ashlar {
 
@@ -29,12 +30,14 @@ struct RingOptions {
   bool iopoll = false;             ///< IOPOLL: completions are polled from the device, without interrupts
   bool single_issuer = true;       ///< SINGLE_ISSUER: only this shard submits, hence no lock
   TaskRun task_run = TaskRun::automatic;
-  bool registered_ring = true;  ///< no look-up of the ring's descriptor per system call
-  bool fixed_files = true;      ///< attached files need no look-up per operation
-  unsigned regions_max = 4096;  ///< fixed buffers: regions with ids below this can be registered
-  bool always_async = false;    ///< IOSQE_ASYNC: a kernel worker starts each operation
-  unsigned workers_max = 0;     ///< IOWQ_MAX_WORKERS, for operations that block; 0: the kernel's limit
-  int workers_cpu = -1;         ///< IOWQ_AFF: the CPU they are bound to; -1: as the shard is
+  bool registered_ring = true;   ///< no look-up of the ring's descriptor per system call
+  bool fixed_files = true;       ///< attached files need no look-up per operation
+  unsigned regions_max = 4096;   ///< fixed buffers: regions with ids below this can be registered
+  bool always_async = false;     ///< IOSQE_ASYNC: a kernel worker starts each operation
+  unsigned workers_max = 0;      ///< IOWQ_MAX_WORKERS, for operations that block; 0: the kernel's limit
+  int workers_cpu = -1;          ///< IOWQ_AFF: the CPU they are bound to; -1: as the shard is
+  bool log_writes_only = false;  ///< with iopoll: of writes, only those of role log are polled for
+  unsigned gather = 16;          ///< see GatherLimit
 };
 
 /// A further ring. Owner: the shard that opened it. Its loop polls the ring with the main one, and completes
@@ -56,6 +59,8 @@ class IoRing {
   virtual Result<> register_region(std::uint32_t id, MutableBytes memory) = 0;
 
   virtual unsigned in_flight() const noexcept = 0;
+  /// Null where it is none.
+  virtual const RingStats* stats() const noexcept { return nullptr; }
   /// What it was created with: "SQPOLL, SINGLE_ISSUER, 128 entries, fixed files".
   virtual std::string setup() const = 0;
   /// One line for each option that was asked for and is not in effect: which, why, and what happens instead.

@@ -46,11 +46,28 @@ enum class OpCode : std::uint8_t {
   connect,            ///< handle of a new socket, address, address_bytes
   receive,            ///< handle, buffers → at least 1 byte, 0 at the end; all bytes with receive_all
   receive_multishot,  ///< handle → a filled ReceiveBuffer per completion, 0 at the end
-  send,               ///< handle, buffers → all bytes, or an error
-  shutdown,           ///< handle: both directions
+  send,               ///< handle, buffers, zero_copy → all bytes, or an error
+  send_file,          ///< handle, source, offset, length → bytes of a file that went out without passing
+              ///< through this process: fewer only at its end; EOPNOTSUPP, and nothing sent, where the
+              ///< back end or the file has no such way
+  // Datagram sockets: path2 is the other's sockaddr, of address_bytes.
+  send_to,       ///< handle, data, path2 → one datagram, whole, or an error
+  receive_from,  ///< handle, data; path2: a sockaddr_storage, filled → size of one datagram, which may be
+                 ///< more than `length`: the rest of it is lost
+  shutdown,      ///< handle: both directions
 };
 
 struct ReceiveBuffer;
+
+/// What a read or write is for: where a shard has rings for that, which of them carries it.
+enum class IoRole : std::uint8_t {
+  automatic,   ///< by the share of the task that submits it
+  foreground,  ///< somebody waits for it
+  log,         ///< write-ahead log: its writes overwrite what was written before, in files of their full size
+  flush,
+  compaction,  ///< and whatever else is done in the background
+};
+constexpr unsigned io_role_count = 5;
 
 /// How urgent a read or write is to the disk scheduler, as ioprio_set(2) encodes it; 0: as the thread is.
 /// A hint: a class that the process may not use is ignored.
@@ -71,14 +88,23 @@ struct Operation {
   OpCode code = OpCode::nop;
   State state =
       State::idle;  ///< kept by the back end: in_flight from submit() until just before the last complete()
-  bool durable = false;      ///< write: acknowledged only once it survives power loss (RWF_DSYNC)
-  bool receive_all = false;  ///< receive: fill the buffers entirely, fewer only at the end
-  bool more = false;         ///< set by the back end on each completion of a multishot that goes on
+  bool durable : 1 = false;  ///< write: acknowledged only once it survives power loss (RWF_DSYNC)
+  bool atomic : 1 = false;   ///< write: power loss leaves all of it or nothing (RWF_ATOMIC); direct I/O
+  bool async : 1 = false;    ///< read, write: a kernel worker starts it (IOSQE_ASYNC), not the shard
+  /// send of one buffer: the kernel takes the pages themselves where it can (SEND_ZC), and the memory stays
+  /// its own until the operation completes: once the peer has the bytes. From `region`, where that is
+  /// registered.
+  bool zero_copy : 1 = false;
+  bool receive_all : 1 = false;  ///< receive: fill the buffers entirely, fewer only at the end
+  bool chained : 1 = false;      ///< kept by the back end: a step of a chain
+  IoRole role : 3 = IoRole::automatic;
+  bool more = false;  ///< set by the back end on each completion of a multishot that goes on
   bool cancel_requested = false;
   std::uint16_t priority = 0;  ///< read, write: io_priority_…()
   Handle handle;
-  std::uint32_t region = no_region;  ///< read, write: where all the memory lies in one region, its number
-  std::int64_t result = 0;           ///< bytes, handle or 0; -errno on failure
+  std::uint32_t region =
+      no_region;            ///< read, write, send: where all the memory lies in one region, its number
+  std::int64_t result = 0;  ///< bytes, handle or 0; -errno on failure
 
   /// The memory to transfer: one buffer, or `vectors` (advanced in place as parts complete).
   std::byte* data = nullptr;
@@ -90,10 +116,20 @@ struct Operation {
 
   const char* path = nullptr;   ///< zero-terminated; must live as long as the operation
   const char* path2 = nullptr;  ///< rename, link: the target. connect: the sockaddr
-  std::int32_t open_flags = 0;
+  union {
+    std::int32_t open_flags = 0;
+    Handle source;  ///< send_file: the file
+  };
   std::uint32_t address_bytes = 0;
 
-  ReceiveBuffer* buffer = nullptr;  ///< receive_multishot: what arrived; the consumer recycles it
+  union {
+    ReceiveBuffer* buffer = nullptr;  ///< receive_multishot: what arrived; the consumer recycles it
+    /// write of one buffer: another that begins once this one has ended well, and so on: a chain. Only its
+    /// first operation is submitted and completes, for all: with the bytes of all, or with the error that
+    /// ended the chain, after which nothing more of it begins. The others' results say which one that was:
+    /// -ECANCELED where they did not begin.
+    Operation* then;
+  };
 
   /// Called from Backend::poll() or wait() on the owner shard, never inside submit(). Makes the waiter ready;
   /// must not resume it directly. For a multishot, once per completion until `more` is false.

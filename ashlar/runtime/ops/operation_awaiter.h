@@ -26,7 +26,7 @@ class [[nodiscard]] OperationAwaiter : protected Operation, private Waiter {
   void await_suspend(std::coroutine_handle<> suspended) noexcept {
     arm(suspended);
     complete = [](Operation& done) noexcept { static_cast<OperationAwaiter&>(done).make_ready(); };
-    Shard::current().backend().submit(*this);
+    Shard::current().submit(*this);
   }
 
  protected:

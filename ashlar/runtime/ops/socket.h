@@ -1,6 +1,6 @@
 #pragma once
 
-/// Stream sockets, as tasks see them.
+/// Stream sockets, as tasks see them. Datagrams: ops/datagram.h. Files to sockets: ops/send_file.h.
 ///
 ///   AcceptStream accepts(listener);                      // multishot: one operation, many connections
 ///   while (auto socket = co_await accepts.next()) {
@@ -28,6 +28,11 @@ class SendAwaiter final : public CancellableAwaiter {
   SendAwaiter(Handle on, Bytes from) noexcept : SendAwaiter(on) {
     data = const_cast<std::byte*>(from.data());  // the back end only reads it
     length = from.size();
+  }
+  /// Without a copy, from one buffer; of a registered region, or no_region.
+  SendAwaiter(Handle on, Bytes from, std::uint32_t of) noexcept : SendAwaiter(on, from) {
+    zero_copy = true;
+    region = of;
   }
   SendAwaiter(Handle on, std::span<iovec> from) noexcept : SendAwaiter(on) {
     vectors = from.data();
@@ -96,6 +101,15 @@ class Socket {
   Result<Address> peer() const { return Shard::current().backend().peer_address(handle_); }
 
   SendAwaiter send(Bytes from) const noexcept { return {handle_, from}; }
+  /// The same without a copy where back end, kernel and socket have such a way (io_uring, Linux 6.0, TCP),
+  /// else with one. Ends only once the kernel has let go of the memory, a round trip after the last byte went
+  /// out: for 16 KiB and more, of which others are on their way meanwhile.
+  SendAwaiter send_zero_copy(Bytes from) const noexcept { return {handle_, from, no_region}; }
+  /// From a buffer of the shard's pool: where its region is registered (Backend::register_region), without
+  /// pinning its pages either.
+  SendAwaiter send_zero_copy(const IoBuffer& buffer, std::size_t bytes) const noexcept {
+    return {handle_, Bytes(buffer.bytes().first(bytes)), buffer.region()};
+  }
   /// The same from several buffers in one message; `vectors` is used up and must live until completion.
   SendAwaiter send(std::span<iovec> vectors) const noexcept { return {handle_, vectors}; }
   /// At least one byte, or 0 at the end. Not while a ReceiveStream is running on the socket.

@@ -150,6 +150,15 @@ Result<Handle> SystemBackend::socket(const Address& peer) {
   return fd.release();
 }
 
+Result<Handle> SystemBackend::datagram_socket(const Address& local) {
+  Descriptor fd(::socket(local.storage.ss_family, SOCK_DGRAM | (socket_flags_ & ~SOCK_STREAM), 0));
+  if (fd.get() < 0) return fail_errno(errno, "datagram socket");
+  if (local.storage.ss_family == AF_INET6 && !set_option(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY))
+    return fail_errno(errno, "datagram socket");
+  if (!bind_socket(fd.get(), local)) return fail_errno(errno, "datagram socket: bind");
+  return fd.release();
+}
+
 Result<Address> SystemBackend::local_address(Handle socket) {
   Address address;
   address.bytes = sizeof address.storage;

@@ -25,6 +25,7 @@ class SystemBackend : public Backend {
   /// replaced.
   Result<Handle> listen(const Address& address, const ListenOptions& options) final;
   Result<Handle> socket(const Address& peer) final;
+  Result<Handle> datagram_socket(const Address& local) final;
   Result<Address> local_address(Handle socket) final;
   Result<Address> peer_address(Handle socket) final;
   Result<std::vector<DirectoryEntry>> list(const std::string& directory) final;

@@ -139,6 +139,9 @@ void Runtime::run_shard(Worker& worker) {
   std::optional<StallDetector::Watch> watch;
   if (backend) {
     shard = std::make_unique<Shard>(worker.id, std::move(*backend), mesh_, options_.shard);
+    if (worker.id.value == 0) {
+      for (const std::string& line : shard->rings().describe()) log::info("rings: {}", line);
+    }
     Shard::enter(shard.get());
     watch.emplace(stalls_, *shard);
   }

@@ -30,6 +30,27 @@ void describe(OptionSet& set, RuntimeOptions& options) {
           {.min = 8, .max = 4096, .help = "Entries of an io_uring's submission queue"});
   set.add("runtime.completion-entries", options.uring.completion_entries,
           {.min = 4096, .max = 65536, .help = "Entries of an io_uring's completion queue"});
+  set.add(
+      "runtime.gather", options.uring.gather,
+      {.max = 1024,
+       .help = "One in so many of the reads and writes outstanding on an io_uring may wait for the end of "
+               "the loop's turn before the kernel gets them; 0: any number, for less CPU"});
+  set.add("runtime.rings", options.shard.rings.sharing,
+          {.names = {"shared", "split"},
+           .help = "Whether foreground, log, flush and compaction each have an io_uring of their own"});
+  set.add("runtime.ring-polling", options.shard.rings.polling,
+          {.names = {"none", "sqpoll", "iopoll", "both"},
+           .help = "Of split rings: a kernel thread takes submissions of each (sqpoll); foreground reads and "
+                   "log writes are polled for, where the disk polls (iopoll)"});
+  set.add("runtime.ring-depth", options.shard.rings.queue_depth,
+          {.min = 1, .max = 4096, .help = "Reads and writes in flight on each of the split rings"});
+  set.add("runtime.ring-idle", options.shard.rings.sqpoll_idle_ms,
+          {.unit = Unit::milliseconds,
+           .min = 1,
+           .max = 60'000,
+           .help = "How long the poller of a split ring looks for work before it sleeps"});
+  set.add("runtime.ring-single-issuer", options.shard.rings.single_issuer,
+          {.help = "SINGLE_ISSUER on split rings: no lock in the kernel"});
   set.add("runtime.registered-files", options.uring.registered_files_max,
           {.max = 32768, .help = "Files and sockets that each ring registers; 0: none"});
   set.add("runtime.file-threads", options.epoll.file_threads_max,

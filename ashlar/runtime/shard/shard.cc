@@ -37,6 +37,7 @@ Shard::Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const Sha
       memory_(options.memory_cap != nullptr ? *options.memory_cap : MemoryCap::unlimited()),
       buffers_(Regions::process(), memory_),
       backend_(std::move(backend)),
+      rings_(std::make_unique<IoRings>(*backend_, options.rings)),
       receive_buffers_(
           memory_.charge_regardless(Purpose::connections, backend_->receive_buffer_bytes_total())),
       mesh_(mesh, id.value) {
@@ -48,6 +49,7 @@ Shard::Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const Sha
 Shard::~Shard() {
   Shard* previous = enter(this);
   scope_.reset();
+  rings_.reset();
   backend_.reset();
   enter(previous == this ? nullptr : previous);
 }

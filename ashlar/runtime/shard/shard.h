@@ -12,6 +12,7 @@
 #include "ashlar/runtime/memory/memory_cap.h"
 #include "ashlar/runtime/mesh/mesh.h"
 #include "ashlar/runtime/ops/backend.h"
+#include "ashlar/runtime/shard/io_rings.h"
 #include "ashlar/runtime/shard/poller.h"
 #include "ashlar/runtime/shard/shard_id.h"
 #include "ashlar/runtime/sync/timer.h"
@@ -27,7 +28,8 @@ struct ShardOptions {
       std::chrono::microseconds(120);  ///< polls this long before it sleeps: as long as a durable write
   Duration slice = std::chrono::microseconds(200);  ///< longest run of one share before I/O is looked at
   Duration stall = std::chrono::milliseconds(50);   ///< a task that holds the shard longer is reported
-  MemoryCap* memory_cap = nullptr;                  ///< what its budget borrows from; null: no limit
+  IoRingsOptions rings;
+  MemoryCap* memory_cap = nullptr;  ///< what its budget borrows from; null: no limit
 };
 
 /// Counters of one shard since it started.
@@ -61,6 +63,9 @@ class Shard {
 
   ShardId id() const noexcept { return id_; }
   Backend& backend() noexcept { return *backend_; }
+  /// Starts an operation for the running task: a read or write on the ring of its role.
+  void submit(Operation& operation) noexcept { rings_->submit(operation, context_.share); }
+  IoRings& rings() noexcept { return *rings_; }
   FramePool& frames() noexcept { return frames_; }
   /// This shard's part of the memory cap: whoever keeps memory charges it here, by purpose (D18).
   MemoryBudget& memory() noexcept { return memory_; }
@@ -149,6 +154,7 @@ class Shard {
   BufferPool buffers_;
   FramePool frames_{memory_};
   std::unique_ptr<Backend> backend_;
+  std::unique_ptr<IoRings> rings_;
   MemoryCharge receive_buffers_;
   MeshPort mesh_;
   TimerHeap timers_;

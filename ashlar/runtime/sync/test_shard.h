@@ -28,6 +28,7 @@ class NoIoBackend : public Backend {
   unsigned in_flight() const noexcept override { return 0; }
   Result<Handle> listen(const Address&, const ListenOptions&) override { return none(); }
   Result<Handle> socket(const Address&) override { return none(); }
+  Result<Handle> datagram_socket(const Address&) override { return none(); }
   Result<Address> local_address(Handle) override { return none(); }
   Result<Address> peer_address(Handle) override { return none(); }
   Result<std::vector<DirectoryEntry>> list(const std::string&) override { return none(); }

@@ -97,7 +97,8 @@ void EpollBackend::cancel(Operation& operation) noexcept {
   operation.cancel_requested = true;
   switch (static_cast<Place>(operation.backend_data)) {
     case Place::ready:
-    case Place::active: return;  // whoever tries it looks at the request
+    case Place::active:
+    case Place::working: return;  // whoever tries it looks at the request
     case Place::parked: parked_on(operation).remove(operation); break;
     case Place::starved: starved_.remove(operation); break;
   }
@@ -149,7 +150,8 @@ void EpollBackend::run_ready() noexcept {
     }
     operation.backend_data = static_cast<std::uint64_t>(Place::active);
     switch (behind_others(operation) ? Attempt::would_block : attempt(operation)) {
-      case Attempt::finished: break;
+      case Attempt::finished:
+      case Attempt::handed_over: break;
       case Attempt::would_block: park(operation); break;
       case Attempt::again: make_ready(operation); break;
       case Attempt::starved:
@@ -164,7 +166,13 @@ void EpollBackend::run_ready() noexcept {
 
 void EpollBackend::complete_files() noexcept {
   OperationList done = files_.collect();
-  while (Operation* operation = done.pop()) finish(*operation, operation->result);
+  while (Operation* operation = done.pop()) {
+    if (operation->code == OpCode::send_file && operation->result == -EAGAIN) {
+      make_ready(*operation);  // the socket was full
+    } else {
+      finish(*operation, operation->result);
+    }
+  }
 }
 
 void EpollBackend::make_ready(Operation& operation) noexcept {
@@ -197,8 +205,13 @@ EpollBackend::Watch& EpollBackend::watch(Handle handle) noexcept {
 
 OperationList& EpollBackend::parked_on(const Operation& operation) noexcept {
   Watch& socket = watch(operation.handle);
-  return operation.code == OpCode::send || operation.code == OpCode::connect ? socket.writers
-                                                                             : socket.readers;
+  switch (operation.code) {
+    case OpCode::send:
+    case OpCode::send_to:
+    case OpCode::send_file:
+    case OpCode::connect: return socket.writers;
+    default: return socket.readers;
+  }
 }
 
 // Two sends on one socket keep their order, and two receives.

@@ -57,9 +57,9 @@ class EpollBackend final : public SystemBackend {
     bool registered = false;  // with epoll
   };
   /// Where a socket operation is (Operation::backend_data), for cancel().
-  enum class Place : std::uint64_t { ready, active, parked, starved };
+  enum class Place : std::uint64_t { ready, active, parked, starved, working };
   /// What trying an operation came to.
-  enum class Attempt : std::uint8_t { finished, would_block, again, starved };
+  enum class Attempt : std::uint8_t { finished, would_block, again, starved, handed_over };
 
   explicit EpollBackend(const EpollOptions& options);
   Result<> open(const EpollOptions& options);
@@ -85,6 +85,9 @@ class EpollBackend final : public SystemBackend {
   Attempt attempt_receive(Operation& operation) noexcept;
   Attempt attempt_receive_multishot(Operation& operation) noexcept;
   Attempt attempt_send(Operation& operation) noexcept;
+  Attempt attempt_send_file(Operation& operation) noexcept;
+  Attempt attempt_send_to(Operation& operation) noexcept;
+  Attempt attempt_receive_from(Operation& operation) noexcept;
 
   struct EventBuffer;
 

@@ -1,3 +1,4 @@
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -58,6 +59,9 @@ EpollBackend::Attempt EpollBackend::attempt(Operation& operation) noexcept {
     case OpCode::receive: return attempt_receive(operation);
     case OpCode::receive_multishot: return attempt_receive_multishot(operation);
     case OpCode::send: return attempt_send(operation);
+    case OpCode::send_file: return attempt_send_file(operation);
+    case OpCode::send_to: return attempt_send_to(operation);
+    case OpCode::receive_from: return attempt_receive_from(operation);
     case OpCode::shutdown:
       return finish(operation, ::shutdown(operation.handle.value, SHUT_RDWR) == 0 ? 0 : -errno);
     default: assert(false && "a file operation on the socket path"); return finish(operation, -ENOSYS);
@@ -142,6 +146,39 @@ EpollBackend::Attempt EpollBackend::attempt_send(Operation& operation) noexcept 
     advance(operation, static_cast<std::uint64_t>(bytes));
   }
   return finish(operation, static_cast<std::int64_t>(operation.transferred));
+}
+
+// The file may have to be read: a thread does it, as far as the socket takes it now.
+EpollBackend::Attempt EpollBackend::attempt_send_file(Operation& operation) noexcept {
+  pollfd socket{.fd = operation.handle.value, .events = POLLOUT, .revents = 0};
+  if (::poll(&socket, 1, 0) == 0) return Attempt::would_block;
+  operation.backend_data = static_cast<std::uint64_t>(Place::working);
+  files_.submit(operation);
+  return Attempt::handed_over;
+}
+
+EpollBackend::Attempt EpollBackend::attempt_send_to(Operation& operation) noexcept {
+  for (;;) {
+    const ssize_t bytes =
+        ::sendto(operation.handle.value, operation.data, operation.length, MSG_DONTWAIT | MSG_NOSIGNAL,
+                 reinterpret_cast<const sockaddr*>(operation.path2), operation.address_bytes);
+    if (bytes >= 0) return finish(operation, bytes);
+    if (errno != EINTR) return errno == EAGAIN ? Attempt::would_block : finish(operation, -errno);
+  }
+}
+
+EpollBackend::Attempt EpollBackend::attempt_receive_from(Operation& operation) noexcept {
+  auto* const from = reinterpret_cast<sockaddr*>(const_cast<char*>(operation.path2));
+  for (;;) {
+    socklen_t size = sizeof(sockaddr_storage);
+    const ssize_t bytes = ::recvfrom(operation.handle.value, operation.data, operation.length,
+                                     MSG_DONTWAIT | MSG_TRUNC, from, &size);
+    if (bytes >= 0) {
+      operation.address_bytes = size;
+      return finish(operation, bytes);
+    }
+    if (errno != EINTR) return errno == EAGAIN ? Attempt::would_block : finish(operation, -errno);
+  }
 }
 
 }  // namespace ashlar

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <functional>
 
@@ -22,6 +23,7 @@ bool readable(const OpenFile& file) noexcept {
 Disk::Disk(const DiskOptions& options)
     : capacity_bytes_(options.capacity_bytes),
       direct_alignment_(options.direct_alignment),
+      atomic_bytes_max_(options.atomic_bytes_max),
       root_(std::make_shared<Inode>()) {
   root_->directory = true;
   root_->links = 1;
@@ -126,6 +128,21 @@ OrErrno<std::uint64_t> Disk::write(OpenFile& file, std::uint64_t offset, Bytes f
     return std::unexpected(ENOSPC);
   }
   image.write(offset, from, durable);
+  used_blocks_ += image.blocks() - before;
+  return from.size();
+}
+
+OrErrno<std::uint64_t> Disk::write_atomically(OpenFile& file, std::uint64_t offset, Bytes from,
+                                              bool durable) {
+  if (!writable(file)) return std::unexpected(EBADF);
+  if ((file.flags & O_DIRECT) == 0 || atomic_bytes_max_ == 0) return std::unexpected(EOPNOTSUPP);
+  const bool whole = std::has_single_bit(from.size()) && from.size() >= direct_alignment_ &&
+                     from.size() <= atomic_bytes_max_ && offset % from.size() == 0;
+  if (!whole || !aligned(file, offset, from.data(), from.size())) return std::unexpected(EINVAL);
+  FileImage& image = file.inode->image;
+  const std::uint64_t before = image.blocks();
+  if (image.blocks_missing(offset, from.size()) > free_blocks()) return std::unexpected(ENOSPC);
+  image.write(offset, from, durable, true);
   used_blocks_ += image.blocks() - before;
   return from.size();
 }

@@ -21,6 +21,7 @@ namespace ashlar::sim {
 struct DiskOptions {
   std::uint64_t capacity_bytes = std::uint64_t{1} << 40;
   std::uint64_t direct_alignment = sector_bytes;  ///< of offset, length and memory with O_DIRECT
+  std::uint64_t atomic_bytes_max = 16384;         ///< of one atomic write; 0: there are none
 };
 
 /// A file or directory. Lives as long as a name, a lost name that a crash may bring back, or an open file
@@ -66,6 +67,9 @@ class Disk {
   void close(OpenFile& file);
   OrErrno<std::uint64_t> read(const OpenFile& file, std::uint64_t offset, MutableBytes into);
   OrErrno<std::uint64_t> write(OpenFile& file, std::uint64_t offset, Bytes from, bool durable);
+  /// As RWF_ATOMIC: EOPNOTSUPP without O_DIRECT, EINVAL unless a power of two of bytes, from the disk's unit
+  /// up to atomic_bytes_max, at a multiple of itself.
+  OrErrno<std::uint64_t> write_atomically(OpenFile& file, std::uint64_t offset, Bytes from, bool durable);
   int allocate(OpenFile& file, std::uint64_t offset, std::uint64_t length);
   int resize(OpenFile& file, std::uint64_t size);
   /// What of the range is in the file reads as zeros; `release`: its whole blocks are free again.
@@ -78,6 +82,7 @@ class Disk {
   OrErrno<std::vector<DirectoryEntry>> list(std::string_view directory) const;
   FileSystemSpace space() const noexcept;
   std::uint64_t direct_alignment() const noexcept { return direct_alignment_; }
+  std::uint64_t atomic_bytes_max() const noexcept { return atomic_bytes_max_; }
 
   /// Number of the latest change to any name: what a sync_directory that starts now covers.
   std::uint64_t name_changes() const noexcept { return name_changes_; }
@@ -122,6 +127,7 @@ class Disk {
 
   std::uint64_t capacity_bytes_;
   std::uint64_t direct_alignment_;
+  std::uint64_t atomic_bytes_max_;
   std::shared_ptr<Inode> root_;
   std::vector<NameChange> unsynced_names_;
   std::uint64_t name_changes_ = 0;

@@ -5,8 +5,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <cerrno>
+#include <cstring>
+#include <map>
 #include <set>
+#include <utility>
 
 namespace ashlar::sim {
 namespace {
@@ -85,6 +89,91 @@ TEST_F(DiskTest, UnsyncedSectorsAreLostIndependently) {
   const std::string new_half(512, 'n');
   EXPECT_EQ(seen, (std::set<std::string>{old_half + old_half, old_half + new_half, new_half + old_half,
                                          new_half + new_half}));
+}
+
+TEST_F(DiskTest, AnAtomicWriteIsNeverTorn) {
+  const std::string old(16384, 'o'), first(8192, '1'), second(8192, '2');
+  alignas(4096) static std::byte memory[8192];
+  const auto write = [&](Disk& on, OpenFile& file, std::uint64_t offset, const std::string& text) {
+    std::memcpy(memory, text.data(), text.size());
+    ASSERT_TRUE(on.write_atomically(file, offset, {memory, text.size()}, false));
+  };
+  const auto found = outcomes(
+      [&](Disk& fresh) {
+        auto file = *fresh.open("/f", read_write | O_DIRECT);
+        OpenFile buffered{file->inode, file->flags & ~O_DIRECT};
+        ASSERT_TRUE(fresh.write(buffered, 0, bytes_of(old), true));
+        sync_root(fresh);
+        write(fresh, *file, 0, first);
+        write(fresh, *file, 8192, second);
+        write(fresh, *file, 4096, first.substr(0, 4096));  // over the second half of the first
+      },
+      "/f");
+  EXPECT_GE(found.size(), 4u) << "each may be lost";
+  for (const std::string& file : found) {
+    const std::string middle = file.substr(4096, 4096);
+    const char begins = file[0];
+    EXPECT_TRUE(file.substr(0, 4096) == std::string(4096, begins));
+    EXPECT_TRUE(middle == std::string(4096, middle[0])) << "torn";
+    EXPECT_TRUE(begins == 'o' || middle[0] == '1') << "the first write is there in part";
+    EXPECT_TRUE(file.substr(8192) == std::string(8192, file[8192])) << "torn";
+  }
+}
+
+TEST_F(DiskTest, AtomicWritesOverlapWithOthersAndStayWhole) {
+  // A sector shows which write it has: of each atomic write all sectors that nobody wrote later, or none.
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    Random random(seed);
+    Disk fresh;
+    auto file = *fresh.open("/f", read_write | O_DIRECT);
+    alignas(4096) static std::byte memory[8192];
+    std::map<unsigned, std::pair<unsigned, unsigned>> atomic;  // number → sectors
+    std::array<std::set<unsigned>, 16> touched;
+    std::uint64_t up_to = 0;
+    for (unsigned number = 1; number <= 12; ++number) {
+      const auto count = 1u << random.below(4);
+      const auto first = static_cast<unsigned>(random.below(16 / count)) * count;
+      std::memset(memory, static_cast<int>(number), count * sector_bytes);
+      const bool durable = random.one_in(6);
+      const Bytes from(memory, count * sector_bytes);
+      if (random.one_in(3)) {
+        ASSERT_TRUE(fresh.write(*file, first * sector_bytes, from, durable));
+      } else {
+        ASSERT_TRUE(fresh.write_atomically(*file, first * sector_bytes, from, durable));
+        atomic[number] = {first, first + count};
+      }
+      for (unsigned sector = first; sector < first + count; ++sector) touched[sector].insert(number);
+      if (random.one_in(5)) up_to = file->inode->image.changes();
+      if (random.one_in(5)) file->inode->image.sync(up_to);
+      if (random.one_in(12)) file->inode->image.drop_unsynced(random);
+    }
+    fresh.close(*file);
+    sync_root(fresh);
+    fresh.crash(seed);
+    const std::string left = fresh.contents("/f").value_or("");
+    for (const auto& [number, sectors] : atomic) {
+      bool some = false, missing = false;
+      for (unsigned sector = sectors.first; sector < sectors.second; ++sector) {
+        const auto at = sector * sector_bytes;
+        const unsigned shown = at < left.size() ? static_cast<unsigned char>(left[at]) : 0;
+        some |= shown == number;
+        missing |= shown < number && at < left.size();
+      }
+      EXPECT_FALSE(some && missing) << "write " << number << " is torn, seed " << seed;
+    }
+  }
+}
+
+TEST_F(DiskTest, AtomicWritesAskForWhatTheKernelAsks) {
+  alignas(4096) static std::byte memory[32768];
+  const auto direct = open("/f", read_write | O_DIRECT), buffered = open("/f");
+  EXPECT_EQ(disk.write_atomically(*buffered, 0, {memory, 512}, false).error(), EOPNOTSUPP);
+  EXPECT_EQ(disk.write_atomically(*direct, 0, {memory, 1536}, false).error(), EINVAL);
+  EXPECT_EQ(disk.write_atomically(*direct, 512, {memory, 1024}, false).error(), EINVAL);
+  EXPECT_EQ(disk.write_atomically(*direct, 0, {memory, 32768}, false).error(), EINVAL);
+  EXPECT_TRUE(disk.write_atomically(*direct, 16384, {memory, 16384}, false));
+  disk.set_capacity(4096);
+  EXPECT_EQ(disk.write_atomically(*direct, 65536, {memory, 16384}, false).error(), ENOSPC);
 }
 
 TEST_F(DiskTest, AnOverwrittenVersionMayBeTheOneThatSurvives) {

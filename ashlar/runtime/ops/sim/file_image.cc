@@ -43,8 +43,10 @@ void FileImage::read(std::uint64_t offset, MutableBytes into) const {
   fill_hole(end);
 }
 
-void FileImage::write(std::uint64_t offset, Bytes from, bool durable) {
+void FileImage::write(std::uint64_t offset, Bytes from, bool durable, bool atomic) {
   ++changes_;
+  if (atomic && !durable)
+    atomic_writes_.push_back({changes_, offset / sector_bytes, (offset + from.size()) / sector_bytes});
   if (from.empty()) return;
   if (durable) settle_truncations(changes_);
   const std::uint64_t end = offset + from.size();
@@ -148,13 +150,42 @@ void FileImage::sync(std::uint64_t up_to) {
     if (successor <= up_to) older_sizes_.erase(older_sizes_.begin() + static_cast<std::ptrdiff_t>(i));
   }
   std::erase_if(reservations_, [&](const Reservation& r) { return r.change <= up_to; });
+  std::erase_if(atomic_writes_,
+                [&](const AtomicWrite& write) { return write.change <= up_to && !any_dropped(write); });
+}
+
+bool FileImage::any_dropped(const AtomicWrite& write) const {
+  for (std::uint64_t at = write.first; at < write.end; ++at) {
+    const auto block = blocks_.find(at / sectors_per_block);
+    if (block != blocks_.end() && (block->second->dropped >> at % sectors_per_block & 1) != 0) return true;
+  }
+  return false;
 }
 
 void FileImage::drop_unsynced(Random& random) {
+  std::set<std::uint64_t> dropped;  // sectors of the file
   for (const std::uint64_t index : dirty_) {
-    Block& block = *blocks_.at(index);
-    for (const Version& version : block.older) {
-      if (random.one_in(2)) block.dropped |= static_cast<std::uint8_t>(1u << version.sector);
+    for (const Version& version : blocks_.at(index)->older) {
+      if (random.one_in(2)) dropped.insert(index * sectors_per_block + version.sector);
+    }
+  }
+  keep_atomic_writes_whole(dropped);
+  for (const std::uint64_t at : dropped)
+    blocks_.at(at / sectors_per_block)->dropped |= static_cast<std::uint8_t>(1u << at % sectors_per_block);
+}
+
+// An atomic write is dropped as a whole. Where a part of it has been overwritten, nothing in its range is;
+// nor in the range of another that shares a sector with it, and so on.
+void FileImage::keep_atomic_writes_whole(std::set<std::uint64_t>& dropped) const {
+  for (std::size_t before = dropped.size() + 1; before != dropped.size();) {
+    before = dropped.size();
+    for (const AtomicWrite& write : atomic_writes_) {
+      bool all = true;
+      for (std::uint64_t at = write.first; at < write.end; ++at) {
+        const Block& block = *blocks_.at(at / sectors_per_block);
+        all &= dropped.contains(at) && block.changed[at % sectors_per_block] == write.change;
+      }
+      if (!all) dropped.erase(dropped.lower_bound(write.first), dropped.lower_bound(write.end));
     }
   }
 }
@@ -166,8 +197,21 @@ void FileImage::crash(Random& random) {
   const std::uint64_t lost = count == truncations_.size() ? no_change : truncations_[count];
 
   const unsigned mode = draw_mode(random);
-  for (const std::uint64_t index : dirty_) crash_block(*blocks_.at(index), survived, lost, mode, random);
+  const AtomicBounds bounds = settle_atomic_writes(survived, lost, mode, random);
+  for (const std::uint64_t index : dirty_) {
+    Block& block = *blocks_.at(index);
+    for (unsigned sector = 0; sector < sectors_per_block; ++sector) {
+      Choice choice = choices(block, sector, survived, lost);
+      if (const auto bound = bounds.find(index * sectors_per_block + sector); bound != bounds.end())
+        narrow(block, sector, bound->second, choice);
+      if (!choice.older.empty()) crash_sector(block, sector, choice, mode, random);
+    }
+    block.older.clear();
+    block.changed.fill(0);
+    block.dropped = 0;
+  }
   dirty_.clear();
+  atomic_writes_.clear();
 
   std::vector<std::uint64_t> sizes;
   for (const Size& size : older_sizes_) {
@@ -193,37 +237,78 @@ void FileImage::crash(Random& random) {
   }
 }
 
+std::uint64_t FileImage::change_of(const Block& block, unsigned sector, const Choice& choice, std::size_t i) {
+  return i < choice.older.size() ? choice.older[i]->change : block.changed[sector];
+}
+
 // `survived` and `lost`: the last truncation that reached the medium and the first that did not.
-void FileImage::crash_block(Block& block, std::uint64_t survived, std::uint64_t lost, unsigned mode,
-                            Random& random) {
-  std::array<std::vector<Version*>, sectors_per_block> versions;
-  for (Version& version : block.older) versions[version.sector].push_back(&version);
-  for (unsigned sector = 0; sector < sectors_per_block; ++sector) {
-    auto& older = versions[sector];
-    if (older.empty()) continue;
-    // The eligible ones are [first, last]; older.size() stands for the current one.
-    const auto change_of = [&](std::size_t i) {
-      return i < older.size() ? older[i]->change : block.changed[sector];
-    };
-    std::size_t first = 0;
-    std::size_t last = (block.dropped >> sector & 1) != 0 ? older.size() - 1 : older.size();
-    for (std::size_t i = 0; i <= older.size(); ++i) {
-      if (survived != 0 && change_of(i) == survived) first = i;
-      if (i > 0 && change_of(i) == lost) last = std::min(last, i - 1);
+FileImage::Choice FileImage::choices(Block& block, unsigned sector, std::uint64_t survived,
+                                     std::uint64_t lost) {
+  Choice choice;
+  for (Version& version : block.older) {
+    if (version.sector == sector) choice.older.push_back(&version);
+  }
+  const std::size_t current = choice.older.size();
+  choice.last = current - ((block.dropped >> sector & 1) != 0 && current != 0 ? 1 : 0);
+  for (std::size_t i = 0; i <= current; ++i) {
+    if (survived != 0 && change_of(block, sector, choice, i) == survived) choice.first = i;
+    if (i > 0 && change_of(block, sector, choice, i) == lost) choice.last = std::min(choice.last, i - 1);
+  }
+  choice.last = std::max(choice.first, choice.last);
+  return choice;
+}
+
+void FileImage::narrow(const Block& block, unsigned sector, const Bounds& bounds, Choice& choice) {
+  while (choice.first < choice.last && change_of(block, sector, choice, choice.first) < bounds.low)
+    ++choice.first;
+  while (choice.first < choice.last && change_of(block, sector, choice, choice.last) > bounds.high)
+    --choice.last;
+}
+
+// One after the other, each happened or did not: it must have where a sector cannot be older, it cannot have
+// where one must be older. What a later write left in a sector says nothing of it.
+FileImage::AtomicBounds FileImage::settle_atomic_writes(std::uint64_t survived, std::uint64_t lost,
+                                                        unsigned mode, Random& random) {
+  AtomicBounds bounds;
+  for (const AtomicWrite& write : atomic_writes_) {
+    bool must = false, may = true;
+    for (std::uint64_t at = write.first; at < write.end; ++at) {
+      const auto sector = static_cast<unsigned>(at % sectors_per_block);
+      Block& block = *blocks_.at(at / sectors_per_block);
+      const Choice choice = choices(block, sector, survived, lost);
+      const auto change = [&](std::size_t i) { return change_of(block, sector, choice, i); };
+      const Bounds free{change(choice.first), change(choice.last)};
+      const Bounds bound = bounds.emplace(at, free).first->second;
+      bool there = false;  // not where it was dropped, and something else written then
+      for (std::size_t i = choice.first; i <= choice.last; ++i) there |= change(i) == write.change;
+      must |= bound.low == write.change;
+      may &= bound.low > write.change || (there && bound.high >= write.change);
     }
-    if (last < first) last = first;
-    const std::size_t picked = mode == oldest ? first : mode == newest ? last : random.between(first, last);
-    if (picked == older.size()) continue;
-    std::byte* to = block.data.data() + sector * sector_bytes;
-    if (const Sector* bytes = older[picked]->bytes.get()) {
-      std::memcpy(to, bytes->data(), sector_bytes);
-    } else {
-      std::memset(to, 0, sector_bytes);
+    const bool happened = may && (must || mode == newest || (mode == any && random.one_in(2)));
+    for (std::uint64_t at = write.first; at < write.end; ++at) {
+      Bounds& bound = bounds.at(at);
+      if (happened) {
+        bound.low = std::max(bound.low, write.change);
+      } else if (bound.low < write.change) {
+        bound.high = std::min(bound.high, write.change - 1);
+      }
     }
   }
-  block.older.clear();
-  block.changed.fill(0);
-  block.dropped = 0;
+  return bounds;
+}
+
+void FileImage::crash_sector(Block& block, unsigned sector, const Choice& choice, unsigned mode,
+                             Random& random) {
+  const std::size_t picked = mode == oldest   ? choice.first
+                             : mode == newest ? choice.last
+                                              : random.between(choice.first, choice.last);
+  if (picked == choice.older.size()) return;
+  std::byte* to = block.data.data() + sector * sector_bytes;
+  if (const Sector* bytes = choice.older[picked]->bytes.get()) {
+    std::memcpy(to, bytes->data(), sector_bytes);
+  } else {
+    std::memset(to, 0, sector_bytes);
+  }
 }
 
 void FileImage::crash_reservations(Random& random) {
@@ -262,7 +347,7 @@ FileImage::Block& FileImage::block_for_write(std::uint64_t index, bool& fresh) {
 void FileImage::change_sector(Block& block, unsigned sector, bool fresh, bool durable) {
   if (durable) {
     std::erase_if(block.older, [&](const Version& version) { return version.sector == sector; });
-  } else {
+  } else if ((block.dropped >> sector & 1) == 0) {  // what was dropped never reaches the medium
     Version version{sector, block.changed[sector], nullptr};
     if (!fresh) {
       version.bytes = std::make_unique<Sector>();

@@ -37,8 +37,9 @@ class FileImage {
 
   /// Copies what the kernel shows; holes and what lies behind the end are zeros.
   void read(std::uint64_t offset, MutableBytes into) const;
-  /// A durable write is on the medium when this returns, with the size needed to read it.
-  void write(std::uint64_t offset, Bytes from, bool durable);
+  /// A durable write is on the medium when this returns, with the size needed to read it. Of an atomic one,
+  /// of whole sectors, a power cut leaves all or nothing.
+  void write(std::uint64_t offset, Bytes from, bool durable, bool atomic = false);
   /// Reserves blocks, which read as zeros, and extends the size.
   void allocate(std::uint64_t offset, std::uint64_t length);
   void resize(std::uint64_t size);
@@ -78,6 +79,22 @@ class FileImage {
     std::uint64_t change = 0;
     std::uint64_t value = 0;
   };
+  /// An atomic write whose sectors have older versions.
+  struct AtomicWrite {
+    std::uint64_t change;
+    std::uint64_t first, end;  // sectors of the file
+  };
+  /// The versions of a sector that a crash may leave, oldest first; those before the last are in `older`.
+  struct Choice {
+    std::vector<Version*> older;
+    std::size_t first = 0, last = 0;
+  };
+  struct Bounds {  // changes
+    std::uint64_t low, high;
+  };
+  /// What a crash has decided, for each sector of an atomic write.
+  using AtomicBounds = std::map<std::uint64_t, Bounds>;
+
   struct Reservation {
     std::uint64_t change;
     std::uint64_t first;
@@ -90,7 +107,15 @@ class FileImage {
   void give_up(std::uint64_t first, std::uint64_t end);
   void set_size(std::uint64_t size, bool durable);
   void settle_truncations(std::uint64_t up_to);
-  void crash_block(Block& block, std::uint64_t survived, std::uint64_t lost, unsigned mode, Random& random);
+  static std::uint64_t change_of(const Block& block, unsigned sector, const Choice& choice, std::size_t i);
+  static Choice choices(Block& block, unsigned sector, std::uint64_t survived, std::uint64_t lost);
+  AtomicBounds settle_atomic_writes(std::uint64_t survived, std::uint64_t lost, unsigned mode,
+                                    Random& random);
+  static void narrow(const Block& block, unsigned sector, const Bounds& bounds, Choice& choice);
+  bool any_dropped(const AtomicWrite& write) const;
+  void keep_atomic_writes_whole(std::set<std::uint64_t>& dropped) const;
+  static void crash_sector(Block& block, unsigned sector, const Choice& choice, unsigned mode,
+                           Random& random);
   void crash_reservations(Random& random);
   void cut_off(std::uint64_t size);
 
@@ -103,6 +128,7 @@ class FileImage {
   std::vector<Size> older_sizes_;
   std::vector<std::uint64_t> truncations_;  // changes, not yet synced
   std::vector<Reservation> reservations_;   // not yet synced
+  std::vector<AtomicWrite> atomic_writes_;  // not yet synced, in order
 };
 
 }  // namespace ashlar::sim

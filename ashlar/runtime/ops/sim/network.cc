@@ -17,22 +17,6 @@ namespace {
 constexpr Duration connect_retry = std::chrono::milliseconds(200);
 constexpr unsigned connect_attempts = 10;
 
-std::uint32_t ipv4(const Address& address) noexcept {
-  return ntohl(reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr.s_addr);
-}
-
-/// The host that an address names, seen from host `from`.
-unsigned host_of(const Address& address, unsigned from) noexcept {
-  const bool private_address = address.storage.ss_family == AF_INET && ipv4(address) >> 24 == 10;
-  return private_address ? ipv4(address) & 0xff'ffff : from;
-}
-
-std::string place_of(const Address& address) {
-  if (address.storage.ss_family == AF_UNIX)
-    return reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
-  return std::to_string(address.port());
-}
-
 /// Copies to or from the operation's memory and advances it.
 void transfer(Operation& operation, std::byte* other, std::uint64_t bytes, bool into_operation) noexcept {
   while (bytes != 0) {
@@ -51,7 +35,22 @@ void transfer(Operation& operation, std::byte* other, std::uint64_t bytes, bool 
   }
 }
 
+std::uint32_t ipv4(const Address& address) noexcept {
+  return ntohl(reinterpret_cast<const sockaddr_in&>(address.storage).sin_addr.s_addr);
+}
+
 }  // namespace
+
+unsigned Network::host_of(const Address& address, unsigned from) noexcept {
+  const bool private_address = address.storage.ss_family == AF_INET && ipv4(address) >> 24 == 10;
+  return private_address ? ipv4(address) & 0xff'ffff : from;
+}
+
+std::string Network::place_of(const Address& address) {
+  if (address.storage.ss_family == AF_UNIX)
+    return reinterpret_cast<const sockaddr_un&>(address.storage).sun_path;
+  return std::to_string(address.port());
+}
 
 Duration Latency::draw(Random& random) const {
   const Duration span = max - min;
@@ -132,6 +131,12 @@ void Network::start(SimSocket& socket, Operation& operation) {
       if (!connected) return refuse(ENOTCONN);
       socket.receives.push_back(&operation);
       break;
+    case OpCode::send_to: return refuse(send_datagram(socket, operation));
+    case OpCode::receive_from:
+      if (socket.state != SimSocket::State::datagrams) return refuse(EINVAL);
+      socket.receives.push_back(&operation);
+      break;
+    case OpCode::send_file: return refuse(EOPNOTSUPP);  // whoever asks reads it and sends that
     case OpCode::send:
       if (!connected) return refuse(socket.error != 0 ? socket.error : EPIPE);
       socket.sends.push_back(&operation);
@@ -197,9 +202,13 @@ void Network::progress(SimSocket& socket) {
       socket.owner->deliver(operation, -socket.error, false);
     }
   }
-  progress_accepts(socket);
-  progress_receives(socket);
-  progress_sends(socket);
+  if (socket.state == SimSocket::State::datagrams) {
+    progress_datagrams(socket);
+  } else {
+    progress_accepts(socket);
+    progress_receives(socket);
+    progress_sends(socket);
+  }
   if (socket.closing && !socket.busy()) tear_down(socket);
 }
 
@@ -361,6 +370,8 @@ void Network::tear_down(SimSocket& socket) {
     if (found->second.empty()) listeners_.erase(found);
     for (const auto& waiting : socket.backlog) reset(*waiting);
     socket.backlog.clear();
+  } else if (socket.state == SimSocket::State::datagrams) {
+    datagram_sockets_.erase({socket.host, place_of(socket.local)});
   } else if (socket.state == SimSocket::State::connected && socket.error == 0) {
     if (socket.available() != 0) {
       reset(socket);

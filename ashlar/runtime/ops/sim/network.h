@@ -30,6 +30,8 @@ struct Latency {
 struct NetworkOptions {
   Latency latency{std::chrono::microseconds(10), std::chrono::microseconds(200)};
   std::size_t socket_buffer_bytes = 64 * 1024;  ///< sent and not yet received; a sender waits beyond
+  std::uint32_t drop_one_in = 0;                ///< datagrams of which one is lost; 0 for none
+  std::uint32_t duplicate_one_in = 0;           ///< datagrams of which one arrives twice; 0 for none
   std::uint32_t reset_one_in = 0;               ///< sends after which the connection is reset; 0 for never
   bool fragment = true;                         ///< streams arrive in pieces of any size
 };
@@ -37,7 +39,11 @@ struct NetworkOptions {
 /// One end of a connection, or a listener. Lives while a handle, an operation or something in transit refers
 /// to it.
 struct SimSocket : std::enable_shared_from_this<SimSocket> {
-  enum class State : std::uint8_t { fresh, listening, connecting, connected, closed };
+  enum class State : std::uint8_t { fresh, listening, connecting, connected, datagrams, closed };
+  struct Datagram {
+    Address from;
+    std::vector<std::byte> bytes;
+  };
   struct Segment {
     Instant when;
     std::vector<std::byte> bytes;  // empty: the end of the stream
@@ -53,6 +59,9 @@ struct SimSocket : std::enable_shared_from_this<SimSocket> {
   bool reuse_port = false;
   std::size_t backlog_max = 0;
   std::deque<std::shared_ptr<SimSocket>> backlog;
+
+  std::deque<Datagram> inbox;
+  std::size_t inbox_bytes = 0;
 
   std::weak_ptr<SimSocket> other;
   std::deque<Segment> transit;  // on its way here
@@ -83,6 +92,7 @@ class Network {
   Result<std::shared_ptr<SimSocket>> listen(SimBackend& owner, const Address& address,
                                             const ListenOptions& options);
   std::shared_ptr<SimSocket> socket(SimBackend& owner);
+  Result<std::shared_ptr<SimSocket>> datagram_socket(SimBackend& owner, const Address& local);
 
   void start(SimSocket& socket, Operation& operation);
   void cancel(SimSocket& socket, Operation& operation);
@@ -103,10 +113,19 @@ class Network {
  private:
   using Key = std::pair<unsigned, std::string>;  // host, port or path
 
+  /// The host that an address names, seen from host `from`.
+  static unsigned host_of(const Address& address, unsigned from) noexcept;
+  static std::string place_of(const Address& address);
+
   void reach(const std::shared_ptr<SimSocket>& client, const Key& to, unsigned attempt);
   static void activate(SimSocket& socket);
   void deliver(SimSocket& socket);
   void send_segment(SimSocket& to, std::vector<std::byte> bytes);
+  // datagrams.cc
+  int send_datagram(SimSocket& from, const Operation& operation);
+  void arrive(const Key& at, const SimSocket::Datagram& datagram);
+  void progress_datagrams(SimSocket& socket);
+
   void progress_accepts(SimSocket& socket);
   void progress_receives(SimSocket& socket);
   void progress_sends(SimSocket& socket);
@@ -122,6 +141,7 @@ class Network {
   Random random_;
   NetworkOptions options_;
   std::map<Key, std::vector<std::shared_ptr<SimSocket>>> listeners_;
+  std::map<Key, std::weak_ptr<SimSocket>> datagram_sockets_;
   std::set<std::pair<unsigned, unsigned>> partitions_;
   std::vector<std::weak_ptr<SimSocket>> sockets_;
   std::uint16_t next_port_ = 32768;

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "ashlar/runtime/ops/transfer.h"
+
 namespace ashlar::sim {
 
 namespace {
@@ -59,7 +61,8 @@ void SimBackend::submit(Operation& operation) noexcept {
       environment_.network.start(*open->socket, operation);
     }
   } else {
-    start_file(operation);
+    if (operation.code == OpCode::write) begin_chain(operation);
+    start_file(operation, operation);
   }
 }
 
@@ -143,7 +146,7 @@ void SimBackend::power_off() {
   for (auto& [number, flight] : std::exchange(flights_, {})) {
     happen_in_part(flight);
     if (!flight.label.empty()) environment_.faults.count_cut(flight.label);
-    finish_later(*flight.operation, -EIO);
+    finish_later(*flight.first, -EIO);
   }
 }
 
@@ -200,6 +203,11 @@ Result<Handle> SimBackend::listen(const Address& address, const ListenOptions& o
 Result<Handle> SimBackend::socket(const Address&) {
   if (!environment_.powered()) return fail_errno(EIO, "socket");
   return add(environment_.network.socket(*this));
+}
+
+Result<Handle> SimBackend::datagram_socket(const Address& local) {
+  if (!environment_.powered()) return fail_errno(EIO, "datagram socket");
+  return add(TRY(environment_.network.datagram_socket(*this, local)));
 }
 
 Result<Address> SimBackend::local_address(Handle socket) {

@@ -39,6 +39,7 @@ class SimBackend final : public Backend {
 
   Result<Handle> listen(const Address& address, const ListenOptions& options) override;
   Result<Handle> socket(const Address& peer) override;
+  Result<Handle> datagram_socket(const Address& local) override;
   Result<Address> local_address(Handle socket) override;
   Result<Address> peer_address(Handle socket) override;
   Result<std::vector<DirectoryEntry>> list(const std::string& directory) override;
@@ -73,6 +74,7 @@ class SimBackend final : public Backend {
  private:
   struct Flight {
     Operation* operation;
+    Operation* first;  // whose completion it is: itself, or the first write of its chain
     std::shared_ptr<OpenFile> file;
     FileVerdict verdict;
     std::uint64_t up_to = 0;  // what a sync covers
@@ -96,7 +98,7 @@ class SimBackend final : public Backend {
   std::int64_t sync_memory(const Operation& operation);
   std::int64_t unmap(const Operation& operation);
   Open* find(Handle handle) noexcept;
-  void start_file(Operation& operation);
+  void start_file(Operation& operation, Operation& first);
   void land(std::uint64_t flight);
   std::int64_t carry_out(const Flight& flight);
   std::int64_t carry_out_open(const Operation& operation);

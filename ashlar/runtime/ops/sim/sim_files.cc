@@ -91,12 +91,12 @@ bool aligned_vectors(const Operation& operation, std::uint64_t alignment) noexce
 
 }  // namespace
 
-void SimBackend::start_file(Operation& operation) {
-  Flight flight{.operation = &operation, .file = nullptr, .verdict = {}, .label = {}};
+void SimBackend::start_file(Operation& operation, Operation& first) {
+  Flight flight{.operation = &operation, .first = &first, .file = nullptr, .verdict = {}, .label = {}};
   if (needs_handle(operation.code)) {
     const Open* open = find(operation.handle);
     if (open == nullptr || open->file == nullptr) {
-      finish_later(operation, open == nullptr ? -EBADF : -EINVAL);
+      finish_later(first, open == nullptr ? -EBADF : -EINVAL);
       return;
     }
     flight.file = open->file;
@@ -125,14 +125,20 @@ void SimBackend::land(std::uint64_t number) {
   }
   const Flight flight = std::move(found->second);
   flights_.erase(found);
-  const std::int64_t result = flight.verdict.error != 0 ? fail_partly(flight) : carry_out(flight);
+  std::int64_t result = flight.verdict.error != 0 ? fail_partly(flight) : carry_out(flight);
   if (flight.verdict.cut == FileVerdict::Cut::after) {
     environment_.faults.count_cut(flight.label);
-    finish_later(*flight.operation, result >= 0 && flight.operation->code == OpCode::open ? result : -EIO);
+    finish_later(*flight.first, result >= 0 && flight.operation->code == OpCode::open ? result : -EIO);
     environment_.end(flight.verdict);
     return;
   }
-  finish_later(*flight.operation, result);
+  if (flight.operation->code == OpCode::write && flight.first->then != nullptr) {
+    flight.operation->result = result;
+    if (result >= 0 && flight.operation->then != nullptr)
+      return start_file(*flight.operation->then, *flight.first);
+    result = chain_result(*flight.first);
+  }
+  finish_later(*flight.first, result);
 }
 
 std::int64_t SimBackend::carry_out(const Flight& flight) {
@@ -171,10 +177,13 @@ std::int64_t SimBackend::write(const Flight& flight, bool durable) {
   const Operation& operation = *flight.operation;
   Disk& disk = environment_.disk;
   if (operation.vectors == nullptr) {
-    const auto written =
-        disk.write(*flight.file, operation.offset, {operation.data, operation.length}, durable);
+    const Bytes from(operation.data, operation.length);
+    const auto written = operation.atomic
+                             ? disk.write_atomically(*flight.file, operation.offset, from, durable)
+                             : disk.write(*flight.file, operation.offset, from, durable);
     return written ? static_cast<std::int64_t>(*written) : -written.error();
   }
+  if (operation.atomic) return -EINVAL;  // the kernel takes one buffer
   if ((flight.file->flags & O_DIRECT) != 0 && !aligned_vectors(operation, disk.direct_alignment()))
     return -EINVAL;
   // Gathered into memory aligned as direct writes want it.

@@ -37,6 +37,8 @@ Result<FileTraits> SimBackend::describe(Handle file) {
   traits.io_poll = false;
   traits.numa_node = 0;
   traits.scheduler = "none";
+  traits.atomic_write_bytes_min = alignment;
+  traits.atomic_write_bytes_max = static_cast<std::uint32_t>(environment_.disk.atomic_bytes_max());
   traits.discard_granularity = block_bytes;
   traits.discard_bytes_max = ~std::uint64_t{0};
   traits.write_zeroes_bytes_max = ~std::uint64_t{0};

@@ -12,12 +12,18 @@
 #include "ashlar/runtime/ops/uring/ring.h"
 #include "ashlar/runtime/ops/uring/transfers.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar {
 
 namespace {
 
 constexpr std::uint16_t fixed_files_max = 64;  // a ring serves a few devices
+
+/// When the loop's turn began: one reading of the clock serves all that a turn submits.
+std::uint64_t turn_ns() noexcept {
+  return static_cast<std::uint64_t>(Shard::current().turn_time().time_since_epoch().count());
+}
 
 /// Pairs that every kernel refuses, with a bare EINVAL.
 Result<> check(const RingOptions& options) {
@@ -44,7 +50,7 @@ Result<std::unique_ptr<DeviceRing>> DeviceRing::open(UringBackend& owner, const 
 }
 
 DeviceRing::~DeviceRing() {
-  assert(in_flight_ == 0 && "an operation outlived its ring");
+  assert(stats_.in_flight == 0 && "an operation outlived its ring");
   if (!ring_open_) return;
   owner_.remove(*this);
   io_uring_queue_exit(&ring_);
@@ -245,7 +251,10 @@ Result<> DeviceRing::register_region(std::uint32_t id, MutableBytes memory) {
 
 bool DeviceRing::takes(const Operation& operation) const noexcept {
   if (operation.code != OpCode::read && operation.code != OpCode::write) return false;
+  if (operation.code == OpCode::write && operation.then != nullptr) return false;  // the main ring's
   if (!options_.iopoll) return true;
+  if (options_.log_writes_only && operation.code == OpCode::write && operation.role != IoRole::log)
+    return false;
   const Attached& file = attached(operation.handle);
   return operation.durable ? file.polls_durable : file.polls;
 }
@@ -260,7 +269,8 @@ void DeviceRing::submit(Operation& operation) noexcept {
   operation.transferred = 0;
   operation.cancel_requested = false;
   operation.more = false;
-  ++in_flight_;
+  operation.backend_data = turn_ns();
+  stats_.began();
   waiting_.push(operation);
   start_waiting();
 }
@@ -290,27 +300,36 @@ void DeviceRing::start_waiting() noexcept {
     if (options_.always_async) sqe->flags |= IOSQE_ASYNC;
     io_uring_sqe_set_data(sqe, &operation);
     ++in_kernel_;
+    if (gather_.reached(in_kernel_)) flush();
   }
 }
 
 void DeviceRing::flush() noexcept {
-  if (io_uring_sq_ready(&ring_) != 0) io_uring_submit(&ring_);
+  if (io_uring_sq_ready(&ring_) == 0) return;
+  // With SQPOLL a system call only where the poller sleeps.
+  if (!options_.sqpoll || (*ring_.sq.kflags & IORING_SQ_NEED_WAKEUP) != 0) ++stats_.enters;
+  io_uring_submit(&ring_);
+  gather_.entered();
 }
 
 bool DeviceRing::pending() const noexcept {
-  return in_flight_ != 0 && (options_.iopoll || io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) ||
-                             (!waiting_.empty() && in_kernel_ < options_.queue_depth));
+  return stats_.in_flight != 0 && (options_.iopoll || io_uring_cq_ready(&ring_) != 0 || kernel_asks(ring_) ||
+                                   (!waiting_.empty() && in_kernel_ < options_.queue_depth));
 }
 
 unsigned DeviceRing::poll() noexcept {
-  if (in_flight_ == 0) return 0;
+  if (stats_.in_flight == 0) return 0;
   start_waiting();
   if (options_.sqpoll) {
-    flush();  // a system call only where the poller sleeps
-    if (kernel_asks(ring_)) [[unlikely]]
+    flush();
+    if (kernel_asks(ring_)) [[unlikely]] {
+      ++stats_.enters;
       io_uring_get_events(&ring_);
+    }
   } else if (options_.iopoll || io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) {
+    ++stats_.enters;
     io_uring_submit_and_get_events(&ring_);
+    gather_.entered();
   }
   return reap();
 }
@@ -320,6 +339,7 @@ unsigned DeviceRing::reap() noexcept {
   unsigned finished = 0;
   unsigned head;
   io_uring_cqe* cqe;
+  if (io_uring_cq_ready(&ring_) != 0) seen_at_ = owner_.now();
   io_uring_for_each_cqe(&ring_, head, cqe) {
     ++seen;
     --in_kernel_;
@@ -335,7 +355,7 @@ bool DeviceRing::completed(Operation& operation, std::int32_t result) noexcept {
     waiting_.push(operation);
     return false;
   }
-  --in_flight_;
+  stats_.ended(operation.backend_data, seen_at_);
   operation.state = Operation::State::idle;
   if (cannot_poll) [[unlikely]] {  // sysfs said it could
     Attached& file = attached_[static_cast<std::size_t>(operation.handle.value)];
@@ -343,6 +363,7 @@ bool DeviceRing::completed(Operation& operation, std::int32_t result) noexcept {
     owner_.submit(operation);
     return false;
   }
+  if (options_.iopoll) ++stats_.polled;
   operation.complete(operation);
   return true;
 }

@@ -32,7 +32,8 @@ class DeviceRing final : public IoRing {
   void submit(Operation& operation) noexcept override;
   void attach(Handle file) override;
   Result<> register_region(std::uint32_t id, MutableBytes memory) override;
-  unsigned in_flight() const noexcept override { return in_flight_; }
+  unsigned in_flight() const noexcept override { return stats_.in_flight; }
+  const RingStats* stats() const noexcept override { return &stats_; }
   std::string setup() const override;
   const std::vector<std::string>& notes() const noexcept override { return notes_; }
 
@@ -40,7 +41,7 @@ class DeviceRing final : public IoRing {
   unsigned poll() noexcept;
   bool pending() const noexcept;
   /// Whether completions come only to those who ask.
-  bool polling() const noexcept { return options_.iopoll && in_flight_ != 0; }
+  bool polling() const noexcept { return options_.iopoll && stats_.in_flight != 0; }
   /// Hands what was submitted to the kernel.
   void flush() noexcept;
   /// The handle is about to be closed.
@@ -55,7 +56,8 @@ class DeviceRing final : public IoRing {
     bool polls_durable = false;    // a durable write to it is one request, without a flush
   };
 
-  DeviceRing(UringBackend& owner, const RingOptions& options) : owner_(owner), options_(options) {}
+  DeviceRing(UringBackend& owner, const RingOptions& options)
+      : owner_(owner), options_(options), gather_(options.sqpoll ? 0 : options.gather) {}
   Result<> open_ring();
   unsigned wanted_flags() const noexcept;
   unsigned known_flags(unsigned flags);
@@ -76,8 +78,10 @@ class DeviceRing final : public IoRing {
   io_uring ring_{};
   bool ring_open_ = false;
   unsigned flags_ = 0;
-  unsigned in_flight_ = 0;
   unsigned in_kernel_ = 0;
+  GatherLimit gather_;
+  RingStats stats_;
+  Instant seen_at_{};  // when the completions being looked at were seen
   OperationList waiting_;
   std::vector<Attached> attached_;         // by descriptor
   std::vector<std::uint16_t> free_slots_;  // of the table of fixed files

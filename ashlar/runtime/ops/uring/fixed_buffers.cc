@@ -44,6 +44,11 @@ Result<> FixedBuffers::add(io_uring& ring, std::uint32_t id, MutableBytes memory
   return {};
 }
 
+bool FixedBuffers::holds(std::uint32_t region, Bytes memory) const noexcept {
+  return region < known_.size() &&
+         inside(known_[region], reinterpret_cast<std::uintptr_t>(memory.data()), memory.size());
+}
+
 void FixedBuffers::make_fixed(const Operation& operation, io_uring_sqe& sqe) const noexcept {
   const MutableBytes& region = known_[operation.region];
   if (sqe.opcode == IORING_OP_READ || sqe.opcode == IORING_OP_WRITE) {

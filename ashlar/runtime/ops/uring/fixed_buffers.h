@@ -29,6 +29,8 @@ class FixedBuffers {
     if (operation.region < known_.size()) [[unlikely]]
       make_fixed(operation, sqe);
   }
+  /// Whether memory lies in a region that the ring knows.
+  bool holds(std::uint32_t region, Bytes memory) const noexcept;
   std::uint64_t bytes() const noexcept { return bytes_; }
 
  private:

@@ -60,8 +60,8 @@ void add_operations(std::vector<UringFeature>& features, const io_uring& ring, c
           {"FEAT_EXT_ARG", "5.11", "the epoll back end", feature(IORING_FEAT_EXT_ARG)},
           {"multishot accept", "5.19", "one operation per connection", linux_5_19},
           {"multishot receive", "6.0", "one operation per receive", linux_6_0},
-          {"IO_LINK", "5.3", "operations follow each other by the loop", true},  // since long before 5.11
-          {"CQE_SKIP_SUCCESS", "5.17", "every operation posts", feature(IORING_FEAT_CQE_SKIP)},
+          {"IO_LINK", "5.3", "writes follow each other by the loop", true},  // since long before 5.11
+          {"CQE_SKIP_SUCCESS", "5.17", "writes follow each other by the loop", feature(IORING_FEAT_CQE_SKIP)},
           {"IOSQE_ASYNC", "5.6", "operations start on the shard", operations.has(IORING_OP_READ)},
           {"ioprio", "5.1", "the thread's priority", operations.has(IORING_OP_READ)},
           {"FALLOCATE", "5.6", "the epoll back end", operations.has(IORING_OP_FALLOCATE)},
@@ -69,6 +69,7 @@ void add_operations(std::vector<UringFeature>& features, const io_uring& ring, c
           {"FTRUNCATE", "6.9", "a system call of the shard", operations.has(op_ftruncate)},
           {"URING_CMD", "5.19", "discards by a worker thread (by commands from 6.12 on)",
            operations.has(IORING_OP_URING_CMD)},
+          {"SPLICE", "5.7", "files to sockets through memory", operations.has(IORING_OP_SPLICE)},
           {"SEND_ZC", "6.0", "sends are copied", linux_6_0},
       });
 }

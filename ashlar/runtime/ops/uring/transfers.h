@@ -32,7 +32,8 @@ inline void prepare_transfer(const Operation& operation, io_uring_sqe& sqe) noex
                      operation.vectors, transfer_vectors(operation), at);
   }
   sqe.ioprio = operation.priority;
-  if (!reading && operation.durable) sqe.rw_flags = RWF_DSYNC;
+  if (operation.async) sqe.flags |= IOSQE_ASYNC;
+  if (!reading) sqe.rw_flags = write_flags(operation);
 }
 
 /// Accounts for a completion of it. True: done, with Operation::result set. False: the rest is to be
@@ -52,9 +53,9 @@ inline bool transfer_done(Operation& operation, std::int32_t result) noexcept {
   }
   advance(operation, static_cast<std::uint64_t>(result));
   if (bytes_left(operation) != 0) {
-    if (result != 0) return false;
+    if (result != 0 && !operation.atomic) return false;
     if (!reading) {
-      operation.result = -EIO;  // a write that makes no progress
+      operation.result = -EIO;  // a write that makes no progress, or one that was to be whole
       return true;
     }
   }

@@ -30,7 +30,7 @@ namespace ashlar {
 enum class KernelAge : unsigned char {
   newest,
   linux_5_19,  ///< refuses a multishot receive with EINVAL
-  linux_5_11,  ///< has no buffer rings and no multishot at all
+  linux_5_11,  ///< has no buffer rings and no multishot at all, and every linked operation completes
 };
 
 struct UringOptions {
@@ -41,6 +41,7 @@ struct UringOptions {
   unsigned registered_files_max = 16384;  ///< lowered to the soft RLIMIT_NOFILE; 0 registers none
   RingProfile best_profile = RingProfile::defer_taskrun;
   KernelAge pretend = KernelAge::newest;
+  unsigned gather = 16;          ///< see GatherLimit
   unsigned cancels_refused = 0;  ///< for tests: so many cancels at first find no free submission entry
 };
 
@@ -65,6 +66,7 @@ class UringBackend final : public SystemBackend {
     return receive_buffers_->bytes_total();
   }
   unsigned in_flight() const noexcept override;
+  const RingStats* ring_stats() const noexcept override { return &stats_; }
   Result<std::unique_ptr<IoRing>> open_ring(const RingOptions& options) override;
   Result<> register_region(std::uint32_t id, MutableBytes memory) override;
 
@@ -80,9 +82,15 @@ class UringBackend final : public SystemBackend {
   static constexpr std::uint64_t accept_multishot = 1;
   static constexpr std::uint64_t receive_multishot = 1, receive_provided = 2;  // into buffers of the ring
   static constexpr std::uint64_t receive_poll = 3, receive_readable = 4;  // else: first wait, then take one
-  struct SendMessage {  // what sendmsg points at while it is in flight
+  struct Message {  // what sendmsg and recvmsg point at while they are in flight
     msghdr header;
-    SendMessage* next;
+    iovec single;
+    Message* next;
+  };
+  struct Pipe {  // what a send_file goes through
+    int read_end = -1, write_end = -1;
+    unsigned capacity = 0, filled = 0;  // bytes
+    Pipe* next = nullptr;
   };
 
   UringBackend() : SystemBackend(0) {}
@@ -90,10 +98,13 @@ class UringBackend final : public SystemBackend {
 
   // uring_submit.cc: operations into submission entries.
   io_uring_sqe* entry() noexcept;
+  void enter() noexcept;
   void start(Operation& operation) noexcept;
   void prepare(Operation& operation, io_uring_sqe& sqe) noexcept;
+  bool start_linked(Operation& first) noexcept;
   bool prepare_file(Operation& operation, io_uring_sqe& sqe) noexcept;
   void prepare_socket(Operation& operation, io_uring_sqe& sqe) noexcept;
+  void prepare_send(Operation& operation, io_uring_sqe& sqe) noexcept;
   void prepare_receive_multishot(Operation& operation, io_uring_sqe& sqe) noexcept;
   void use_registered(const Operation& operation, io_uring_sqe& sqe) const noexcept;
   void enter_directory_step(Operation& operation, io_uring_sqe& sqe) noexcept;
@@ -109,6 +120,18 @@ class UringBackend final : public SystemBackend {
   unsigned reap() noexcept;
   void completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
   void transfer_completed(Operation& operation, std::int32_t result) noexcept;
+  void chain_completed(Operation& step, std::int32_t result) noexcept;
+  // uring_messages.cc: what needs memory of its own beside the operation.
+  Message& take_message() noexcept;
+  void give_back(Message& message) noexcept;
+  void prepare_message(Operation& operation, io_uring_sqe& sqe) noexcept;
+  void message_completed(Operation& operation, std::int32_t result) noexcept;
+  void zero_copy_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
+  bool take_pipe(Operation& operation) noexcept;
+  void let_go(Pipe& pipe) noexcept;
+  void prepare_splice(const Operation& operation, io_uring_sqe& sqe) noexcept;
+  void splice_completed(Operation& operation, std::int32_t result) noexcept;
+
   void accept_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
   void receive_completed(Operation& operation, std::int32_t result, std::uint32_t flags) noexcept;
   void directory_step_completed(Operation& operation, std::int32_t result) noexcept;
@@ -125,9 +148,13 @@ class UringBackend final : public SystemBackend {
   RingProfile profile_ = RingProfile::plain;
   bool multishot_accept_ = true;
   bool multishot_receive_ = true;
+  bool links_ = true;  // Linux 5.17: of linked writes that all end well, only the last completes
   KernelAge pretend_ = KernelAge::newest;
   unsigned cancels_refused_ = 0;
   unsigned in_flight_ = 0;
+  GatherLimit gather_{0};
+  RingStats stats_;    // of reads and writes
+  Instant seen_at_{};  // when the completions being looked at were seen
   std::uint64_t wake_value_ = 0;
   bool wake_watched_ = false;     // a read of the wake descriptor is under way
   std::vector<bool> registered_;  // by descriptor
@@ -136,8 +163,11 @@ class UringBackend final : public SystemBackend {
   OperationList cancels_;         // in the kernel; no submission entry was free to end them
   OperationList deferred_;        // results known without the kernel; completed by the next poll
   std::unique_ptr<ReceiveBuffers> receive_buffers_;
-  std::vector<std::unique_ptr<SendMessage>> messages_;
-  SendMessage* free_message_ = nullptr;
+  std::vector<std::unique_ptr<Message>> messages_;
+  Message* free_message_ = nullptr;
+  std::vector<std::unique_ptr<Pipe>> pipes_;
+  Pipe* free_pipe_ = nullptr;
+  bool zero_copy_ = false;                // Linux 6.0: SEND_ZC
   bool discard_commands_ = true;          // Linux 6.12: block devices take discards on the ring
   std::unique_ptr<FileWorkers> workers_;  // for what no ring can do; started when first needed
   FixedBuffers regions_;

@@ -31,7 +31,11 @@ unsigned UringBackend::poll() noexcept {
   // time.
   for (unsigned n = receive_buffers_->available(); n != 0 && !starved_.empty(); --n) start(*starved_.pop());
   if (workers_ != nullptr) workers_->dispatch();
-  if (io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) io_uring_submit_and_get_events(&ring_);
+  if (io_uring_sq_ready(&ring_) != 0 || kernel_asks(ring_)) {
+    ++stats_.enters;
+    io_uring_submit_and_get_events(&ring_);
+    gather_.entered();
+  }
   unsigned finished = finish_deferred() + finish_workers() + reap();
   for (DeviceRing* ring : rings_) finished += ring->poll();
   return finished;
@@ -42,6 +46,8 @@ unsigned UringBackend::wait(Instant until) noexcept {
   if (deferred_.empty() && backlog_.empty() && cancels_.empty() && !rings_polling()) {
     watch_rings();
     io_uring_cqe* cqe = nullptr;
+    ++stats_.enters;
+    gather_.entered();
     if (until == never) {
       io_uring_submit_and_wait(&ring_, 1);
     } else {
@@ -59,6 +65,7 @@ unsigned UringBackend::reap() noexcept {
   unsigned finished = 0;
   unsigned head;
   io_uring_cqe* cqe;
+  if (stats_.in_flight != 0 && io_uring_cq_ready(&ring_) != 0) seen_at_ = now();
   io_uring_for_each_cqe(&ring_, head, cqe) {
     ++seen;
     void* data = io_uring_cqe_get_data(cqe);
@@ -101,14 +108,25 @@ void UringBackend::completed(Operation& operation, std::int32_t result, std::uin
   switch (operation.code) {
     case OpCode::read:
     case OpCode::write:
-      if (transfer_done(operation, result)) {
+      if (operation.chained) [[unlikely]] {
+        chain_completed(operation, result);
+      } else if (transfer_done(operation, result)) {
+        stats_.ended(operation.backend_data, seen_at_);
         finish(operation, operation.result);
       } else {
         start(operation);
       }
       return;
     case OpCode::send:
+      if (operation.zero_copy) {
+        zero_copy_completed(operation, result, flags);
+        return;
+      }
+      [[fallthrough]];
     case OpCode::receive: transfer_completed(operation, result); return;
+    case OpCode::send_to:
+    case OpCode::receive_from: message_completed(operation, result); return;
+    case OpCode::send_file: splice_completed(operation, result); return;
     case OpCode::discard:
       if (operation.backend_data == discard_by_command && (result == -EINVAL || result == -EOPNOTSUPP)) {
         operation.backend_data = discard_by_worker;
@@ -139,11 +157,8 @@ void UringBackend::completed(Operation& operation, std::int32_t result, std::uin
 }
 
 void UringBackend::transfer_completed(Operation& operation, std::int32_t result) noexcept {
-  if (operation.code == OpCode::send && operation.vectors != nullptr) {
-    auto* message = reinterpret_cast<SendMessage*>(operation.backend_data);
-    message->next = free_message_;
-    free_message_ = message;
-  }
+  if (operation.code == OpCode::send && operation.vectors != nullptr)
+    give_back(*reinterpret_cast<Message*>(operation.backend_data));
   if ((result == -EINTR || result == -EAGAIN) && !operation.cancel_requested) {
     start(operation);
     return;
@@ -162,6 +177,24 @@ void UringBackend::transfer_completed(Operation& operation, std::int32_t result)
     finish(operation, -EIO);  // a send that makes no progress
   } else {
     start(operation);
+  }
+}
+
+// The steps before this one have ended well, whether they said so or not; those after it have not begun.
+void UringBackend::chain_completed(Operation& step, std::int32_t result) noexcept {
+  // -ECANCELED: the kernel has refused one of them as it is, and begun none. By itself it tells why.
+  if (result == -ECANCELED || !transfer_done(step, result)) {
+    start(step);
+    return;
+  }
+  auto& first = *reinterpret_cast<Operation*>(step.backend_data);
+  for (Operation* before = &first; before != &step; before = before->then)
+    before->result = static_cast<std::int64_t>(before->length);
+  if (step.result >= 0 && step.then != nullptr) {
+    start(*step.then);
+  } else {
+    --stats_.in_flight;  // bulk, whose latency says nothing
+    finish(first, chain_result(first));
   }
 }
 

@@ -12,6 +12,7 @@
 #include "ashlar/runtime/ops/file_operations.h"
 #include "ashlar/runtime/ops/uring/transfers.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar {
 
@@ -40,9 +41,12 @@ Result<> UringBackend::open(const UringOptions& options) {
   receive_buffers_ = std::make_unique<ReceiveBuffers>();
   pretend_ = options.pretend;
   cancels_refused_ = options.cancels_refused;
+  gather_ = GatherLimit(options.gather);
   TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes,
                              pretend_ != KernelAge::linux_5_11));
   multishot_accept_ = multishot_receive_ = receive_buffers_->provided();
+  zero_copy_ = pretend_ == KernelAge::newest && Operations(ring_).has(IORING_OP_SEND_ZC);
+  links_ = (ring_.features & IORING_FEAT_CQE_SKIP) != 0 && pretend_ != KernelAge::linux_5_11;
 
   rlimit limit{};
   ::getrlimit(RLIMIT_NOFILE, &limit);
@@ -56,6 +60,10 @@ UringBackend::~UringBackend() {
   assert(in_flight_ == 0 && "an operation outlived its shard");
   assert(rings_.empty() && "a ring outlived its shard");
   receive_buffers_.reset();
+  for (const auto& pipe : pipes_) {
+    ::close(pipe->read_end);
+    ::close(pipe->write_end);
+  }
   if (ring_open_) io_uring_queue_exit(&ring_);
   if (ring_event_ >= 0) ::close(ring_event_);
 }
@@ -66,8 +74,48 @@ void UringBackend::submit(Operation& operation) noexcept {
   operation.transferred = 0;
   operation.backend_data = 0;
   operation.cancel_requested = false;
+  operation.zero_copy = operation.zero_copy && zero_copy_ && operation.vectors == nullptr;
+  operation.chained = false;
   ++in_flight_;
+  const bool transfer = operation.code == OpCode::read || operation.code == OpCode::write;
+  if (transfer) {
+    const Shard* const shard = Shard::current_or_null();
+    const Instant turn = shard != nullptr ? shard->turn_time() : now();
+    operation.backend_data = static_cast<std::uint64_t>(turn.time_since_epoch().count());
+    stats_.began();
+  }
+  if (operation.code == OpCode::write && operation.then != nullptr) [[unlikely]] {
+    begin_chain(operation);
+    for (Operation* step = &operation; step != nullptr; step = step->then) {
+      step->chained = true;
+      step->backend_data = reinterpret_cast<std::uintptr_t>(&operation);
+    }
+    if (links_ && backlog_.empty() && start_linked(operation)) return;
+  }
   start(operation);
+  if (transfer && gather_.reached(stats_.in_flight)) enter();
+}
+
+void UringBackend::enter() noexcept {
+  ++stats_.enters;
+  io_uring_submit(&ring_);
+  gather_.entered();
+}
+
+// All of a chain in one submission, since a link ends with it. One completion says it all: that of the last
+// write, or of the first that failed or was short, after which the kernel cancels the others in silence.
+// False where the queue has no room for it; the steps then follow each other by the loop.
+bool UringBackend::start_linked(Operation& first) noexcept {
+  unsigned steps = 0;
+  for (const Operation* step = &first; step != nullptr; step = step->then) ++steps;
+  if (io_uring_sq_space_left(&ring_) < steps) enter();
+  if (io_uring_sq_space_left(&ring_) < steps) return false;
+  for (Operation* step = &first; step != nullptr; step = step->then) {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    prepare(*step, *sqe);
+    if (step->then != nullptr) sqe->flags |= IOSQE_IO_LINK | IOSQE_CQE_SKIP_SUCCESS;
+  }
+  return true;
 }
 
 void UringBackend::start(Operation& operation) noexcept {
@@ -76,6 +124,7 @@ void UringBackend::start(Operation& operation) noexcept {
     hand_to_workers(operation);
     return;
   }
+  if (operation.code == OpCode::send_file && operation.backend_data == 0 && !take_pipe(operation)) return;
   io_uring_sqe* sqe = backlog_.empty() ? entry() : nullptr;
   if (sqe == nullptr) {
     backlog_.push(operation);
@@ -88,7 +137,7 @@ void UringBackend::start(Operation& operation) noexcept {
 io_uring_sqe* UringBackend::entry() noexcept {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) [[unlikely]] {
-    io_uring_submit(&ring_);
+    enter();
     sqe = io_uring_get_sqe(&ring_);
   }
   return sqe;
@@ -245,29 +294,31 @@ void UringBackend::prepare_socket(Operation& operation, io_uring_sqe& sqe) noexc
       }
       break;
     case OpCode::receive_multishot: prepare_receive_multishot(operation, sqe); break;
-    case OpCode::send:
-      if (operation.vectors == nullptr) {
-        io_uring_prep_send(&sqe, fd, operation.data + operation.transferred, transfer_size(operation),
-                           MSG_NOSIGNAL | MSG_WAITALL);
-      } else {
-        if (free_message_ == nullptr) {
-          messages_.push_back(std::make_unique<SendMessage>());
-          free_message_ = messages_.back().get();
-          free_message_->next = nullptr;
-        }
-        SendMessage* message = free_message_;
-        free_message_ = message->next;
-        message->header = {};
-        message->header.msg_iov = operation.vectors;
-        message->header.msg_iovlen = transfer_vectors(operation);
-        operation.backend_data = reinterpret_cast<std::uintptr_t>(message);
-        io_uring_prep_sendmsg(&sqe, fd, &message->header, MSG_NOSIGNAL | MSG_WAITALL);
-      }
-      break;
+    case OpCode::send: prepare_send(operation, sqe); break;
+    case OpCode::send_to:
+    case OpCode::receive_from: prepare_message(operation, sqe); break;
+    case OpCode::send_file: prepare_splice(operation, sqe); return;
     case OpCode::shutdown: io_uring_prep_shutdown(&sqe, fd, SHUT_RDWR); break;
     default: assert(false && "unknown operation"); io_uring_prep_nop(&sqe);
   }
   use_registered(operation, sqe);
+}
+
+void UringBackend::prepare_send(Operation& operation, io_uring_sqe& sqe) noexcept {
+  const int fd = operation.handle.value;
+  if (operation.vectors != nullptr) {
+    prepare_message(operation, sqe);
+    return;
+  }
+  const std::byte* const from = operation.data + operation.transferred;
+  const unsigned size = transfer_size(operation);
+  if (!operation.zero_copy) {
+    io_uring_prep_send(&sqe, fd, from, size, MSG_NOSIGNAL | MSG_WAITALL);
+  } else if (regions_.holds(operation.region, {from, size})) {
+    io_uring_prep_send_zc_fixed(&sqe, fd, from, size, MSG_NOSIGNAL | MSG_WAITALL, 0, operation.region);
+  } else {
+    io_uring_prep_send_zc(&sqe, fd, from, size, MSG_NOSIGNAL | MSG_WAITALL, 0);
+  }
 }
 
 // A receive that waits without a buffer, where the kernel takes one of the ring's when there is data; before
@@ -306,7 +357,10 @@ void UringBackend::cancel(Operation& operation) noexcept {
     case OpCode::connect:
     case OpCode::receive:
     case OpCode::receive_multishot:
-    case OpCode::send: break;
+    case OpCode::send:
+    case OpCode::send_file:
+    case OpCode::send_to:
+    case OpCode::receive_from: break;
     default: return;
   }
   operation.cancel_requested = true;
