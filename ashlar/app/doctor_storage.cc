@@ -1,10 +1,12 @@
 #include <algorithm>
 #include <array>
+#include <iterator>
 
 #include <fmt/format.h>
 
 #include "ashlar/app/doctor.h"
 #include "ashlar/base/units.h"
+#include "ashlar/runtime/ops/file_traits.h"
 
 namespace ashlar::app {
 namespace {
@@ -86,6 +88,41 @@ Finding traits(const FileTree& tree, const BlockDevice& disk, const Queue& queue
   return {disk.name, State::ok, std::move(detail), "", ""};
 }
 
+/// What only some disks have: zones, protection information, atomic writes.
+std::vector<Finding> abilities(const FileTree& tree, const BlockDevice& disk, const Queue& queue) {
+  std::vector<Finding> findings;
+  FileTraits traits;
+  const auto major = leading_number<unsigned>(disk.number);
+  const auto minor = leading_number<unsigned>(disk.number.substr(disk.number.find(':') + 1));
+  if (major && minor) describe_disk(tree, *major, *minor, traits);
+  if (const Zones& zones = traits.zones) {
+    const auto limit = [](std::uint32_t count) { return count == 0 ? "any" : std::to_string(count); };
+    findings.push_back(
+        {disk.name + " zones", State::ok,
+         fmt::format("{} of {}, {} open and {} active at once, {}", zones.count,
+                     format_bytes(zones.zone_bytes), limit(zones.open_max), limit(zones.active_max),
+                     zones.sequential_only ? "written in order only" : "written in any order"),
+         "", ""});
+  }
+  if (const Protection& protection = traits.protection)
+    findings.push_back(
+        {disk.name + " protection", State::ok,
+         fmt::format("type {}{}, a tuple for each {}, {} bytes of it for applications, kept {}{}{}",
+                     protection.type, protection.crc64 ? " with a CRC of 64 bits" : "",
+                     format_bytes(protection.interval_bytes), protection.tag_bytes,
+                     protection.in_device ? "by the disk" : "by nobody",
+                     protection.generated ? ", written by the kernel" : "",
+                     protection.verified ? ", checked by the kernel" : ""),
+         "", ""});
+  if (const auto unit = queue.number("atomic_write_unit_max_bytes"); unit.value_or(0) != 0)
+    findings.push_back({disk.name + " atomic writes", State::ok,
+                        fmt::format("from {} up to {} (RWF_ATOMIC, direct I/O)",
+                                    format_bytes(queue.number("atomic_write_unit_min_bytes").value_or(0)),
+                                    format_bytes(*unit)),
+                        "", ""});
+  return findings;
+}
+
 /// "dm-0 (device-mapper (crypt)) on sda2 (partition) on sda (ahci)"
 std::string chain(const BlockDevice& device) {
   std::string text = device.name;
@@ -155,6 +192,7 @@ void examine_disk(const FileTree& tree, const BlockDevice& disk, std::vector<Fin
   findings.push_back(traits(tree, disk, queue));
   findings.push_back(scheduler(disk, queue));
   findings.push_back(write_cache(disk, queue));
+  std::ranges::move(abilities(tree, disk, queue), std::back_inserter(findings));
 }
 
 }  // namespace

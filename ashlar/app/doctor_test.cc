@@ -153,6 +153,28 @@ TEST(Doctor, LooksThroughPartitionsAtTheDisk) {
   EXPECT_THAT(find(findings, "nvme0n1").detail, AllOf(HasSubstr("polls"), HasSubstr("1023 requests")));
 }
 
+TEST(Doctor, ShowsWhatOnlySomeDisksHave) {
+  TestTree tree;
+  ashlar::testing::build_bare_metal(tree);
+  const std::string disk = "pci0000:00/0000:00:01.0/0000:01:00.0/nvme/nvme0/nvme0n1";
+  tree.queue(disk, "zoned", "host-managed")
+      .queue(disk, "chunk_sectors", "524288")
+      .queue(disk, "nr_zones", "904")
+      .queue(disk, "max_open_zones", "14")
+      .queue(disk, "atomic_write_unit_min_bytes", "4096")
+      .queue(disk, "atomic_write_unit_max_bytes", "65536")
+      .write("/sys/devices/" + disk + "/integrity/format", "T10-DIF-TYPE1-CRC")
+      .write("/sys/devices/" + disk + "/integrity/protection_interval_bytes", "512")
+      .write("/sys/devices/" + disk + "/integrity/device_is_integrity_capable", "1");
+  const auto findings = examine_place(machine(tree, "core:2 pu:1"), place(tree, "/var/lib"));
+  expect_complete(findings);
+  EXPECT_EQ(find(findings, "nvme0n1 zones").detail,
+            "904 of 256MiB, 14 open and any active at once, written in order only");
+  EXPECT_THAT(find(findings, "nvme0n1 protection").detail,
+              AllOf(HasSubstr("type 1"), HasSubstr("512B"), HasSubstr("by the disk")));
+  EXPECT_THAT(find(findings, "nvme0n1 atomic writes").detail, HasSubstr("from 4KiB up to 64KiB"));
+}
+
 TEST(Doctor, FindsWhatIsUnsafeOrSlowBelowAPath) {
   TestTree tree;
   ashlar::testing::build_old_machine(tree);

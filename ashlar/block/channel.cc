@@ -8,6 +8,7 @@
 
 #include "ashlar/block/channel.h"
 
+#include <algorithm>
 #include <bit>
 #include <utility>
 
@@ -124,7 +125,30 @@ Result<> Channel::check(Request& request) const noexcept {
     return fail(Errc::permission, "write: the device is read-only", place);
   if (request.op == Op::trim && !geometry_.trim) [[unlikely]]
     return fail(Errc::unsupported, "trim: the device has none", place);
+  if (request.options.atomic) [[unlikely]]
+    return check_atomic(request);
   return {};
+}
+
+Result<> Channel::check_atomic(const Request& request) const noexcept {
+  const std::uint64_t offset = at_byte(request, geometry_), bytes = request.blocks << block_shift_;
+  const ErrorPlace place{.offset = offset};
+  if (geometry_.atomic_write_bytes_max == 0)
+    return fail(Errc::unsupported, "atomic write: the device has none", place);
+  if (!has_data(request.op)) return fail(Errc::invalid, "atomic: of writes with data only", place);
+  if (!std::has_single_bit(bytes) || offset % bytes != 0)
+    return fail(Errc::invalid, "atomic write: not a power of two of bytes at a multiple of its size", place);
+  if (bytes < geometry_.atomic_write_bytes_min || bytes > geometry_.atomic_write_bytes_max)
+    return fail(Errc::invalid, "atomic write: smaller or larger than the device's atomic unit", place);
+  return {};
+}
+
+Result<IoBuffer> Channel::allocate_buffer(std::size_t bytes, std::size_t alignment) const {
+  if (!std::has_single_bit(alignment) || alignment > Region::bytes)
+    return fail(Errc::invalid, "allocate buffer: the alignment is a power of two up to 2 MiB");
+  // The pool aligns a buffer to its size, rounded up to a power of two.
+  const std::size_t aligned = std::max<std::size_t>(alignment, geometry_.memory_alignment);
+  return Shard::current().buffers().allocate(std::max(bytes, aligned));
 }
 
 void Channel::submit(Request& request) noexcept {

@@ -81,6 +81,17 @@ class Channel {
   Io write(Lba lba, const IoBuffer& from, const IoOptions& options = {}) noexcept {
     return {*this, Op::write, lba, segment_of(from), options};
   }
+  /// Power loss, at any time until it is durable, leaves all of the write or nothing of it. `unsupported`
+  /// where the device has no such write, `invalid` where size or place are not as the geometry asks; never
+  /// made of several writes. Of mapped memory: MappedView::store.
+  Io atomic_write(Lba lba, Bytes from, IoOptions options = {}) noexcept {
+    options.atomic = true;
+    return {*this, Op::write, lba, segment_of(from), options};
+  }
+  Io atomic_write(Lba lba, const IoBuffer& from, IoOptions options = {}) noexcept {
+    options.atomic = true;
+    return {*this, Op::write, lba, segment_of(from), options};
+  }
   /// Once ok, every write acknowledged before the call, on any shard, survives power loss.
   Io flush() noexcept { return {*this, Op::flush, Lba(0), 0, {}}; }
   /// The same for a range: exact on mapped memory, a full flush elsewhere.
@@ -101,6 +112,10 @@ class Channel {
   Io repeat(const Request& request) noexcept { return {*this, request}; }
   /// Many extents in one call.
   IoBatch submit(std::span<Request> requests) noexcept { return {*this, requests}; }
+
+  /// At least `bytes` of memory that suits the device: from the shard's pool, so that it can be registered,
+  /// aligned to geometry().memory_alignment and to `alignment`, a power of two up to 2 MiB.
+  Result<IoBuffer> allocate_buffer(std::size_t bytes, std::size_t alignment = 1) const;
 
   /// Starts a request, whose `complete` is called exactly once, perhaps before this returns.
   void submit(Request& request) noexcept;
@@ -156,6 +171,7 @@ class Channel {
     return bytes <= 0xffffffff ? static_cast<std::uint32_t>(bytes) : 0;  // 0 is rejected by check()
   }
   Result<> check(Request& request) const noexcept;
+  Result<> check_atomic(const Request& request) const noexcept;
   bool stopped(Request& request) noexcept;
   void count_write(Request& request) noexcept {
     if (!mutates(request.op)) return;

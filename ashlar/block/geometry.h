@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "ashlar/base/strong.h"
+#include "ashlar/runtime/ops/disk_traits.h"
 
 namespace ashlar {
 
@@ -20,9 +21,12 @@ struct Geometry {
   std::uint32_t memory_alignment = 1;        ///< of each segment's address and size; a power of two
   std::uint32_t optimal_io_bytes = 0;        ///< the size the device likes best; 0 where it does not say
   std::uint32_t trim_granularity_bytes = 0;  ///< trims of less may do nothing; 0 where it does not say
-  std::uint32_t atomic_write_bytes =
-      0;                        ///< a write up to this size is all or nothing after power loss; 0: none
+  /// An atomic write is all or nothing after power loss: a power of two of bytes between these two, at a
+  /// multiple of its own size. 0: the device has none.
+  std::uint32_t atomic_write_bytes_min = 0, atomic_write_bytes_max = 0;
   std::int32_t numa_node = -1;  ///< where the device sits; -1 where unknown
+  Zones zones;
+  Protection protection;
 
   bool persistent = false;    ///< contents survive the process and, once flushed, power loss
   bool read_only = false;     ///< writes fail with `permission`

@@ -2,6 +2,7 @@
 
 /// Part of a device, mapped into memory: loads and stores instead of requests.
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,9 +15,11 @@
 namespace ashlar {
 
 enum class MapMode : std::uint8_t {
-  read_only,     ///< stores fault
-  read_write,    ///< shared: stores reach the device with persist()
-  private_copy,  ///< stores stay in this mapping
+  read_only,        ///< stores fault
+  read_write,       ///< shared: stores reach the device with persist()
+  private_copy,     ///< stores stay in this mapping
+  read_write_sync,  ///< shared, of persistent memory (MAP_SYNC): a store that left the CPU's caches is
+                    ///< durable, without a system call; `unsupported` elsewhere
 };
 
 /// What a transport keeps behind a view.
@@ -47,6 +50,17 @@ class [[nodiscard]] MappedView {
   Result<> ok() const noexcept { return range_->ok(); }
   /// Bounds are checked: `invalid` outside of the view.
   Task<Result<>> persist(std::uint64_t offset, std::uint64_t size) { return range_->persist(offset, size); }
+  /// Stores 8 bytes at a multiple of 8 in one piece: whoever reads them, and power loss, find the old or the
+  /// new ones, never a mixture. Durable after persist(). `invalid` outside of the view or elsewhere. Of a
+  /// view that is read_only, a fault.
+  Result<> store(std::uint64_t offset, std::uint64_t value) const noexcept {
+    const MutableBytes memory = bytes();
+    if (offset % sizeof value != 0 || memory.size() < sizeof value || offset > memory.size() - sizeof value)
+      return fail(Errc::invalid, "store: not 8 bytes at a multiple of 8 in the view", {.offset = offset});
+    auto* const place = reinterpret_cast<std::uint64_t*>(memory.data() + offset);
+    std::atomic_ref(*place).store(value, std::memory_order_release);
+    return {};
+  }
   Task<> release() {
     auto range = std::move(range_);
     if (range != nullptr) co_await range->release();

@@ -35,6 +35,11 @@ enum class IoPriority : std::uint8_t { normal, high, background };
 
 struct IoOptions {
   bool durable = false;  ///< write, write_zeroes: acknowledged only once it survives power loss
+  bool atomic =
+      false;  ///< write: power loss leaves all of it or nothing; see Geometry::atomic_write_bytes_max
+  bool async = false;  ///< read, write: a kernel worker starts it, for what would block the shard at its
+                       ///< start (IOSQE_ASYNC); nothing where threads do the I/O anyway
+  IoRole role = IoRole::automatic;  ///< which of the shard's rings carries it, where it has several
   IoPriority priority = IoPriority::normal;
   Instant deadline = never;  ///< a request that the device has not begun by then ends with `timed_out`
 };

@@ -1,14 +1,18 @@
 /// What a channel does on one shard: data, bounds, memory, overlap, ends.
 
 #include <algorithm>
+#include <bit>
 #include <memory>
 #include <vector>
 
 #include "ashlar/base/random.h"
+#include "ashlar/block/send_blocks.h"
 #include "ashlar/device/conformance.h"
+#include "ashlar/runtime/ops/accept_stream.h"
 #include "ashlar/runtime/sync/deadline.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"
+#include "ashlar/runtime/sync/when.h"
 
 namespace ashlar::testing {
 namespace {
@@ -285,6 +289,86 @@ TEST_P(StoringDevice, ComparesAndWrites) {
   run([](Device&, Channel& channel) { return compares(channel); });
 }
 
+Task<Result<>> writes_atomically(Channel& channel, bool stores) {
+  const Geometry& geometry = channel.geometry();
+  const std::uint32_t block = geometry.block_bytes, unit = geometry.atomic_write_bytes_max;
+  Memory written(std::max<std::size_t>(unit * 2, block)), read(written.bytes().size());
+  written.fill(17);
+  if (unit == 0) {
+    expect_error(co_await channel.atomic_write(Lba(3), written.part(0, block)), Errc::unsupported, 3 * block);
+    co_return Result<>{};
+  }
+  EXPECT_TRUE(std::has_single_bit(unit) && std::has_single_bit(geometry.atomic_write_bytes_min));
+  EXPECT_GE(geometry.atomic_write_bytes_min, block);
+  const std::uint64_t count = unit / block;
+  CO_TRY(co_await channel.atomic_write(Lba(count), written.part(0, unit), {.durable = true}));
+  CO_TRY(co_await channel.atomic_write(Lba(0), written.part(0, geometry.atomic_write_bytes_min)));
+  CO_TRY(co_await channel.read(Lba(count), read.part(0, unit)));
+  if (stores) EXPECT_TRUE(equal(read.part(0, unit), written.part(0, unit)));
+  // In pieces of memory, as any write.
+  const std::size_t half = std::max<std::size_t>(unit / 2, geometry.memory_alignment);
+  if (half < unit) {
+    const Segment pieces[] = {Channel::segment_of(Bytes(written.part(half, half))),
+                              Channel::segment_of(Bytes(written.part(0, unit - half)))};
+    CO_TRY(co_await channel.write(Lba(2 * count), pieces, {.atomic = true}));
+    CO_TRY(co_await channel.read(Lba(2 * count), read.part(0, unit)));
+    if (stores) EXPECT_TRUE(equal(read.part(0, half), written.part(half, half)));
+  }
+  expect_error(co_await channel.atomic_write(Lba(0), written.bytes()), Errc::invalid, 0);
+  if (count > 1)
+    expect_error(co_await channel.atomic_write(Lba(1), written.part(0, unit)), Errc::invalid, block);
+  expect_error(co_await channel.write_zeroes(Lba(0), 1, {.atomic = true}), Errc::invalid, 0);
+  co_return Result<>{};
+}
+TEST_P(DeviceIo, WritesAtomicallyWhereItSaysSo) {
+  run([&](Device&, Channel& channel) { return writes_atomically(channel, GetParam().kind.stores); });
+}
+
+Task<Result<>> allocates(Channel& channel) {
+  const std::uint32_t block = channel.geometry().block_bytes;
+  for (const std::size_t alignment : {std::size_t{1}, std::size_t{4096}, std::size_t{64} << 10}) {
+    const IoBuffer buffer = CO_TRY(channel.allocate_buffer(2 * block, alignment));
+    EXPECT_GE(buffer.size(), 2 * block);
+    EXPECT_EQ(reinterpret_cast<std::uintptr_t>(buffer.data()) % alignment, 0u);
+    CO_TRY(co_await channel.read(Lba(0), buffer.bytes().first(2 * block)));
+  }
+  EXPECT_FALSE(channel.allocate_buffer(block, 3));
+  EXPECT_FALSE(channel.allocate_buffer(block, std::size_t{4} << 20));
+  co_return Result<>{};
+}
+TEST_P(DeviceIo, AllocatesMemoryThatSuitsIt) {
+  run([](Device&, Channel& channel) { return allocates(channel); });
+}
+
+/// A client on the other end of a socket gets the very bytes of the device.
+Task<Result<>> serves_a_socket(Channel& channel, bool stores) {
+  const std::uint32_t block = channel.geometry().block_bytes;
+  const std::uint64_t count = channel.geometry().blocks / 4 + 3;  // more than one piece
+  Memory written(count * block);
+  written.fill(31);
+  CO_TRY(co_await channel.write(Lba(5), written.bytes()));
+  const Listener listener = CO_TRY(Listener::open(CO_TRY(Address::parse("127.0.0.1:0"))));
+  AcceptStream accepts(listener);
+  const Socket server = CO_TRY(co_await Socket::connect(CO_TRY(listener.address())));
+  const Socket client = CO_TRY(co_await accepts.next());
+  co_await accepts.stop();
+  Memory received(count * block);
+  const auto receive = [](const Socket& from, MutableBytes into) -> Task<Result<std::size_t>> {
+    co_return co_await from.receive_all(into);
+  };
+  auto [sent, got] =
+      co_await when_all(send_blocks(server, channel, Lba(5), count), receive(client, received.bytes()));
+  CO_TRY(sent);
+  EXPECT_EQ(CO_TRY(got), count * block);
+  if (stores) EXPECT_EQ(received, written);
+  const Result<> beyond = co_await send_blocks(server, channel, Lba(channel.geometry().blocks), 1);
+  EXPECT_FALSE(beyond);
+  co_return Result<>{};
+}
+TEST_P(DeviceIo, ServesASocketWithoutACopy) {
+  run([&](Device&, Channel& channel) { return serves_a_socket(channel, GetParam().kind.stores); });
+}
+
 Task<Result<>> cancels(Channel& channel, bool stores) {
   const std::uint32_t block = channel.geometry().block_bytes;
   Memory memory(block), read(block);
@@ -383,6 +467,11 @@ Task<Result<>> maps(Device& device, Channel& channel) {
   std::ranges::copy(written.bytes(), view.bytes().data());
   CO_TRY(co_await view.persist(0, view.bytes().size()));
   EXPECT_FALSE(co_await view.persist(view.bytes().size(), 1));
+  EXPECT_TRUE(view.store(8, 0x0123456789abcdef));
+  std::ranges::copy(view.bytes().subspan(8, 8), written.data() + 8);
+  for (const std::uint64_t wrong : {std::uint64_t{4}, std::uint64_t{view.bytes().size()}, ~std::uint64_t{7}})
+    EXPECT_FALSE(view.store(wrong, 1)) << wrong;
+  CO_TRY(co_await view.persist(0, 16));
   CO_TRY(co_await channel.read(Lba(8), read.bytes()));
   EXPECT_EQ(read, written);
   EXPECT_TRUE(view.ok());
@@ -393,6 +482,10 @@ Task<Result<>> maps(Device& device, Channel& channel) {
   EXPECT_EQ(read, written) << "a private mapping reached the device";
   co_await copy.release();
   co_await view.release();
+  // Only where the mapping itself is persistent memory; no test machine has any.
+  auto sync = co_await device.map(Lba(8), 16, MapMode::read_write_sync);
+  if (!sync) EXPECT_EQ(sync.error().code, Errc::unsupported) << sync.error().to_string();
+  if (sync) co_await sync->release();
   const auto beyond = co_await device.map(Lba(channel.geometry().blocks - 1), 2, MapMode::read_only);
   EXPECT_FALSE(beyond);
   if (!beyond) EXPECT_EQ(beyond.error().code, Errc::invalid);

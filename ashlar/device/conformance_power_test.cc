@@ -126,6 +126,57 @@ TEST_P(DevicePower, WhatWasDurableSurvivesEveryCut) {
   EXPECT_GE(cuts, 10u) << "the power has to go, or nothing is shown";
 }
 
+/// Atomic writes of several blocks, overlapping and not flushed: a cut leaves each whole or not at all, while
+/// others tear.
+Task<Result<>> write_groups(Channel& channel, std::uint64_t seed, std::uint64_t* number, bool atomic) {
+  const Geometry& geometry = channel.geometry();
+  Random random(seed);
+  Memory memory(geometry.atomic_write_bytes_max);
+  for (;;) {
+    const std::uint64_t bytes = std::uint64_t{geometry.atomic_write_bytes_max} >> random.below(2);
+    const std::uint64_t place = random.below(2) * bytes;
+    fill(memory.part(0, bytes), 0, ++*number);
+    if (!co_await channel.write(Lba(place / geometry.block_bytes), memory.part(0, bytes), {.atomic = atomic}))
+      co_return Result<>{};  // the power went
+  }
+}
+
+/// A place of the smaller size shows one write, whichever it is. The next life begins with zeroes.
+Task<Result<>> count_torn(Channel& channel, unsigned* torn) {
+  const std::uint32_t unit = channel.geometry().atomic_write_bytes_max / 2;
+  Memory memory(unit);
+  for (std::uint64_t place = 0; place < 2; ++place) {
+    CO_TRY(co_await channel.read(Lba(place * unit / channel.geometry().block_bytes), memory.bytes()));
+    std::uint64_t first = 0;
+    std::memcpy(&first, memory.data() + 8, sizeof first);
+    Memory expected(unit);
+    if (first != 0) fill(expected.bytes(), 0, first);
+    if (!(memory == expected)) ++*torn;
+  }
+  co_return co_await channel.write_zeroes(Lba(0), 4 * unit / channel.geometry().block_bytes,
+                                          {.durable = true});
+}
+
+TEST_P(DevicePower, AnAtomicWriteIsWholeOrNotThere) {
+  unsigned torn[2] = {0, 0};
+  bool has = true;
+  for (std::uint64_t life = 1; life <= 60 && has; ++life) {
+    const bool atomic = life % 2 == 0;
+    std::uint64_t number = life * 1000;
+    prepare = [&](sim::World& world) {
+      world.faults().cut_at(2 + life / 2 % 7, sim::FileVerdict::Cut::before);
+    };
+    run([&](Device&, Channel& channel) -> Task<Result<>> {
+      has = channel.geometry().atomic_write_bytes_max != 0;
+      return has ? write_groups(channel, seed() * 100 + life, &number, atomic)
+                 : []() -> Task<Result<>> { co_return Result<>{}; }();
+    });
+    if (has) run([&](Device&, Channel& channel) { return count_torn(channel, &torn[atomic]); });
+  }
+  EXPECT_EQ(torn[1], 0u) << "an atomic write was torn";
+  if (has) EXPECT_NE(torn[0], 0u) << "nothing tears: nothing is shown";
+}
+
 /// EIO and ENOSPC from the disk, at random: each is an error of the request it hit, with its place; the rest
 /// goes on.
 Task<Result<>> with_errors(Channel& channel, unsigned* failed) {

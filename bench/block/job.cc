@@ -134,9 +134,7 @@ class Pump {
         } else {
           ++ended;
         }
-        // What is handed over together reaches the device together, which waits meanwhile: so one by one.
         ++drained;
-        if (channel_.in_flight() > 1) shard_->poll_once();  // a single one goes with the next wait
       } while (batch != nullptr);
     }
     return ended;

@@ -64,7 +64,9 @@ SpecResult<FaultChances> chances_of(const Spec& spec, const FaultOptions& option
 Geometry with_cache(Geometry geometry, bool cache) noexcept {
   if (!cache) return geometry;
   geometry.write_cache = true;
-  geometry.atomic_write_bytes = geometry.block_bytes;
+  // A power cut leaves each block of the cache whole.
+  if (geometry.atomic_write_bytes_max == 0)
+    geometry.atomic_write_bytes_min = geometry.atomic_write_bytes_max = geometry.block_bytes;
   return geometry;
 }
 

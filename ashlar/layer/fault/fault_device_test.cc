@@ -144,6 +144,29 @@ TEST(Fault, ATornWriteIsDoneInPart) {
   shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&torn=1&cache=1MiB", expect_torn<false>));
 }
 
+/// Neither the faults nor a power cut over the cache tear what was written atomically.
+Task<> expect_whole(FaultDevice& device, Channel& channel) {
+  std::array<std::byte, 8 * block> data;
+  for (int i = 1; i <= 40; ++i) {
+    const auto old = static_cast<std::byte>(i), fresh = static_cast<std::byte>(i + 100);
+    data.fill(old);
+    EXPECT_TRUE(co_await channel.atomic_write(Lba(16), data));
+    data.fill(fresh);
+    EXPECT_TRUE(co_await channel.atomic_write(Lba(16), data));
+    EXPECT_TRUE(co_await device.cut_power());
+    device.restore_power();
+    EXPECT_TRUE(co_await channel.read(Lba(16), data));
+    EXPECT_TRUE(std::ranges::all_of(data, [&](std::byte one) { return one == data[0]; })) << "torn";
+    EXPECT_TRUE(data[0] == old || data[0] == fresh);
+  }
+  EXPECT_EQ(device.injected(Fault::torn), 0u);
+}
+TEST(Fault, AnAtomicWriteIsNotTorn) {
+  testing::TestShard shard;
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&torn=1&torn-acknowledged=1", expect_whole));
+  shard.run(testing::with_fault("fault(ram:1MiB)?seed=1&torn=1&cache=1MiB", expect_whole));
+}
+
 template <int expected>
 Task<> expect_nothing_written(FaultDevice& device, Channel& channel) {
   bool acknowledged = false;

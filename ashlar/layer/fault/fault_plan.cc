@@ -84,7 +84,8 @@ bool FaultPlan::concerns(Fault fault, const Request& request) noexcept {
     case Fault::flush_error:
     case Fault::lost_flush: return request.op == Op::flush;
     case Fault::torn:
-    case Fault::torn_acknowledged: return request.op == Op::write && request.blocks > 1;
+    case Fault::torn_acknowledged:
+      return request.op == Op::write && request.blocks > 1 && !request.options.atomic;
     case Fault::lost: return request.op == Op::write || request.op == Op::write_zeroes;
     case Fault::misdirected:
     case Fault::corrupt_write: return request.op == Op::write;

@@ -40,7 +40,10 @@ Task<Result<>> WriteCache::serve(const Request& request) {
     case Op::write:
     case Op::compare_and_write: break;
   }
-  return write(request);
+  // What is here a power cut may tear, but for single blocks: an atomic write goes through, as one, where the
+  // medium takes it.
+  const bool through = request.options.atomic && medium_.geometry().atomic_write_bytes_max != 0;
+  return through ? pass(request) : write(request);
 }
 
 Task<Result<>> WriteCache::read(const Request& request) {
@@ -77,7 +80,9 @@ Task<Result<>> WriteCache::write(const Request& request) {
     blocks_[first + i].push_back({writes_, std::move(data)});
   }
   bytes_ += request.blocks * block;
-  if (request.options.durable) co_return co_await destage(first, end, request.options);
+  IoOptions options = request.options;
+  options.atomic = false;
+  if (options.durable) co_return co_await destage(first, end, options);
   co_return Result<>{};
 }
 

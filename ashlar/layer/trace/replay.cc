@@ -172,7 +172,9 @@ Result<> Replayer::prepare(Flight& flight, const Entry& entry) {
   flight.lba = Lba(first);
   flight.blocks = blocks;
   flight.data = {};
-  flight.options = {.durable = entry.durable, .priority = entry.priority};
+  // A device without atomic writes replays them as others.
+  const bool atomic = entry.atomic && channel_.geometry().atomic_write_bytes_max != 0;
+  flight.options = {.durable = entry.durable, .atomic = atomic, .priority = entry.priority};
   if (!has_data(flight.op)) return {};
   const std::uint64_t bytes = blocks * channel_.geometry().block_bytes;
   if (flight.memory.size() < bytes) {

@@ -35,6 +35,7 @@ class TraceChannel final : public Layer {
     const auto nanoseconds = [](Duration duration) { return static_cast<std::uint64_t>(duration.count()); };
     recorder_.record({.op = request.op,
                       .durable = request.options.durable,
+                      .atomic = request.options.atomic,
                       .deadline = request.options.deadline != never,
                       .priority = request.options.priority,
                       .result = result ? std::uint8_t{0}

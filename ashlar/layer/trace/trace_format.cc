@@ -100,7 +100,8 @@ void ChunkWriter::add(const Entry& entry) noexcept {
   std::byte* const start = memory_.data() + size_;
   std::byte* to = start;
   *to++ = static_cast<std::byte>(static_cast<unsigned>(entry.op) | (entry.durable ? 1u << 3 : 0) |
-                                 static_cast<unsigned>(entry.priority) << 4 | (entry.deadline ? 1u << 6 : 0));
+                                 static_cast<unsigned>(entry.priority) << 4 | (entry.deadline ? 1u << 6 : 0) |
+                                 (entry.atomic ? 1u << 7 : 0));
   *to++ = static_cast<std::byte>(entry.result);
   const std::uint64_t time = entry.completed_ns - base_ns_;
   to = store_varint(to, zigzag(time - time_));
@@ -160,6 +161,7 @@ Result<> decode_entries(Bytes slot, const ChunkHeader& header, std::vector<Entry
     const std::uint8_t flags = cursor.byte();
     Entry entry{.op = static_cast<Op>(flags & 7),
                 .durable = (flags & 1u << 3) != 0,
+                .atomic = (flags & 1u << 7) != 0,
                 .deadline = (flags & 1u << 6) != 0,
                 .priority = static_cast<IoPriority>(flags >> 4 & 3),
                 .result = cursor.byte(),
@@ -170,7 +172,7 @@ Result<> decode_entries(Bytes slot, const ChunkHeader& header, std::vector<Entry
     entry.blocks = cursor.varint();
     next_lba = entry.lba + entry.blocks;
     if (!cursor.ok()) return corrupt("trace entry: cut off");
-    const bool known = (flags & 7) <= static_cast<unsigned>(Op::compare_and_write) && (flags & 0x80) == 0 &&
+    const bool known = (flags & 7) <= static_cast<unsigned>(Op::compare_and_write) &&
                        (flags >> 4 & 3) <= static_cast<unsigned>(IoPriority::background) &&
                        entry.result < results;
     if (!known) return corrupt("trace entry: unknown operation or result");

@@ -30,6 +30,7 @@ struct Header {
 struct Entry {
   Op op = Op::read;
   bool durable = false;
+  bool atomic = false;
   bool deadline = false;  ///< it had one
   IoPriority priority = IoPriority::normal;
   std::uint8_t result = 0;  ///< 0: ok; else 1 + Errc

@@ -19,6 +19,7 @@ Entry draw_entry(Random& random) {
   Entry entry;
   entry.op = static_cast<Op>(random.below(6));
   entry.durable = random.one_in(2);
+  entry.atomic = random.one_in(2);
   entry.deadline = random.one_in(5);
   entry.priority = static_cast<IoPriority>(random.below(3));
   entry.result = static_cast<std::uint8_t>(random.below(3));

@@ -99,6 +99,8 @@ void FileChannel::start(Request& request) noexcept {
     finish(request, fail(Errc::timed_out, "the deadline had passed", {.offset = offset_of(request)}));
     return;
   }
+  if (request.options.role == IoRole::automatic)  // known now, not once a slot is free
+    request.options.role = role_of(Shard::current().context().share);
   if (free_ == nullptr) [[unlikely]] {
     wait_for_slot(request);
     return;
@@ -118,6 +120,8 @@ bool FileChannel::begin(Slot& slot, Request& request) noexcept {
     case Op::write:
       slot.code = request.op == Op::read ? OpCode::read : OpCode::write;
       slot.durable = request.options.durable;
+      slot.atomic = request.options.atomic;
+      slot.async = request.options.async;
       if (!prepare_transfer(slot, request)) [[unlikely]] {
         finish(request, fail(Errc::no_memory, to_string(request.op), {.offset = slot.offset}));
         return false;
@@ -143,7 +147,8 @@ bool FileChannel::begin(Slot& slot, Request& request) noexcept {
 
 void FileChannel::submit_to_device(Slot& slot) noexcept {
   if (ring_ == nullptr) {
-    backend_.submit(slot);
+    slot.role = slot.request->options.role;
+    Shard::current().submit(slot);
   } else {
     ring_->submit(slot);
   }
@@ -156,11 +161,12 @@ bool FileChannel::prepare_transfer(Slot& slot, Request& request) noexcept {
   slot.expected = static_cast<std::int64_t>(bytes);
   const Segment& first = request.data.front();
   slot.region = fixed(first);
-  if (bounce_mask_ != 0 && misaligned(request)) [[unlikely]] {
+  if (bounce_mask_ != 0 && misaligned(request)) [[unlikely]]
     return prepare_copy(slot, request, bytes);
+  if (request.data.size() != 1) [[unlikely]] {
+    // The kernel takes an atomic write from one buffer only.
+    return slot.atomic ? prepare_copy(slot, request, bytes) : prepare_vectors(slot, request);
   }
-  if (request.data.size() != 1) [[unlikely]]
-    return prepare_vectors(slot, request);
   slot.data = first.data;
   slot.length = bytes;
   return true;
@@ -252,6 +258,7 @@ void FileChannel::prepare_zeroes(Slot& slot) noexcept {
   slot.code = OpCode::write;
   slot.region = no_region;
   slot.durable = request.options.durable;
+  slot.atomic = false;
   slot.offset = offset_of(request) + slot.progress;
   std::uint64_t left = bytes - slot.progress;
   std::uint32_t count = 0;

@@ -228,8 +228,13 @@ class Opening {
     geometry.fua = each_durable || through || (direct && found.fua.value_or(false));
     geometry.rotational = found.rotational.value_or(false);
     geometry.poll = options_.ring.iopoll && direct && found.io_poll.value_or(false);
+    if (block_device()) geometry.zones = found.zones, geometry.protection = found.protection;
     if (geometry.read_only || found.kind == Kind::character) co_return;
     geometry.trim = regular ? co_await punches_holes(target_.file, found) : found.discard_bytes_max != 0;
+    if (direct && found.atomic_write_bytes_max >= geometry.block_bytes) {
+      geometry.atomic_write_bytes_min = std::max(found.atomic_write_bytes_min, geometry.block_bytes);
+      geometry.atomic_write_bytes_max = found.atomic_write_bytes_max;
+    }
     geometry.trim_granularity_bytes = block_device() ? found.discard_granularity : 0;
     // File systems that keep files on a disk and make holes can zero as well.
     geometry.write_zeroes =

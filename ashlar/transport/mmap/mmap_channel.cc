@@ -144,11 +144,15 @@ Task<Result<>> MmapChannel::populate(Op op, Range range) {
   co_return Result<>{};
 }
 
-bool MmapChannel::resident(Range range) const noexcept {
+bool MmapChannel::resident(Range range) noexcept {
+  const Instant now = Shard::current().turn_time();
   for (std::uint64_t at = range.offset; at < range.end();) {
     const MappedFile::Extent& extent = shared_.memory.at(at);
     const std::uint64_t end = std::min(extent.end, range.end());
-    if (!extent.mapping.resident(at - extent.mapped_from, end - at)) return false;
+    const auto ask = [&extent](std::uint64_t from, std::uint64_t to) {
+      return extent.mapping.resident(from - extent.mapped_from, to - from);
+    };
+    if (!residency_.holds(&extent, extent.begin, extent.end, at, end, now, ask)) return false;
     at = end;
   }
   return true;

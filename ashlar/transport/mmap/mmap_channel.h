@@ -2,7 +2,8 @@
 
 /// Requests on mapped memory.
 ///
-/// 1. A read of at most 256 KiB whose pages are in memory is copied inside submit(). A flush of nothing ends
+/// 1. A read of at most 256 KiB whose pages are in memory, or were a moment ago, is copied inside submit(). A
+/// flush of nothing ends
 ///    there as well.
 /// 2. Everything else is a task: a piece at a time, its pages are populated by a thread, and copied here.
 /// 3. After a copy the mapping is asked whether a page failed under it.
@@ -16,6 +17,7 @@
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/transport/mmap/mapped_file.h"
+#include "ashlar/transport/mmap/residency.h"
 
 namespace ashlar {
 
@@ -60,7 +62,7 @@ class MmapChannel final : public Channel {
   Task<Result<>> change_file(OpCode code, Range range);
   Task<Result<>> at_home(OpCode code, Range range);
 
-  bool resident(Range range) const noexcept;
+  bool resident(Range range) noexcept;
   Result<> copy(const Request& request, std::uint64_t skip, std::uint64_t bytes) noexcept;
   Result<> fill_zeroes(Range range) noexcept;
   template <class Use>
@@ -69,6 +71,7 @@ class MmapChannel final : public Channel {
 
   MmapShared& shared_;
   FlushWatch flush_watch_;
+  Residency residency_;
   TaskScope tasks_{nullptr};
 };
 

@@ -90,13 +90,15 @@ class MmapDevice final : public Device {
       co_return fail(Errc::invalid, "map: beyond the end of the device", place);
     if (!now.mappable)
       co_return fail(Errc::unsupported, "map: what the device holds is a copy of its own", place);
-    if (mode == MapMode::read_write && now.read_only)
-      co_return fail(Errc::permission, "map: the device is read-only", place);
+    const bool stores = mode == MapMode::read_write || mode == MapMode::read_write_sync;
+    if (stores && now.read_only) co_return fail(Errc::permission, "map: the device is read-only", place);
     const std::uint64_t first = place.offset / page_bytes * page_bytes;
     const std::uint64_t inset = place.offset - first, bytes = blocks * now.block_bytes;
     const bool shared = mode != MapMode::private_copy;
     auto mapping = CO_TRY(Mapping::map(shared_->file, first, inset + bytes,
-                                       {.writable = mode != MapMode::read_only, .shared = shared}));
+                                       {.writable = mode != MapMode::read_only,
+                                        .shared = shared,
+                                        .sync = mode == MapMode::read_write_sync}));
     if (const Result<> populated = co_await mapping.populate(0, inset + bytes); !populated) {
       co_await mapping.unmap();
       co_return fail_errno(populated.error().native, "map", place);

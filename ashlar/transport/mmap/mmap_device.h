@@ -4,8 +4,8 @@
 /// hands out views of the file without a copy.
 ///
 /// Who may block, and where:
-/// - A read of pages that are in memory (mincore) is copied at once; of others, a thread populates them
-/// first.
+/// - A read of pages that are in memory (mincore, remembered for a quarter of a second) is copied at once; of
+///   others, a thread populates them first.
 /// - A write goes through a thread that makes its pages writable: the kernel may have to allocate them, read
 ///   them, or wait for their journal, and says nothing of that beforehand.
 /// - Flushes are msync, exactly of the range that was asked for.

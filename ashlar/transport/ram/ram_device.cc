@@ -134,6 +134,8 @@ class RamDevice final : public Device {
       co_return fail(Errc::invalid, "map: beyond the end of the device",
                      {.offset = lba.value * now.block_bytes});
     const MutableBytes range(memory_.at(lba.value * now.block_bytes), blocks * now.block_bytes);
+    if (mode == MapMode::read_write_sync)
+      co_return fail(Errc::unsupported, "map: memory that the process loses keeps no store");
     if (mode != MapMode::private_copy) co_return MappedView(std::make_unique<RamView>(range));
     auto copy = std::make_unique_for_overwrite<std::byte[]>(range.size());
     std::memcpy(copy.get(), range.data(), range.size());
@@ -163,6 +165,9 @@ Task<SpecResult<std::unique_ptr<Device>>> open_ram(const Spec& spec, DeviceKind:
   const Geometry geometry{.block_bytes = options->block_bytes,
                           .blocks = *size / options->block_bytes,
                           .physical_block_bytes = options->block_bytes,
+                          // Nothing of it outlives the power, and no reader finds half of a stripe.
+                          .atomic_write_bytes_min = options->block_bytes,
+                          .atomic_write_bytes_max = StripeLocks::stripe_bytes,
                           .write_cache = false,
                           .fua = true,
                           .trim = true,
