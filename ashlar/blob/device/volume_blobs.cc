@@ -40,7 +40,8 @@ Task<Result<>> VolumeSegment::write(std::uint64_t offset, std::span<const Bytes>
   for (const Bytes part : from) size += part.size();
   if (!within(offset, size, bytes_))
     co_return fail(Errc::invalid, "write of segment", {.object = name_.number, .offset = offset});
-  co_return co_await blob::write(volume_.place(*body_, name_.number), offset, from, {.durable = true});
+  co_return co_await blob::write(volume_.place(*body_, name_.number), offset, from,
+                                 {.durable = true, .role = IoRole::log});
 }
 
 Task<Result<>> VolumeSegment::read(std::uint64_t offset, MutableBytes into) {

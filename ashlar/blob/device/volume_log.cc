@@ -50,7 +50,7 @@ Task<Result<>> VolumeLog::write_record(std::uint64_t at, std::uint64_t generatio
   std::ranges::copy(edit, record.data() + header_bytes);
   std::ranges::fill(record.subspan(header_bytes + edit.size()), std::byte{0});
   store_le(record.data(), checksum(record.first(header_bytes + edit.size())));
-  const Result<> written = co_await channel_.write(lba(at), memory, {.durable = true});
+  const Result<> written = co_await channel_.write(lba(at), memory, {.durable = true, .role = IoRole::log});
   if (!written) stopped_ = true;  // what is on the device is not known until it is read again
   co_return written;
 }

@@ -27,12 +27,12 @@ bool lacks_space(const Result<>& result) noexcept {
   return !result && result.error().code == Errc::no_space;
 }
 
-// Every `zeroes_depth`-th piece of a file, beginning with piece `lane`.
+// Every `zeroes_depth`-th piece of a file, beginning with piece `lane`: as one chain of writes.
 Task<Result<>> fill_lane(const File& file, std::uint64_t bytes, Bytes zeroes, std::uint64_t lane) {
-  for (std::uint64_t at = lane * zeroes_bytes; at < bytes; at += zeroes_depth * zeroes_bytes) {
-    CO_TRY(co_await file.write(zeroes.first(std::min(zeroes_bytes, bytes - at)), at));
-  }
-  co_return Result<>();
+  std::vector<FileWrite> pieces;
+  for (std::uint64_t at = lane * zeroes_bytes; at < bytes; at += zeroes_depth * zeroes_bytes)
+    pieces.push_back({zeroes.first(std::min(zeroes_bytes, bytes - at)), at});
+  co_return co_await file.write_in_order(pieces);
 }
 
 }  // namespace
@@ -71,7 +71,7 @@ Task<Result<>> DirectorySegment::write(std::uint64_t offset, std::span<const Byt
   }
   if (offset + bytes > bytes_)
     co_return fail(Errc::invalid, "write beyond segment", {file_.object(), offset});
-  co_return co_await file_.write(std::span(vectors).first(from.size()), offset, true);
+  co_return co_await file_.write(std::span(vectors).first(from.size()), offset, true, IoRole::log);
 }
 
 Task<Result<>> DirectorySegment::read(std::uint64_t offset, MutableBytes into) {

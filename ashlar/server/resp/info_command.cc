@@ -7,7 +7,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/server/resp/handlers.h"
@@ -27,6 +29,7 @@ struct Totals {
   std::uint64_t entries = 0;  // of all partitions: versions, an upper bound of the keys
   kv::PartitionStats store;
   bool stopped = false;
+  std::vector<std::unique_ptr<RingStats>> rings{io_role_count};  // by role; null where no shard has one
 };
 
 void add_stats(ServiceStats& sum, const ServiceStats& more) {
@@ -46,6 +49,12 @@ void add_shard(Totals& totals, Service& service) {
   totals.buffered_bytes += service.buffered_bytes;
   for (std::size_t i = 0; i < purpose_count; ++i) {
     totals.memory_bytes[i] += Shard::current().memory().used_bytes(static_cast<Purpose>(i));
+  }
+  for (unsigned role = 0; role < io_role_count; ++role) {
+    const RingStats* const ring = Shard::current().rings().stats(static_cast<IoRole>(role));
+    if (ring == nullptr) continue;
+    if (totals.rings[role] == nullptr) totals.rings[role] = std::make_unique<RingStats>();
+    totals.rings[role]->merge(*ring);
   }
   for (const Place& place : service.places()) {
     if (place.home != service.shard()) continue;
@@ -146,6 +155,23 @@ void stats_section(Lines to, const Totals& totals) {
       totals.store.reads, totals.store.reads_from_device);
 }
 
+/// Reads and writes by the ring that carried them: how many at once, and how long.
+void rings_section(Lines to, const Totals& totals) {
+  for (unsigned role = 0; role < io_role_count; ++role) {
+    const RingStats* const ring = totals.rings[role].get();
+    if (ring == nullptr) continue;
+    const auto us = [ring](double percent) {
+      return static_cast<double>(ring->latency_ns.percentile(percent)) / 1000;
+    };
+    fmt::format_to(to,
+                   "ring_{}:completed={},polled={},enters={},in_flight={},in_flight_max={},p50_us={:.1f},"
+                   "p99_us={:.1f},max_us={:.1f}\r\n",
+                   to_string(static_cast<IoRole>(role)), ring->completed, ring->polled, ring->enters,
+                   ring->in_flight, ring->in_flight_max, us(50), us(99),
+                   static_cast<double>(ring->latency_ns.max()) / 1000);
+  }
+}
+
 void cpu_section(Lines to) {
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
@@ -172,8 +198,8 @@ Task<> keyspace_section(Lines to, Service& service, const Totals& totals) {
   if (sum.keys != 0) fmt::format_to(to, "db0:keys={},expires={},avg_ttl=0\r\n", sum.keys, sum.expiring);
 }
 
-constexpr std::string_view section_names[] = {"Server", "Clients",     "Memory", "Persistence",
-                                              "Stats",  "Replication", "CPU",    "Keyspace"};
+constexpr std::string_view section_names[] = {"Server", "Clients",     "Memory", "Persistence", "Stats",
+                                              "Rings",  "Replication", "CPU",    "Keyspace"};
 
 bool wanted(const ServerCall& call, std::string_view section) {
   if (call.arguments.size() == 1) return true;
@@ -203,6 +229,7 @@ Task<> info_command(ServerCall& call) {
     if (section == "Memory") memory_section(to, totals);
     if (section == "Persistence") persistence_section(to, call.service, totals);
     if (section == "Stats") stats_section(to, totals);
+    if (section == "Rings") rings_section(to, totals);
     if (section == "Replication") fmt::format_to(to, "role:master\r\nconnected_slaves:0\r\n");
     if (section == "CPU") cpu_section(to);
     if (section == "Keyspace") co_await keyspace_section(to, call.service, totals);
