@@ -61,12 +61,13 @@ void add_load(std::vector<Case>& cases) {
                  .choice = choice,
                  .cores = cores,
                  .shards = cores,
-                 .workers = cores,
+                 .workers = cores > 1 ? cores * tasks_per_shard : 1,
                  .timed = true,
                  .operations = count,
                  .settle = true};
     made.source = Source::empty;
     made.amplification = true;
+    made.peer_plan = one_thread_per_core;
     made.peer_engine = engine;
     made.peer_setup = setup;
     made.target = target;
@@ -93,8 +94,9 @@ void add_overwrite(std::vector<Case>& cases) {
                  .mix = {.updates = 100},
                  .cores = cores,
                  .shards = cores,
-                 .workers = cores,
+                 .workers = cores > 1 ? cores * tasks_per_shard : 1,
                  .timed = true};
+    made.peer_plan = one_thread_per_core;
     made.sustained = true;
     made.amplification = true;
     made.peer_setup = setup;

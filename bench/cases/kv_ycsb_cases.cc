@@ -42,13 +42,14 @@ KvCase workload(const Workload& which, unsigned cores, const char* engine, const
                .choice = which.choice,
                .cores = cores,
                .shards = cores,
-               .workers = cores,
+               .workers = cores > 1 ? cores * tasks_per_shard : 1,
                .scan_entries = 100,
                .scan_to_random = true,
                .timed = true,
                .warm = true,
                .rest_seconds = 0.5};
   made.ours.engine.cache_bytes = made.peer_cache_bytes = 1_GiB;
+  made.peer_plan = one_thread_per_core;
   made.peer_engine = engine;
   made.peer_setup = setup;
   return made;

@@ -222,7 +222,9 @@ std::vector<std::pair<std::string, std::string>> configuration_of(const KvCase& 
       {"keys", fmt::format("{}, key-%08d", plan.keys)},
       {"value bytes", fmt::format("{}, random", plan.value_bytes)},
       {"operations", shape_of(plan)},
-      {"callers", fmt::format("{} on {} cores", plan.workers, plan.cores)},
+      {"callers",
+       fmt::format("{} and the peer's {} on {} cores", plan.workers,
+                   wanted.peer_plan != nullptr ? wanted.peer_plan(plan).workers : plan.workers, plan.cores)},
       {"length", plan.operations != 0 ? fmt::format("{} operations", plan.operations)
                                       : fmt::format("{} s", plan.seconds)},
       {"durable", plan.durable ? "each write when it returns" : "written to the log, synced later"},

@@ -24,6 +24,15 @@ enum class Source : std::uint8_t {
 /// Who is beside us.
 enum class PeerKind : std::uint8_t { engine, raw_reads, raw_polled_reads };
 
+/// Callers that a shard has where two shards are beside two threads: a shard that waits for the other one's
+/// answer goes on with the next of its tasks, as programs on the runtime do.
+constexpr unsigned tasks_per_shard = 8;
+/// The peer's plan beside that: a thread for each core.
+inline Plan one_thread_per_core(Plan plan) {
+  plan.workers = plan.cores;
+  return plan;
+}
+
 struct KvCase {
   std::string name;
   std::string summary;
