@@ -103,6 +103,7 @@ std::uint64_t shuffled_key(std::uint64_t position, std::uint64_t count) noexcept
 Stream::Stream(const Plan& plan, unsigned worker) : plan_(plan), random_(worker + 1), worker_(worker) {
   const bool zipf = plan.choice == Choice::zipfian || plan.choice == Choice::latest;
   if (zipf) zipfian_ = zipfian_over(plan.keys);
+  (void)value_pool();  // made before any clock starts
   first_ = plan.keys * worker / plan.workers;
   last_ = std::max(plan.keys * (worker + 1) / plan.workers, first_ + 1);
 }
