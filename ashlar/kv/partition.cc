@@ -3,17 +3,28 @@
 #include <algorithm>
 #include <cassert>
 
+#include "ashlar/kv/store_clock.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::kv {
 
 Snapshot::Snapshot(Partition& partition)
-    : partition_(partition), sequence_(partition.last_sequence()), now_ms_(partition.now_ms()) {
+    : partition_(&partition),
+      home_(Shard::current().id()),
+      sequence_(partition.last_sequence()),
+      now_ms_(partition.now_ms()) {
   partition.snapshots_.push_back(*this);
 }
+Snapshot::Snapshot(StoreClock& clock) : clock_(&clock), home_(Shard::current().id()), now_ms_(0) {
+  clock.enter(*this);
+}
 Snapshot::~Snapshot() {
+  if (clock_ != nullptr) {
+    clock_->leave(*this);
+    return;
+  }
   unlink();
-  partition_.snapshot_released();
+  partition_->snapshot_released();
 }
 
 void Ticket::Awaiter::await_suspend(std::coroutine_handle<> suspended) noexcept {
@@ -84,8 +95,19 @@ void Partition::appended(Sequence sequence, std::span<const Write> writes) noexc
   }
 }
 
+void Partition::revealed(std::span<const Write> writes, Sequence at) noexcept {
+  for (const Write& write : writes) {
+    Sequence& last = last_write_[write.key->hash() % conflict_slots];
+    last = std::max(last, at);
+  }
+}
+
 Partition::SnapshotHorizon Partition::snapshot_horizon() noexcept {
   SnapshotHorizon horizon{last_sequence_, now_ms()};
+  if (store_clock_ != nullptr) {  // after last_sequence_ was read
+    const StoreClock::Horizon store = store_clock_->horizon();
+    horizon = {std::min(horizon.sequence, store.sequence), std::min(horizon.now_ms, store.now_ms)};
+  }
   if (!snapshots_.empty()) horizon.sequence = std::min(horizon.sequence, snapshots_.front().sequence());
   for (const Snapshot& snapshot : snapshots_) horizon.now_ms = std::min(horizon.now_ms, snapshot.now_ms());
   return horizon;

@@ -16,6 +16,8 @@
 #include "ashlar/base/intrusive_list.h"
 #include "ashlar/base/result.h"
 #include "ashlar/kv/key.h"
+#include "ashlar/kv/lock_table.h"
+#include "ashlar/kv/partitioner.h"
 #include "ashlar/kv/read.h"
 #include "ashlar/kv/ticket.h"
 #include "ashlar/runtime/task/task.h"
@@ -29,6 +31,22 @@ struct Write {
   Kind kind = Kind::put;
   std::uint64_t expiry_ms = no_expiry;
 };
+
+/// Names a transaction across partitions. Format: docs/formats/transaction.md.
+struct TransactionId {
+  LockOwner number = no_owner;  ///< random
+  Sequence sequence;            ///< of all that it writes
+  bool operator==(const TransactionId&) const = default;
+};
+
+/// One participant's part of such a transaction. Views: they must live until it is decided.
+struct Prepare {
+  TransactionId id;
+  std::span<const PartitionId> participants;  ///< ascending
+  std::span<const Write> writes;
+};
+
+enum class Outcome : std::uint8_t { committed = 1, aborted = 2 };
 
 /// Awaiter of one look-up: suspends only where a device must be read or durability waited for.
 class Get {
@@ -99,13 +117,31 @@ class Partition {
   /// Orders a batch, all or nothing, after every append before it; later reads that waive durability see it
   /// at once. `too_large` beyond value_bytes_max in all, `no_space` while the disk is full (an erase may
   /// still succeed) or a damaged table keeps compaction from making room (its `corrupt`), `stopped` after a
-  /// failed log write, `closed`. On an error nothing was done. An empty batch is settled at once.
+  /// failed log write, `closed`, `busy` where another holds the lock of a key (locks().writable() waits for
+  /// it). On an error nothing was done. An empty batch is settled at once.
   virtual Result<Ticket> append(std::span<const Write> writes, Durability durability) = 0;
   Result<Ticket> append(const Write& write, Durability durability = Durability::durable) {
     return append({&write, 1}, durability);
   }
   /// A ticket that settles when everything appended so far is durable.
   Ticket sync() noexcept;
+
+  /// Row locks, and keys whose readers wait for the outcome of a transaction.
+  LockTable& locks() noexcept { return locks_; }
+  const LockTable& locks() const noexcept { return locks_; }
+
+  /// The steps of a commit across partitions, as kv/commit.h takes them; the owner of the locks is id.number.
+  ///
+  /// A sequence above every one that was written or shown a snapshot of here, and not below `seen`.
+  virtual Sequence reserve(Sequence seen) noexcept = 0;
+  /// Orders the prepare record. Once the ticket has settled, the part survives power loss. Errors of
+  /// append().
+  virtual Result<Ticket> prepare(const Prepare& part) = 0;
+  /// Ends what prepare() began, if it did: orders the outcome record, and where it is committed makes the
+  /// writes visible and releases the locks of the transaction, in one step. After an abort the caller
+  /// releases them, once the record's ticket has settled. A partition that has stopped does without a record.
+  /// `no_memory`, `no_space`: not yet, try again soon.
+  virtual Result<Ticket> decide(const Prepare& part, Outcome outcome) = 0;
 
   /// Any thread, inside an epoch: true where memory decides, and what it found is shown to every reader;
   /// false where the owner must be asked, and where the partition is closed. Options with a snapshot are the
@@ -137,6 +173,8 @@ class Partition {
   virtual void hurry(Sequence sequence) noexcept = 0;
 
   void appended(Sequence sequence, std::span<const Write> writes) noexcept;
+  /// Older writes have become visible now, of a transaction that was decided: at the sequence `at`.
+  void revealed(std::span<const Write> writes, Sequence at) noexcept;
   /// The log has everything up to `sequence`: wakes who waited for it.
   void settle(Sequence sequence) noexcept;
   /// The log failed: every ticket beyond durable_sequence() fails.
@@ -144,6 +182,8 @@ class Partition {
   /// While set, tickets do not settle: how writers are slowed down to what flush and compaction can do.
   void set_stalled(bool stalled) noexcept;
   bool stalled() const noexcept { return stalled_; }
+  /// Snapshots of the store are taken on this clock; it outlives the partition. Before the first append.
+  void keep_for(const StoreClock& clock) noexcept { store_clock_ = &clock; }
   /// The oldest snapshot's sequence, and the earliest "now" of any: not always the oldest one's, because a
   /// wall clock may step back. The newest sequence and the wall clock where there is none.
   struct SnapshotHorizon {
@@ -171,6 +211,8 @@ class Partition {
   std::optional<Error> stop_reason_;
   IntrusiveList<Ticket::Awaiter> waiting_;  // ascending by sequence
   IntrusiveList<Snapshot> snapshots_;
+  const StoreClock* store_clock_ = nullptr;
+  LockTable locks_;
   std::unique_ptr<Sequence[]> last_write_ = std::make_unique<Sequence[]>(conflict_slots);
   alignas(64) std::atomic<std::uint64_t> durable_{0};
 };

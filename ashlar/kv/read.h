@@ -10,24 +10,34 @@
 #include "ashlar/kv/key.h"
 #include "ashlar/kv/pin.h"
 #include "ashlar/kv/ticket.h"
+#include "ashlar/runtime/shard/shard_id.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::kv {
 
 class Partition;
 
-/// A point in a partition's history: its sequence and its "now". Keeps what it sees from being dropped. Owner
-/// shard only; must end before its partition is closed.
+class StoreClock;
+
+/// A point in the history of a partition, or of every partition of a store: its sequence and its "now". Keeps
+/// what it sees from being dropped. Begun and ended on one shard: that of its partition, or any one for a
+/// snapshot of a store, which reads on every shard may then refer to. Ends before its partition or store is
+/// closed.
 class Snapshot : public ListHook<> {
  public:
   explicit Snapshot(Partition& partition);
+  /// Of the whole store: sees everything that was acknowledged before, in whichever partition.
+  explicit Snapshot(StoreClock& clock);
   ~Snapshot();
 
   Sequence sequence() const noexcept { return sequence_; }
   std::uint64_t now_ms() const noexcept { return now_ms_; }
 
  private:
-  Partition& partition_;
+  friend class StoreClock;
+  Partition* partition_ = nullptr;
+  StoreClock* clock_ = nullptr;
+  ShardId home_;
   Sequence sequence_;
   std::uint64_t now_ms_;
 };

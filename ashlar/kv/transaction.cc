@@ -81,7 +81,9 @@ void Transaction::clear() {
 }
 
 Result<Ticket> Transaction::commit(Durability durability) {
-  const auto changed = [&](std::uint64_t hash) { return partition_.changed_since(hash, begin_); };
+  const auto changed = [&](std::uint64_t hash) {
+    return partition_.changed_since(hash, begin_) || partition_.locks().committing(hash);
+  };
   if (std::ranges::any_of(watched_, changed)) return fail(Errc::conflict, "transaction");
   if (writes_.empty()) return Ticket(partition_, seen_, durability, false);
   return partition_.append(writes_, durability);
@@ -97,6 +99,10 @@ Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, 
     if (matches && !desired && found) step.erase(key);
     const auto ticket = step.commit(durability);
     if (!ticket && ticket.error().code == Errc::conflict) continue;
+    if (!ticket && ticket.error().code == Errc::busy) {
+      CO_TRY(co_await partition.locks().writable(step.writes(), never));
+      continue;
+    }
     const Ticket written = CO_TRY(ticket);
     CO_TRY(co_await written);
     co_return matches;

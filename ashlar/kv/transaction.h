@@ -44,10 +44,13 @@ class Transaction {
   /// Every key of the partition is absent from here on, but for what is written after it.
   void clear();
   std::size_t write_count() const noexcept { return writes_.size(); }
+  std::span<const Write> writes() const noexcept { return writes_; }
 
   /// Appends all writes as one batch, or fails with `conflict` where a key that was read or watched has
-  /// changed. The ticket covers what was read too, so that no answer rests on what may vanish; with nothing
-  /// read and nothing written it is settled. Errors of Partition::append() otherwise.
+  /// changed, or is about to, and with `busy` where another transaction has locked a key that is written:
+  /// wait on writes() before the next attempt. The ticket covers what was read too, so that no answer rests
+  /// on what may vanish; with nothing read and nothing written it is settled. Errors of Partition::append()
+  /// otherwise.
   Result<Ticket> commit(Durability durability);
 
   std::uint64_t now_ms() const noexcept { return now_ms_; }

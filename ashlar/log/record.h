@@ -13,7 +13,7 @@ namespace ashlar::wal {
 enum class RecordType : std::uint8_t {
   write = 1,            ///< a put or a batch
   prepare = 2,          ///< this log's part of a write across partitions
-  abort = 3,            ///< voids a prepare
+  outcome = 3,          ///< commits or voids a prepare
   truncate_suffix = 4,  ///< voids every record from its index on; written by Log::truncate_suffix()
 };
 

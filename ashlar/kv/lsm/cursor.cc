@@ -27,6 +27,37 @@ bool ends_before(Bytes a, Bytes b) noexcept {
 
 }  // namespace
 
+LateCursor::LateCursor(kv::Partition& partition, const kv::ScanOptions& options)
+    : partition_(partition), options_(options) {
+  assign(first_, options.first);
+  assign(last_, options.last);
+  assign(prefix_, options.prefix);
+  options_.first = first_;
+  options_.last = last_;
+  options_.prefix = prefix_;
+}
+
+void LateCursor::seek(Bytes key) {
+  if (cursor_ != nullptr) {
+    cursor_->seek(key);
+  } else {
+    assign(sought_.emplace(), key);
+  }
+}
+
+Task<Result<bool>> LateCursor::fetch() {
+  if (cursor_ == nullptr) {
+    const kv::Snapshot* snapshot = options_.read.snapshot;
+    const Sequence at = snapshot != nullptr ? snapshot->sequence() : sequence_max;
+    CO_TRY(co_await partition_.locks().visible_in(first_, last_, at));
+    cursor_ = partition_.scan(options_);
+    if (sought_) cursor_->seek(*sought_);
+  }
+  const bool more = CO_TRY(co_await cursor_->next());
+  if (more) item_ = cursor_->item();
+  co_return more;
+}
+
 LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options,
                      Sequence at, std::uint64_t now_ms)
     : partition_(partition),

@@ -62,6 +62,23 @@ class LsmCursor final : public kv::Cursor {
   bool keeping_ = false;
 };
 
+/// A scan whose range has keys that wait for the outcome of a transaction: begins once it is known.
+class LateCursor final : public kv::Cursor {
+ public:
+  LateCursor(kv::Partition& partition, const kv::ScanOptions& options);
+  void seek(Bytes key) override;
+
+ private:
+  bool advance(Result<bool>&) noexcept override { return false; }
+  Task<Result<bool>> fetch() override;
+
+  kv::Partition& partition_;
+  kv::ScanOptions options_;
+  std::vector<std::byte> first_, last_, prefix_;
+  std::optional<std::vector<std::byte>> sought_;  // before it has begun
+  std::unique_ptr<kv::Cursor> cursor_;
+};
+
 /// What a partition that is closed has to show.
 class ClosedCursor final : public kv::Cursor {
  public:

@@ -65,11 +65,11 @@ Memtable::Memtable(ChunkPool& pool, std::size_t bytes_expected)
 }
 
 void Memtable::insert(const Entry& entry, std::uint64_t hash) {
-  assert(entry.sequence >= largest_ && entry.key.size() >= kv::key_prefix_bytes);
-  largest_ = entry.sequence;
+  assert(entry.key.size() >= kv::key_prefix_bytes);
   entries_.store(entries() + 1, std::memory_order_relaxed);
   if (auto* key = const_cast<MemtableKey*>(find_key(entry.key, hash))) {
     MemtableVersion* version = new_version(entry);
+    assert(key->newest.load(std::memory_order_relaxed)->sequence <= entry.sequence);
     version->older.store(key->newest.load(std::memory_order_relaxed), std::memory_order_relaxed);
     key->newest.store(version, std::memory_order_release);
     replacing_.push_back(version);

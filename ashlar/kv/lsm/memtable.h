@@ -47,16 +47,16 @@ struct MemtableKey {
 
 /// Thread safety: find() on any thread inside an epoch; all else on the owner shard. Lifecycle: created
 /// empty, written, frozen when full, flushed, retired through the epoch once no version set and no pin holds
-/// it. Invariants: entries are inserted in ascending sequence; what is reachable is complete (release
-/// stores).
+/// it. Invariants: versions of a key are inserted in ascending sequence; what is reachable is complete
+/// (release stores).
 class Memtable final : public kv::Pinnable {
  public:
   /// `bytes_expected` sizes the hash index: about one bucket for each 128 bytes.
   Memtable(ChunkPool& pool, std::size_t bytes_expected);
   ~Memtable() = default;  // by itself, with its last pin; by its owner where it was never pinned
 
-  /// Adds a version; copies key and value. `entry.sequence` is not below any before it; of two entries with
-  /// the same key and sequence the later one counts.
+  /// Adds a version; copies key and value. `entry.sequence` is not below any of the key before it; of two
+  /// entries with the same key and sequence the later one counts.
   void insert(const Entry& entry, std::uint64_t hash);
 
   /// The newest version of the key with a sequence of at most `at`, tombstones too; null: none here.
@@ -137,7 +137,6 @@ class Memtable final : public kv::Pinnable {
   std::array<MemtableKey*, KeyTree::batch_max> unordered_;  // keys that have no place in order yet
   std::size_t unordered_count_ = 0;
   std::atomic<std::size_t> entries_{0};
-  Sequence largest_;
 
   std::size_t reclaim_batch_;
   std::size_t overwritten_ = 0;              // since reclaim() was called

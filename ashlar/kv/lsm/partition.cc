@@ -29,6 +29,11 @@ namespace {
 constexpr std::uint64_t log_bytes_per_memtable_byte = 4;
 constexpr std::uint64_t log_groups_behind_max = 8;  // half of what one write of the log takes
 
+/// What a reader would see if everything were decided and durable.
+Sequence view_of(const kv::ReadOptions& options) noexcept {
+  return options.snapshot != nullptr ? options.snapshot->sequence() : sequence_max;
+}
+
 }  // namespace
 
 LsmPartition::LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard)
@@ -44,7 +49,7 @@ std::uint64_t LsmPartition::now_ms() const noexcept {
 
 /// What a reader may see at most: after a failed log write, nothing that was not durable by then.
 Sequence LsmPartition::read_limit(const kv::ReadOptions& options) const noexcept {
-  const Sequence limit = options.snapshot != nullptr ? options.snapshot->sequence() : sequence_max;
+  const Sequence limit = view_of(options);
   return stop_reason() ? std::min(limit, durable_sequence()) : limit;
 }
 
@@ -57,6 +62,9 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
     return true;
   }
   const Sequence limit = read_limit(read.options);
+  if (read.options.snapshot != nullptr) clock_.observe(read.options.snapshot->sequence());
+  if (locks().hides(*read.key, view_of(read.options))) [[unlikely]]
+    return false;
   PointSearch search(*version, read.key->bytes(), read.key->hash(), limit);
   return search.run() == PointSearch::State::done && answer(read, search, version->cleared_at(limit));
 }
@@ -109,6 +117,14 @@ bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cl
 /// The version is held all along, and what was seen once stays the limit: a key that is written all the time
 /// does not keep its readers waiting, and no flush takes the version away that they wait for.
 Task<> LsmPartition::look_up_on_device(kv::Read& read) {
+  if (locks().hides(*read.key, view_of(read.options))) {
+    const Result<> decided = co_await locks().visible(*read.key, view_of(read.options));
+    if (!decided || versions_.empty()) {
+      read.result = decided ? fail(Errc::closed, "read") : std::unexpected(decided.error());
+      read.settled = true;
+      co_return;
+    }
+  }
   const VersionRef version = versions_.acquire();
   Sequence limit = read_limit(read.options);
   while (!read.settled) {
@@ -142,7 +158,7 @@ Task<> LsmPartition::look_up_on_device(std::span<kv::Read> reads) {
 
 bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept {
   assert(epoch::Guard::held());
-  if (stopped_.load(std::memory_order_acquire)) return false;
+  if (stopped_.load(std::memory_order_acquire) || locks().may_hide(key.hash())) return false;
   const Version* version = versions_.load_if_any();
   if (version == nullptr) return false;  // closed, as its owner will say
   PointSearch search(*version, key.bytes(), key.hash(), sequence_max);
@@ -165,6 +181,9 @@ bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Pee
 
 std::unique_ptr<kv::Cursor> LsmPartition::scan(const kv::ScanOptions& options) {
   if (versions_.empty()) return std::make_unique<ClosedCursor>();
+  if (options.read.snapshot != nullptr) clock_.observe(options.read.snapshot->sequence());
+  if (locks().hides_in(options.first, options.last, view_of(options.read)))
+    return std::make_unique<LateCursor>(*this, options);
   const kv::Snapshot* snapshot = options.read.snapshot;
   const Sequence at = snapshot != nullptr ? snapshot->sequence() : last_sequence();
   return std::make_unique<LsmCursor>(*this, versions_.acquire(), options,
@@ -179,6 +198,7 @@ void LsmPartition::hurry(Sequence) noexcept {
 Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
   if (stop_reason()) return fail(Errc::stopped, "write");
   if (closing_) return fail(Errc::closed, "write");
+  if (locks().blocks(writes)) return fail(Errc::busy, "write: a transaction has locked the key");
   if (frozen_.size() >= std::size_t{4} * options_.memtables_max) return fail(Errc::no_memory, "write");
   bool grows = false;
   for (const kv::Write& write : writes) {
@@ -208,7 +228,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
     if (admitted.error().code == Errc::no_memory) flush_early();
     return std::unexpected(admitted.error());
   }
-  const Sequence sequence = clock_.next(now_ms());
+  const Sequence sequence = next_sequence();
   const std::size_t bytes = batch_bytes(writes);
   const auto ordered = log_->append_in_place({.sequence = sequence.value}, bytes,
                                              [&](std::byte* to) { encode_batch(writes, to); });
@@ -217,7 +237,8 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
     if (ordered.error().code == Errc::no_space) flush_early();
     return std::unexpected(ordered.error());
   }
-  apply(writes, sequence);
+  appended(sequence, writes);
+  insert(writes, sequence);
   counters_.writes += writes.size();
   counters_.write_bytes += bytes;
   if (memtable_->reclaim_due()) reclaim_overwritten();
@@ -227,8 +248,7 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   return kv::Ticket(*this, sequence, durability);
 }
 
-void LsmPartition::apply(std::span<const kv::Write> writes, Sequence sequence) {
-  appended(sequence, writes);
+void LsmPartition::insert(std::span<const kv::Write> writes, Sequence sequence) {
   for (const kv::Write& write : writes) {
     erases_ |= write.kind == Kind::erase;
     if (write.kind == Kind::clear) {
@@ -280,6 +300,7 @@ void LsmPartition::flush_early() {
 /// that.
 void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
   erases_ = false;
+  transactions_.freeze();
   const Version& current = versions_.load();
   frozen_.push_back(
       {.memtable = memtable_, .log_end = log_end, .last = last, .cleared = current.cleared_at(sequence_max)});

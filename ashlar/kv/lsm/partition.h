@@ -23,6 +23,7 @@
 #include "ashlar/kv/lsm/point_search.h"
 #include "ashlar/kv/lsm/retention.h"
 #include "ashlar/kv/lsm/shard_context.h"
+#include "ashlar/kv/lsm/transaction_log.h"
 #include "ashlar/kv/lsm/version.h"
 #include "ashlar/kv/partition.h"
 #include "ashlar/log/log.h"
@@ -54,9 +55,17 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   std::unique_ptr<kv::Cursor> scan(const kv::ScanOptions& options) override;
   using kv::Partition::append;
   Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override;
+  Sequence reserve(Sequence seen) noexcept override;
+  Result<kv::Ticket> prepare(const kv::Prepare& part) override;
+  Result<kv::Ticket> decide(const kv::Prepare& part, kv::Outcome outcome) override;
   bool peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept override;
   std::uint64_t now_ms() const noexcept override;
   kv::PartitionStats stats() const noexcept override;
+
+  /// What recovery found of transactions across partitions, and the answer of the store's join to each in
+  /// doubt: their keys are locked until then. Another outcome than an abort may fail as append() does.
+  std::vector<TransactionVote> votes();
+  Result<> decide_in_doubt(const kv::TransactionId& id, kv::Outcome outcome);
 
   /// Freezes the memtable and returns when everything written so far is in tables.
   Task<Result<>> flush();
@@ -71,6 +80,10 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
     Sequence last;          // newest sequence when it was frozen
     Sequence cleared;       // newest clear until then
   };
+  struct OutcomeRecord {
+    std::uint64_t index = 0;  // in the log
+    Sequence sequence;
+  };
 
   LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard);
 
@@ -78,8 +91,19 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<Result<>> recover(std::uint64_t id);
   Task<Result<>> open_tables(Version& version);
   Result<> on_record(const wal::Record& record) override;
+  Result<> on_batch(const wal::Record& record);
   void on_durable(const wal::Progress& progress) noexcept override;
   void on_stopped(const Error& why) noexcept override;
+
+  // partition_transactions.cc
+  Sequence next_sequence() noexcept;
+  Result<OutcomeRecord> append_outcome(const kv::TransactionId& id,
+                                       std::span<const kv::PartitionId> participants, kv::Outcome outcome);
+  void publish_floor() noexcept;
+  Task<Result<>> carry_outcomes();
+  Result<> on_prepare(const wal::Record& record);
+  Result<> on_outcome(const wal::Record& record);
+  Result<> lock_in_doubt();
 
   // partition.cc
   bool look_up(kv::Read& read) noexcept override;
@@ -88,7 +112,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<> look_up_on_device(std::span<kv::Read> reads) override;
   void hurry(Sequence sequence) noexcept override;
   Result<> admit(std::span<const kv::Write> writes) const noexcept;
-  void apply(std::span<const kv::Write> writes, Sequence sequence);
+  void insert(std::span<const kv::Write> writes, Sequence at);
+  void insert_recovered(const Entry& entry);
   void reclaim_overwritten();
   void clear(Sequence sequence);
   Sequence read_limit(const kv::ReadOptions& options) const noexcept;
@@ -135,6 +160,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Memtable* memtable_ = nullptr;  // the one being written; the current version pins it
   bool erases_ = false;           // in it
   std::deque<Frozen> frozen_;     // oldest first
+  TransactionLog transactions_;
+  std::uint64_t in_tables_ = 0;  // what stands before in the log: log_end of the last flush
   kv::SequenceClock clock_;
   std::uint64_t next_number_ = 1;  // of tables, in memory; the manifest's is behind
 

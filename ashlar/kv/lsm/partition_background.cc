@@ -36,6 +36,7 @@ constexpr std::uint32_t compaction_reads_ahead = 16;  // blocks of each run
 constexpr Duration reclaim_after = std::chrono::milliseconds(2);
 constexpr std::uint64_t look_after_ms_min = 100;      // for entries that expire one by one
 constexpr std::uint64_t look_after_ms_max = 600'000;  // a wall clock may step
+constexpr Duration look_after_snapshot = std::chrono::seconds(1);
 
 Task<Result<>> changed(Condition& condition) {
   co_return co_await condition.wait();
@@ -87,6 +88,7 @@ Task<> LsmPartition::flush_loop() {
 Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   const Frozen newest = frozen_[count - 1];
   CO_TRY(co_await kv::Ticket(*this, newest.last, kv::Durability::durable, false));
+  CO_TRY(co_await carry_outcomes());
   const VersionRef version = versions_.acquire_frozen();
   Merge merge(Direction::forward);
   std::vector<Memtable*> memtables;
@@ -102,13 +104,15 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
                      .nothing_older = [&](Bytes) { return false; },
                      .next_number = [this] { return next_number_++; }};
   auto tables = CO_TRY(co_await write_tables(merge, job));
+  const std::uint64_t log_needed = transactions_.log_needed(newest.log_end);
   Edit edit;
   edit.flushed = newest.last;
-  edit.log_index = newest.log_end;
+  edit.log_index = log_needed;
   edit.cleared = std::max(newest.cleared, job.horizon.cleared);
   CO_TRY(co_await commit(std::move(edit), std::move(tables), {}, memtables));
   frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(count));
-  log_hold_->advance(newest.log_end);
+  log_hold_->advance(log_needed);
+  in_tables_ = newest.log_end;
   co_return Result<>{};
 }
 
@@ -220,11 +224,13 @@ std::optional<Compaction> LsmPartition::due_compaction() {
 /// When compaction must look again though nothing happened: entries expire.
 Instant LsmPartition::next_look() noexcept {
   const std::uint64_t due_ms = next_expiry_compaction_ms(versions_.load(), horizon());
-  if (due_ms == no_expiry || compaction_halted_) return never;
+  // Nobody tells when a snapshot of the whole store ends.
+  const Instant snapshot_over = snapshot_in_the_way_ ? Shard::current().now() + look_after_snapshot : never;
+  if (due_ms == no_expiry || compaction_halted_) return snapshot_over;
   const std::uint64_t now = now_ms();
   const std::uint64_t wait_ms =
       std::clamp(due_ms - std::min(due_ms, now), look_after_ms_min, look_after_ms_max);
-  return Shard::current().now() + std::chrono::milliseconds(wait_ms);
+  return std::min(snapshot_over, Shard::current().now() + std::chrono::milliseconds(wait_ms));
 }
 
 Task<> LsmPartition::compaction_loop() {

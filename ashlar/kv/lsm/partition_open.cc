@@ -72,10 +72,14 @@ Task<Result<>> LsmPartition::recover(std::uint64_t id) {
   CO_TRY(opened);
 
   clock_.observe(std::max(state.flushed, state.last_sequence));
+  keep_for(shard_.state().clock);
   const std::uint64_t first_needed = std::max<std::uint64_t>(state.log_index, 1);
   log_ = CO_TRY(co_await wal::Log::open(*blobs_, log_number, options_.log, first_needed, *this));
   log_hold_.emplace(*log_, first_needed);
   restore(clock_.last());
+  transactions_.settle(clock_.last());
+  CO_TRY(lock_in_doubt());
+  publish_floor();
   start_background();
   co_return Result<>{};
 }
@@ -105,10 +109,21 @@ Task<Result<>> LsmPartition::open_tables(Version& version) {
 
 Result<> LsmPartition::on_record(const wal::Record& record) {
   const Sequence sequence{record.header.sequence};
-  if (record.header.type != wal::RecordType::write) {
-    return fail(Errc::unsupported, "log record type", {.object = record.segment, .offset = record.offset});
-  }
   clock_.observe(sequence);
+  Result<> taken;
+  switch (record.header.type) {
+    case wal::RecordType::write: taken = on_batch(record); break;
+    case wal::RecordType::prepare: taken = on_prepare(record); break;
+    case wal::RecordType::outcome: taken = on_outcome(record); break;
+    default:
+      return fail(Errc::unsupported, "log record type", {.object = record.segment, .offset = record.offset});
+  }
+  if (taken && memtable_->bytes() >= options_.memtable_bytes) rotate(record.index + 1, sequence);
+  return taken;
+}
+
+Result<> LsmPartition::on_batch(const wal::Record& record) {
+  const Sequence sequence{record.header.sequence};
   BatchReader batch(record.payload, sequence, {.object = record.segment, .offset = record.offset});
   const bool flushed = sequence <= manifest_->state().flushed;
   while (TRY(batch.next())) {
@@ -117,17 +132,25 @@ Result<> LsmPartition::on_record(const wal::Record& record) {
     if (entry.kind == Kind::clear) {
       clear(sequence);
     } else {
-      memtable_->insert(entry, key_hash(entry.key));
-      erases_ |= entry.kind == Kind::erase;
+      insert_recovered(entry);
     }
   }
-  if (memtable_->bytes() >= options_.memtable_bytes) rotate(record.index + 1, sequence);
   return {};
+}
+
+void LsmPartition::insert_recovered(const Entry& entry) {
+  memtable_->insert(entry, key_hash(entry.key));
+  erases_ |= entry.kind == Kind::erase;
 }
 
 void LsmPartition::on_durable(const wal::Progress& progress) noexcept {
   const Sequence before = durable_sequence();
   settle(Sequence{progress.sequence});
+  if (!transactions_.empty()) {
+    transactions_.settle(Sequence{progress.sequence});
+    publish_floor();
+    transactions_.forget(shard_.state().undecided, in_tables_);
+  }
   const auto& clears = versions_.load().clears;
   if (!clears.empty() && clears.back() > before) work_.notify_all();  // what it covers may be dropped now
   if (log_ != nullptr && !closing_) update_stall();

@@ -6,8 +6,10 @@
 
 namespace ashlar::lsm {
 
-ShardContext::ShardContext(const LsmOptions& options, std::uint64_t cache_bytes)
-    : chunks_(options.memtable_bytes, &Shard::current().memory()),
+ShardContext::ShardContext(const LsmOptions& options, std::uint64_t cache_bytes, StoreState* state)
+    : own_state_(state == nullptr ? std::make_unique<StoreState>(Shard::current().id().value + 1u) : nullptr),
+      state_(state == nullptr ? own_state_.get() : state),
+      chunks_(options.memtable_bytes, &Shard::current().memory()),
       cache_(Shard::current().buffers(), Shard::current().memory(),
              slot_classes(options.table.block_bytes, cache_bytes), epochs_,
              std::max<std::uint64_t>(cache_bytes, std::uint64_t{16} * options.table.block_bytes)) {

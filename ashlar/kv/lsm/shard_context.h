@@ -4,6 +4,7 @@
 
 #include "ashlar/kv/lsm/arena.h"
 #include "ashlar/kv/lsm/options.h"
+#include "ashlar/kv/lsm/store_state.h"
 #include "ashlar/kv/lsm/table/cache.h"
 #include "ashlar/runtime/memory/epoch.h"
 
@@ -14,18 +15,22 @@ namespace ashlar::lsm {
 class ShardContext final : private MemoryReclaimer {
  public:
   /// At most `cache_bytes` of cache on this shard. Slots are sized for the options' blocks, and for those of
-  /// large entries, up to 2 MiB; larger ones are not kept.
-  ShardContext(const LsmOptions& options, std::uint64_t cache_bytes);
+  /// large entries, up to 2 MiB; larger ones are not kept. `state`: of the store, which it outlives; null for
+  /// partitions that are in none.
+  ShardContext(const LsmOptions& options, std::uint64_t cache_bytes, StoreState* state = nullptr);
   ShardContext(const ShardContext&) = delete;
   ShardContext& operator=(const ShardContext&) = delete;
 
   EpochDomain& epochs() noexcept { return epochs_; }
   BlockCache& cache() noexcept { return cache_; }
   ChunkPool& chunks() noexcept { return chunks_; }
+  StoreState& state() noexcept { return *state_; }
 
  private:
   bool reclaim() noexcept override;
 
+  std::unique_ptr<StoreState> own_state_;
+  StoreState* state_;
   EpochDomain epochs_;
   ChunkPool chunks_;
   BlockCache cache_;

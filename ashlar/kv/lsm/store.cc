@@ -1,9 +1,13 @@
 #include "ashlar/kv/lsm/store.h"
 
 #include <cassert>
+#include <map>
+#include <utility>
 
 #include "ashlar/base/log.h"
+#include "ashlar/kv/commit.h"
 #include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/runtime/sync/when.h"
 
 namespace ashlar::lsm {
@@ -42,6 +46,7 @@ Task<Result<std::unique_ptr<LsmStore>>> LsmStore::open(std::unique_ptr<blob::Hom
   std::unique_ptr<LsmStore> store(new LsmStore(std::move(home), options, shards));
   Result<> opened = co_await store->open_root(partitioner);
   if (opened) opened = co_await store->open_partitions();
+  if (opened) opened = co_await store->join_transactions();
   if (!opened) {
     (void)co_await store->close();
     co_return std::unexpected(opened.error());
@@ -74,11 +79,14 @@ Task<Result<>> LsmStore::create(const kv::Partitioner* partitioner) {
 }
 
 Task<Result<>> LsmStore::open_partitions() {
+  state_ = std::make_unique<StoreState>(shards_);
+  state_->undecided.resize(root_.partitioner.partitions());
   contexts_.resize(shards_);
   partitions_.resize(root_.partitioner.partitions());
   for (unsigned shard = 0; shard < shards_; ++shard) {
     co_await invoke(ShardId{shard}, [&] {
-      contexts_[shard] = std::make_unique<ShardContext>(options_, cache_bytes_of(options_) / shards_);
+      contexts_[shard] =
+          std::make_unique<ShardContext>(options_, cache_bytes_of(options_) / shards_, state_.get());
     });
   }
   std::vector<Task<Result<>>> opening;
@@ -101,6 +109,59 @@ Task<Result<>> LsmStore::open_partition(std::uint32_t id) {
   }
   partitions_[id] = std::move(*opened);
   co_return Result<>{};
+}
+
+namespace {
+
+/// What all partitions say of one transaction.
+struct Votes {
+  std::vector<kv::PartitionId> participants;
+  std::vector<kv::PartitionId> in_doubt;
+  std::size_t traces = 0;
+  bool committed = false;  ///< somewhere
+};
+
+}  // namespace
+
+/// The join of recovery: docs/formats/transaction.md. The clock goes on above everything that was found.
+Task<Result<>> LsmStore::join_transactions() {
+  std::map<std::pair<Sequence, kv::LockOwner>, Votes> transactions;
+  Sequence newest;
+  for (std::uint16_t i = 0; i < partitions_.size(); ++i) {
+    const kv::PartitionId id{i};
+    newest = std::max(newest, partitions_[i]->durable_sequence());
+    for (TransactionVote& vote :
+         co_await invoke(home_of(id), [&] { return partitions_[id.value]->votes(); })) {
+      Votes& votes = transactions[{vote.id.sequence, vote.id.number}];
+      votes.participants = std::move(vote.participants);
+      ++votes.traces;
+      votes.committed |= vote.committed;
+      if (!vote.committed) votes.in_doubt.push_back(id);
+    }
+  }
+  state_->clock.raise(newest);
+  for (const auto& [key, votes] : transactions) {
+    const bool commit = votes.committed || votes.traces == votes.participants.size();
+    if (!votes.in_doubt.empty()) ++(commit ? joined_.committed : joined_.aborted);
+    const kv::Outcome outcome = commit ? kv::Outcome::committed : kv::Outcome::aborted;
+    for (const kv::PartitionId id : votes.in_doubt)
+      CO_TRY(co_await decide(id, {.number = key.second, .sequence = key.first}, outcome));
+  }
+  if (joined_.committed + joined_.aborted != 0) {
+    log::info("{} transactions across partitions were in doubt: {} committed, {} aborted",
+              joined_.committed + joined_.aborted, joined_.committed, joined_.aborted);
+  }
+  co_return Result<>{};
+}
+
+/// The log may wait for a flush: then again, for some seconds.
+Task<Result<>> LsmStore::decide(kv::PartitionId id, kv::TransactionId transaction, kv::Outcome outcome) {
+  for (int attempts = 1;; ++attempts) {
+    const Result<> decided = co_await invoke(
+        home_of(id), [&] { return partitions_[id.value]->decide_in_doubt(transaction, outcome); });
+    if (decided || !kv::decides_later(decided.error()) || attempts == 500) co_return decided;
+    CO_TRY(co_await sleep_for(kv::decide_again_after));
+  }
 }
 
 Task<Result<>> LsmStore::close_partition(std::uint32_t id) {

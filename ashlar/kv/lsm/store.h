@@ -35,8 +35,14 @@ class LsmStore final : public kv::Store {
   const kv::Partitioner& partitioner() const noexcept override { return root_.partitioner; }
   ShardId home_of(kv::PartitionId id) const noexcept override { return ShardId{id.value % shards_}; }
   LsmPartition& partition(kv::PartitionId id) noexcept override { return *partitions_[id.value]; }
+  kv::StoreClock& clock() noexcept override { return state_->clock; }
   Task<Result<>> close() override;
 
+  /// What the last open made of transactions across partitions that it found in doubt.
+  struct Joined {
+    std::uint64_t committed = 0, aborted = 0;
+  };
+  const Joined& joined() const noexcept { return joined_; }
   const kv::RootRecord& root() const noexcept { return root_; }
   const LsmOptions& options() const noexcept { return options_; }
 
@@ -49,13 +55,17 @@ class LsmStore final : public kv::Store {
   Task<Result<>> open_partitions();
   Task<Result<>> open_partition(std::uint32_t id);
   Task<Result<>> close_partition(std::uint32_t id);
+  Task<Result<>> join_transactions();
+  Task<Result<>> decide(kv::PartitionId id, kv::TransactionId transaction, kv::Outcome outcome);
   static Task<Result<std::unique_ptr<LsmPartition>>> open_on_shard(LsmStore& store, std::uint32_t id);
 
   std::unique_ptr<blob::Home> home_;
   LsmOptions options_;
   unsigned shards_;
   kv::RootRecord root_;
+  Joined joined_;
   std::unique_ptr<blob::Store> blobs_;                   // the root's; while it is open, the whole is locked
+  std::unique_ptr<StoreState> state_;                    // while it is open
   std::vector<std::unique_ptr<ShardContext>> contexts_;  // by shard, each made and destroyed there
   std::vector<std::unique_ptr<LsmPartition>> partitions_;  // by number
 };

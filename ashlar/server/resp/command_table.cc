@@ -26,10 +26,10 @@ struct Help {
 using enum CommandGroup;
 
 constexpr CommandSpec on_keys(std::string_view name, std::int8_t arity, std::uint32_t flags, Keys keys,
-                              void (*run)(KeyCall&), CommandGroup group, Help help, std::int8_t blind_at = 0,
-                              Merge merge = Merge::never) {
-  return {name,       arity,        flags,           keys.first, keys.last, keys.step,   group,
-          help.since, help.summary, help.complexity, blind_at,   merge,     Route::keys, {.run_keys = run}};
+                              void (*run)(KeyCall&), CommandGroup group, Help help,
+                              std::int8_t blind_at = 0) {
+  return {name,       arity,        flags,           keys.first, keys.last,   keys.step,        group,
+          help.since, help.summary, help.complexity, blind_at,   Route::keys, {.run_keys = run}};
 }
 constexpr CommandSpec on_session(std::string_view name, std::int8_t arity, std::uint32_t flags,
                                  void (*run)(SessionCall&), CommandGroup group, Help help) {
@@ -44,15 +44,13 @@ constexpr CommandSpec on_session(std::string_view name, std::int8_t arity, std::
           help.summary,
           help.complexity,
           0,
-          Merge::never,
           Route::session,
           {.run_session = run}};
 }
 constexpr CommandSpec on_server(std::string_view name, std::int8_t arity, std::uint32_t flags, Keys keys,
                                 Task<> (*run)(ServerCall&), CommandGroup group, Help help) {
-  return {name,      arity,        flags,         keys.first,         keys.last,
-          keys.step, group,        help.since,    help.summary,       help.complexity,
-          0,         Merge::never, Route::server, {.run_server = run}};
+  return {name,       arity,        flags,           keys.first, keys.last,     keys.step,          group,
+          help.since, help.summary, help.complexity, 0,          Route::server, {.run_server = run}};
 }
 
 constexpr std::uint32_t anytime = loading | stale;
@@ -78,8 +76,7 @@ constexpr CommandSpec commands[] = {
     on_keys("decrby", 3, write | denyoom | fast, one_key, decrby_command, string,
             {"1.0.0", "O(1)", "Decrement the integer value of a key by the given number"}),
     on_keys("del", -2, write, all_keys, del_command, generic,
-            {"1.0.0", "O(N) where N is the number of keys that will be removed", "Delete a key"}, 0,
-            Merge::sum),
+            {"1.0.0", "O(N) where N is the number of keys that will be removed", "Delete a key"}),
     on_session("discard", 1, transaction | never_queued, discard_command, transactions,
                {"2.0.0", "O(N), when N is the number of queued commands",
                 "Discard all commands issued after MULTI"}),
@@ -88,8 +85,7 @@ constexpr CommandSpec commands[] = {
     on_server("exec", 1, noscript | loading | stale | never_queued, no_keys, exec_command, transactions,
               {"1.2.0", "Depends on commands in the transaction", "Execute all commands issued after MULTI"}),
     on_keys("exists", -2, readonly | fast, all_keys, exists_command, generic,
-            {"1.0.0", "O(N) where N is the number of keys to check", "Determine if a key exists"}, 0,
-            Merge::sum),
+            {"1.0.0", "O(N) where N is the number of keys to check", "Determine if a key exists"}),
     on_keys("expire", -3, write | fast, one_key, expire_command, generic,
             {"1.0.0", "O(1)", "Set a key's time to live in seconds"}),
     on_keys("expireat", -3, write | fast, one_key, expireat_command, generic,
@@ -101,7 +97,7 @@ constexpr CommandSpec commands[] = {
     on_server("flushdb", -1, write | dangerous | clears_all, no_keys, flush_command, server,
               {"1.0.0", "O(1)", "Remove all keys"}),
     on_keys("get", 2, readonly | fast, one_key, get_command, string,
-            {"1.0.0", "O(1)", "Get the value of a key"}, 0, Merge::never),
+            {"1.0.0", "O(1)", "Get the value of a key"}),
     on_keys("getdel", 2, write | fast, one_key, getdel_command, string,
             {"6.2.0", "O(1)", "Get the value of a key and delete the key"}),
     on_keys("getex", -2, write | fast, one_key, getex_command, string,
@@ -125,11 +121,10 @@ constexpr CommandSpec commands[] = {
               {"1.0.0", "O(N) with N being the number of keys", "Find all keys matching the given pattern"}),
     on_keys(
         "mget", -2, readonly | fast, all_keys, mget_command, string,
-        {"1.0.0", "O(N) where N is the number of keys to retrieve", "Get the values of all the given keys"},
-        0, Merge::elements),
+        {"1.0.0", "O(N) where N is the number of keys to retrieve", "Get the values of all the given keys"}),
     on_keys("mset", -3, write | denyoom, key_value_pairs, mset_command, string,
             {"1.0.1", "O(N) where N is the number of keys to set", "Set multiple keys to multiple values"},
-            any_count, Merge::ok),
+            any_count),
     on_keys("msetnx", -3, write | denyoom, key_value_pairs, msetnx_command, string,
             {"1.0.1", "O(N) where N is the number of keys to set",
              "Set multiple keys to multiple values, only if none of the keys exist"}),
@@ -179,14 +174,13 @@ constexpr CommandSpec commands[] = {
     on_session("time", 1, anytime | fast, time_command, server,
                {"2.6.0", "O(1)", "Return the current server time"}),
     on_keys("touch", -2, readonly | fast, all_keys, exists_command, generic,
-            {"3.2.1", "O(N) where N is the number of keys", "Return the number of existing keys specified"},
-            0, Merge::sum),
+            {"3.2.1", "O(N) where N is the number of keys", "Return the number of existing keys specified"}),
     on_keys("ttl", 2, readonly | fast, one_key, ttl_command, generic,
             {"1.0.0", "O(1)", "Get the time to live for a key in seconds"}),
     on_keys("type", 2, readonly | fast, one_key, type_command, generic,
             {"1.0.0", "O(1)", "Determine the type stored at key"}),
     on_keys("unlink", -2, write | fast, all_keys, del_command, generic,
-            {"4.0.0", "O(1) for each key removed", "Delete a key"}, 0, Merge::sum),
+            {"4.0.0", "O(1) for each key removed", "Delete a key"}),
     on_session("unwatch", 1, transaction, unwatch_command, transactions,
                {"2.2.0", "O(1)", "Forget about all watched keys"}),
     on_server("watch", -2, transaction | never_queued, all_keys, watch_command, transactions,

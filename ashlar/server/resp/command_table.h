@@ -41,14 +41,6 @@ enum class Route : std::uint8_t {
   server,   ///< a task that may visit every shard
 };
 
-/// How the parts of a keys command are put together where its keys are in several partitions.
-enum class Merge : std::uint8_t {
-  never,     ///< one key, or an error across partitions
-  sum,       ///< add the integers
-  ok,        ///< +OK if all are
-  elements,  ///< each key's element at its place
-};
-
 constexpr std::int8_t any_count = -1;
 
 /// A word that must follow a container command, and how many arguments there are then.
@@ -65,7 +57,6 @@ struct CommandSpec {
   CommandGroup group;
   std::string_view since, summary, complexity;
   std::int8_t blind_at;  // with so many arguments it does not look at stored values; 0: it always does
-  Merge merge;
   Route route;
   union {
     void (*run_session)(SessionCall&);

@@ -13,9 +13,6 @@ namespace ashlar::resp {
 constexpr std::string_view not_an_integer = "ERR value is not an integer or out of range";
 constexpr std::string_view syntax_error = "ERR syntax error";
 constexpr std::string_view key_too_long = "ERR key is longer than 65532 bytes";
-/// Of a transaction, or of a command that is one step in Redis and cannot be split.
-constexpr std::string_view across_partitions =
-    "CROSSSLOT Keys of one step must be in one partition; give them a common hash tag, such as {user1}:name";
 
 /// An Error as a reply, such as "ERR get: corrupt …" or "MISCONF write: no space …".
 std::string error_text(const Error& error);

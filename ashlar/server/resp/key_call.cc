@@ -24,6 +24,10 @@ bool make_slots(const CommandSpec& spec, std::span<const std::string_view> argum
 }
 
 bool KeyCall::write(std::span<const kv::Write> writes) {
+  if (across_ != nullptr) {
+    for (const kv::Write& write : writes) across_->stage(write);
+    return true;
+  }
   if (transaction_ != nullptr) {
     for (const kv::Write& write : writes) {
       if (write.kind == kv::Kind::put) {
@@ -64,6 +68,8 @@ void KeyRunner::call(const CommandSpec& spec, std::span<const std::string_view> 
 
 bool KeyRunner::run_now(const CommandSpec& spec, std::span<const std::string_view> arguments,
                         kv::Partition& partition, std::span<KeySlot> keys) {
+  if (is_locked(spec, partition, keys)) [[unlikely]]
+    return false;
   kv::Sequence seen{};
   if (needs_values(spec, arguments.size())) {
     for (KeySlot& slot : keys) {
@@ -85,7 +91,10 @@ bool KeyRunner::run_now(const CommandSpec& spec, std::span<const std::string_vie
 Task<> KeyRunner::run(const CommandSpec& spec, std::span<const std::string_view> arguments,
                       kv::Partition& partition, std::span<KeySlot> keys) {
   std::vector<kv::Read> reads(keys.size());
+  std::vector<kv::Write> touched;
+  for (const KeySlot& slot : keys) touched.push_back({.key = &slot.key, .value = {}});
   for (;;) {
+    while (is_locked(spec, partition, keys)) (void)co_await partition.locks().writable(touched, never);
     const kv::Sequence begin = partition.last_sequence();
     for (std::size_t i = 0; i < keys.size(); ++i) {
       keys[i].value.reset();
@@ -94,7 +103,7 @@ Task<> KeyRunner::run(const CommandSpec& spec, std::span<const std::string_view>
     co_await partition.multi_get(reads);
     const bool changed = std::ranges::any_of(
         keys, [&](const KeySlot& slot) { return partition.changed_since(slot.key.hash(), begin); });
-    if (!changed) break;
+    if (!changed && !is_locked(spec, partition, keys)) break;
   }
   kv::Sequence seen{};
   for (std::size_t i = 0; i < keys.size(); ++i) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "ashlar/kv/store_transaction.h"
 #include "ashlar/kv/transaction.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/server/resp/command_table.h"
@@ -44,6 +45,7 @@ class KeyCall {
       : arguments_(arguments), keys_(keys), reply_(&reply), partition_(&partition), durability_(durability) {}
   /// Inside a transaction: writes join it, and reads were made through it.
   void join(kv::Transaction& transaction) noexcept { transaction_ = &transaction; }
+  void join(kv::StoreTransaction& transaction) noexcept { across_ = &transaction; }
   /// The reply leaves for another shard, where the pin of a value must not be released: values are copied.
   void copy_values() noexcept { may_pin_ = false; }
   bool may_pin() const noexcept { return may_pin_; }
@@ -55,6 +57,7 @@ class KeyCall {
   ReplyWriter& reply() noexcept { return *reply_; }
   /// Wall clock, milliseconds since 1970; the one that decides what has expired.
   std::uint64_t now_ms() const noexcept {
+    if (across_ != nullptr) return across_->now_ms();
     return transaction_ != nullptr ? transaction_->now_ms() : Shard::current().backend().wall_ms();
   }
   /// Longest string a command may make, in bytes.
@@ -85,6 +88,7 @@ class KeyCall {
   ReplyWriter* reply_;
   kv::Partition* partition_;
   kv::Transaction* transaction_ = nullptr;
+  kv::StoreTransaction* across_ = nullptr;
   kv::Durability durability_;
   bool may_pin_ = true;
   std::optional<kv::Ticket> ticket_;
@@ -93,6 +97,17 @@ class KeyCall {
 /// Whether the command decides by what is stored; one that does not skips the look-up.
 inline bool needs_values(const CommandSpec& spec, std::size_t argument_count) noexcept {
   return spec.blind_at != any_count && static_cast<std::size_t>(spec.blind_at) != argument_count;
+}
+
+/// Whether a transaction across partitions keeps the command from writing now.
+inline bool is_locked(const CommandSpec& spec, const kv::Partition& partition,
+                      std::span<const KeySlot> keys) noexcept {
+  if (partition.locks().empty() || (spec.flags & CommandFlag::write) == 0) [[likely]]
+    return false;
+  for (const KeySlot& slot : keys) {
+    if (!partition.locks().free(slot.key)) return true;
+  }
+  return false;
 }
 
 /// How the commands of one connection's batch run on the shard that owns their partitions, and reply into one

@@ -10,6 +10,7 @@
 #include "ashlar/server/resp/handlers.h"
 #include "ashlar/server/resp/number.h"
 #include "ashlar/server/resp/set_options.h"
+#include "ashlar/server/resp/step_across.h"
 #include "ashlar/server/resp/transaction.h"
 
 namespace ashlar::resp {
@@ -154,7 +155,8 @@ bool Pipeline::joins_sets(const Request& request) const noexcept {
 std::size_t Pipeline::run_sets(std::span<const Request> requests) {
   const Place* const place = requests.front().place;
   const bool plain = session_.authenticated && !session_.in_multi && session_.reply_mode == ReplyMode::on &&
-                     misses_in_use_ == 0 && !service_.pause().holds(true);
+                     misses_in_use_ == 0 && !service_.pause().holds(true) &&
+                     (place == nullptr || place->partition->locks().empty());
   if (!plain) [[unlikely]]
     return 0;
   std::array<kv::Write, RequestGroup::requests_max> writes;
@@ -254,8 +256,8 @@ Pipeline::Step Pipeline::run_key(const CommandSpec& spec, std::span<const std::s
   return Step::done;
 }
 
-/// Several keys: at once where one partition has them, which may be another shard's. MGET across partitions
-/// is as many GETs; anything else across partitions waits its turn.
+/// Several keys: at once where one partition has them, which may be another shard's. Across partitions they
+/// wait their turn.
 Pipeline::Step Pipeline::run_several(const CommandSpec& spec, std::span<const std::string_view> arguments) {
   std::vector<KeySlot> slots;
   if (!make_slots(spec, arguments, slots)) {
@@ -278,14 +280,7 @@ Pipeline::Step Pipeline::run_several(const CommandSpec& spec, std::span<const st
     expect_values(spec, arguments.size(), *place.partition, slots);
     return runner(main_).run_now(spec, arguments, *place.partition, slots) ? Step::done : Step::wait;
   }
-  if (spec.merge != Merge::elements) return Step::wait;
-  main_.writer(session_.protocol).array(slots.size());
-  static const CommandSpec& get = *find_command("get");
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const std::array<std::string_view, 2> one = {"get", arguments[key_index(spec, i)]};
-    run_key(get, one, service_.place_of(slots[i].key), slots[i]);
-  }
-  return Step::done;
+  return Step::wait;
 }
 
 bool Pipeline::conflicts(const CommandSpec& spec, const kv::StoredKey& key) const noexcept {
@@ -460,49 +455,24 @@ Task<> Pipeline::execute(const CommandSpec& spec, std::span<const std::string_vi
   if (together) {
     co_await runner(main_).run(spec, arguments, *place.partition, slots);
   } else {
-    co_await run_split(spec, arguments, slots);
+    co_await run_across(spec, arguments);
   }
 }
 
-/// One part for each partition, all at once; each is atomic, the whole is not. The replies are added up.
-Task<> Pipeline::run_split(const CommandSpec& spec, std::span<const std::string_view> arguments,
-                           std::span<const KeySlot> slots) {
-  ReplyWriter reply = main_.writer(session_.protocol);
-  if (spec.merge == Merge::never) {
-    reply.error(across_partitions);
-    co_return;
+/// One step of the whole store; again where others were faster.
+Task<> Pipeline::run_across(const CommandSpec& spec, std::span<const std::string_view> arguments) {
+  ReplyStream replies(service_.chunks());
+  for (;;) {
+    StepAcross step(service_, isolation_for(spec, arguments.size()));
+    Result<> done = co_await step.run(spec, arguments, replies.writer(session_.protocol));
+    if (done) done = co_await step.commit();
+    if (done) break;
+    replies.clear();
+    if (done.error().code == Errc::conflict) continue;
+    replies.writer(session_.protocol).error(error_text(done.error()));
+    break;
   }
-  std::vector<std::pair<const kv::Partition*, std::unique_ptr<Group>>> parts;
-  for (std::size_t i = 0; i < slots.size(); ++i) {
-    const Place& place = service_.place_of(slots[i].key);
-    auto part = std::ranges::find(parts, place.partition, [](const auto& p) { return p.first; });
-    if (part == parts.end()) {
-      part = parts.emplace(parts.end(), place.partition, std::make_unique<Group>());
-      part->second->home = place.home;
-      part->second->arguments.push_back(arguments[0]);
-    }
-    const auto own = arguments.subspan(key_index(spec, i), static_cast<std::size_t>(spec.key_step));
-    part->second->arguments.insert(part->second->arguments.end(), own.begin(), own.end());
-  }
-  for (auto& [partition, group] : parts) {
-    group->commands.push_back({&spec, 0, group->arguments.size()});
-    tasks_.spawn(run_group(group.get()));
-  }
-  co_await tasks_.join();
-  std::int64_t sum = 0;
-  for (auto& [partition, group] : parts) {
-    const std::string text = group->replies->out().take_text();
-    if (text.starts_with('-')) {
-      reply.raw(text);
-      co_return;
-    }
-    sum += parse_integer(std::string_view(text).substr(1, text.size() - 3)).value_or(0);
-  }
-  if (spec.merge == Merge::sum) {
-    reply.integer(sum);
-  } else {
-    reply.ok();
-  }
+  main_.out().append_from(replies.out(), replies.out().size());
 }
 
 }  // namespace ashlar::resp

@@ -90,8 +90,7 @@ class Pipeline {
   bool conflicts(const CommandSpec& spec, const kv::StoredKey& key) const noexcept;
 
   Task<> execute(const CommandSpec& spec, std::span<const std::string_view> arguments);
-  Task<> run_split(const CommandSpec& spec, std::span<const std::string_view> arguments,
-                   std::span<const KeySlot> slots);
+  Task<> run_across(const CommandSpec& spec, std::span<const std::string_view> arguments);
   Task<> run_group(Group* group);
   Task<> run_miss(Miss* miss);
   void compose();

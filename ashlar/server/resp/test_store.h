@@ -36,20 +36,39 @@ class TestPartition final : public kv::Partition {
     if (refuse) return std::unexpected(*refuse);
     if (stop_reason()) return fail(Errc::stopped, "append");
     if (writes.empty()) return kv::Ticket();
+    if (locks().blocks(writes)) return fail(Errc::busy, "append");
     ++appends;
-    const kv::Sequence sequence = clock_.next(now);
-    for (const kv::Write& write : writes) {
-      if (write.kind == kv::Kind::clear) {
-        entries_.clear();
-        continue;
-      }
-      Entry entry{write.kind, std::string(as_text(write.value)), write.expiry_ms, sequence};
-      entries_.insert_or_assign(std::string(as_text(write.key->bytes())),
-                                std::make_shared<Entry>(std::move(entry)));
-    }
+    const kv::Sequence sequence = next_sequence();
+    apply(writes, sequence);
     appended(sequence, writes);
     if (!hold_durability) settle(sequence);
     return kv::Ticket(*this, sequence, durability);
+  }
+  kv::Sequence reserve(kv::Sequence seen) noexcept override {
+    clock_.observe(seen);
+    return next_sequence();
+  }
+  Result<kv::Ticket> prepare(const kv::Prepare& part) override {
+    if (refuse) return std::unexpected(*refuse);
+    if (stop_reason()) return fail(Errc::stopped, "prepare");
+    clock_.observe(part.id.sequence);
+    const kv::Sequence sequence = next_sequence();
+    appended(sequence, {});
+    if (!hold_durability) settle(sequence);
+    return kv::Ticket(*this, sequence, kv::Durability::durable, false);
+  }
+  Result<kv::Ticket> decide(const kv::Prepare& part, kv::Outcome outcome) override {
+    if (outcome == kv::Outcome::aborted) return kv::Ticket();
+    ++appends;
+    apply(part.writes, part.id.sequence);
+    revealed(part.writes, part.id.sequence);
+    locks().unlock_all(part.id.number);
+    return kv::Ticket();
+  }
+  /// As the partitions of one store do.
+  void use(kv::StoreClock& clock) {
+    store_clock_ = &clock;
+    keep_for(clock);
   }
   bool peek(const kv::StoredKey&, kv::Durability, kv::Peek&) const noexcept override { return false; }
   std::uint64_t now_ms() const noexcept override { return now; }
@@ -58,10 +77,12 @@ class TestPartition final : public kv::Partition {
  protected:
   bool look_up(kv::Read& read) noexcept override {
     if (on_device.contains(std::string(as_text(read.key->user_key())))) return false;
+    if (locks().hides(*read.key, kv::sequence_max)) return false;
     find(read);
     return true;
   }
   Task<> look_up_on_device(kv::Read& read) override {
+    (void)co_await locks().visible(*read.key, kv::sequence_max);
     co_await yield();
     on_device.erase(std::string(as_text(read.key->user_key())));
     find(read);
@@ -69,6 +90,7 @@ class TestPartition final : public kv::Partition {
   Task<> look_up_on_device(std::span<kv::Read> reads) override {
     co_await yield();
     for (kv::Read& read : reads) {
+      (void)co_await locks().visible(*read.key, kv::sequence_max);
       on_device.erase(std::string(as_text(read.key->user_key())));
       find(read);
     }
@@ -89,6 +111,24 @@ class TestPartition final : public kv::Partition {
     void released() noexcept override { delete this; }
   };
 
+  kv::Sequence next_sequence() {
+    const kv::Sequence sequence =
+        store_clock_ != nullptr ? store_clock_->next(clock_.last()) : clock_.next(now);
+    clock_.observe(sequence);
+    return sequence;
+  }
+  void apply(std::span<const kv::Write> writes, kv::Sequence sequence) {
+    for (const kv::Write& write : writes) {
+      if (write.kind == kv::Kind::clear) {
+        entries_.clear();
+        continue;
+      }
+      Entry entry{write.kind, std::string(as_text(write.value)), write.expiry_ms, sequence};
+      entries_.insert_or_assign(std::string(as_text(write.key->bytes())),
+                                std::make_shared<Entry>(std::move(entry)));
+    }
+  }
+  /// The newest version, whatever the snapshot: none of the commands looks back.
   void find(kv::Read& read) {
     read.settled = true;
     read.result = std::nullopt;
@@ -133,6 +173,7 @@ class TestPartition final : public kv::Partition {
 
   std::map<std::string, std::shared_ptr<Entry>> entries_;
   kv::SequenceClock clock_;
+  kv::StoreClock* store_clock_ = nullptr;
 };
 
 class TestStore final : public kv::Store {
@@ -146,10 +187,22 @@ class TestStore final : public kv::Store {
   const kv::Partitioner& partitioner() const noexcept override { return partitioner_; }
   ShardId home_of(kv::PartitionId) const noexcept override { return ShardId(0); }
   TestPartition& partition(kv::PartitionId id) noexcept override { return *partitions_[id.value]; }
+  /// Made when it is first asked for: on a shard.
+  kv::StoreClock& clock() noexcept override {
+    if (clock_ == nullptr) {
+      clock_ = std::make_unique<kv::StoreClock>(Shard::current().id().value + 1u);
+      for (const auto& partition : partitions_) {
+        clock_->raise(partition->last_sequence());
+        partition->use(*clock_);
+      }
+    }
+    return *clock_;
+  }
   Task<Result<>> close() override { co_return Result<>{}; }
 
  private:
   kv::Partitioner partitioner_;
+  std::unique_ptr<kv::StoreClock> clock_;
   std::vector<std::unique_ptr<TestPartition>> partitions_;
 };
 

@@ -1,6 +1,6 @@
 #include "ashlar/server/resp/transaction.h"
 
-/// EXEC, whose keys are in one partition:
+/// EXEC, where its keys are in one partition:
 /// 1. On the partition's shard, each command on keys looks up what it needs through one kv::Transaction,
 /// runs,
 ///    and leaves its writes there. Replies go to a stream of their own.
@@ -10,6 +10,8 @@
 ///    changed meanwhile, the commit says so, and everything begins again, now with the blocks in memory.
 /// 4. Back on the connection's shard the replies are put in order with those of the commands without keys,
 ///    which run now: DBSIZE and the like see what the transaction has written. All wait for the ticket.
+/// Where they are in several, 1 to 3 are a StepAcross on the connection's shard, durable when it is
+/// committed.
 
 #include <algorithm>
 #include <optional>
@@ -19,6 +21,7 @@
 #include "ashlar/server/resp/handlers.h"
 #include "ashlar/server/resp/keyspace.h"
 #include "ashlar/server/resp/service.h"
+#include "ashlar/server/resp/step_across.h"
 
 namespace ashlar::resp {
 
@@ -58,12 +61,14 @@ struct Job {
   std::optional<kv::Ticket> ticket;
 };
 
+bool has_changed(const WatchedKey& watched, const kv::Partition& partition) {
+  const bool expired = watched.expiry_ms != kv::no_expiry && watched.expiry_ms <= partition.now_ms();
+  return expired || partition.changed_since(kv::StoredKey(watched.key).hash(), watched.since);
+}
+
 bool watched_changed(const Job& job) {
-  const kv::Partition& partition = *job.place.partition;
-  return std::ranges::any_of(job.watched, [&](const WatchedKey& watched) {
-    const bool expired = watched.expiry_ms != kv::no_expiry && watched.expiry_ms <= partition.now_ms();
-    return expired || partition.changed_since(kv::StoredKey(watched.key).hash(), watched.since);
-  });
+  return std::ranges::any_of(
+      job.watched, [&](const WatchedKey& watched) { return has_changed(watched, *job.place.partition); });
 }
 
 /// FLUSHALL and FLUSHDB: the one partition holds everything there is.
@@ -100,7 +105,10 @@ Task<Result<kv::Ticket>> attempt(Job& job, std::vector<std::vector<KeySlot>>& sl
     job.changed = true;
     co_return kv::Ticket();
   }
-  co_return step.commit(job.durability);
+  const Result<kv::Ticket> ticket = step.commit(job.durability);
+  if (ticket || ticket.error().code != Errc::busy) co_return ticket;
+  CO_TRY(co_await job.place.partition->locks().writable(step.writes(), never));
+  co_return fail(Errc::conflict, "transaction");
 }
 
 Task<> run_job(Job& job, Service& service) {
@@ -123,6 +131,42 @@ Task<> run_job(Job& job, Service& service) {
   if (!job.remote || !job.ticket) co_return;
   const Result<> durable = co_await *job.ticket;
   if (!durable) job.error = durable.error();
+}
+
+/// One attempt across partitions. Errc::conflict: again, to find that a watched key has changed or to do it
+/// all on what is there now.
+Task<Result<>> attempt_across(Job& job, Service& service) {
+  StepAcross step(service, kv::Isolation::serializable);
+  for (const WatchedKey& watched : job.watched) {
+    const kv::StoredKey key(watched.key);
+    const Place& place = service.place_of(key);
+    if (co_await invoke(place.home, [&] { return has_changed(watched, *place.partition); })) {
+      job.changed = true;
+      co_return Result<>{};
+    }
+    step.expect_unchanged(key, watched.since);
+  }
+  for (std::size_t i = 0; i < job.queued.size(); ++i) {
+    const CommandSpec& spec = *job.queued[i].spec;
+    if (!in_step(spec)) continue;
+    CO_TRY(co_await step.run(spec, job.arguments[i], job.replies->writer(job.protocol)));
+    job.replies->mark();
+    if (job.replies->out().size() > job.reply_bytes_max) co_return fail(Errc::too_large, "reply of EXEC");
+  }
+  co_return co_await step.commit();
+}
+
+Task<> run_job_across(Job& job, Service& service) {
+  job.replies.emplace(service.chunks());
+  for (;;) {
+    const Result<> done = co_await attempt_across(job, service);
+    if (done) co_return;
+    if (done.error().code != Errc::conflict) {
+      job.error = done.error();
+      co_return;
+    }
+    job.replies->clear();
+  }
 }
 
 /// Finds the one partition of all keys; false where there are several. No key at all leaves the place empty.
@@ -203,10 +247,8 @@ Task<> exec_command(ServerCall& call) {
   job.durability = call.service.durability();
   job.reply_bytes_max = call.service.options().reply_bytes_max;
   if (!find_place(call.service, job)) {
-    call.fail(across_partitions);
-    co_return;
-  }
-  if (job.place.partition != nullptr) {
+    co_await run_job_across(job, call.service);
+  } else if (job.place.partition != nullptr) {
     job.remote = job.place.home != call.service.shard();
     Service& there = call.service.at(job.place.home);
     co_await invoke(job.place.home, [&job, &there] { return run_job(job, there); });
