@@ -36,6 +36,14 @@ void FilterBuilder::finish(std::byte* payload) const {
   }
 }
 
+const std::byte* Filter::ribbon_block(std::uint64_t hash) const noexcept {
+  return units_ + RibbonRow(hash, unit_count_).start / ribbon_width * probes_ * ribbon_column_bytes;
+}
+
+bool Filter::ribbon_may_contain(std::uint64_t hash) const noexcept {
+  return ribbon_holds(units_, unit_count_, probes_, hash);
+}
+
 Result<Filter> Filter::parse(Bytes payload, ErrorPlace place) noexcept {
   if (payload.size() < filter_header_bytes) return fail(Errc::corrupt, "table filter: size", place);
   const auto kind = static_cast<FilterKind>(payload[0]);

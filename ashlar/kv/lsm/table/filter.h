@@ -57,7 +57,8 @@ class Filter {
 
   /// False only for keys that are not in the table. `hash` is key_hash(key).
   bool may_contain(std::uint64_t hash) const noexcept {
-    if (kind_ == FilterKind::ribbon) return ribbon_holds(units_, unit_count_, probes_, hash);
+    if (kind_ == FilterKind::ribbon) [[unlikely]]
+      return ribbon_may_contain(hash);
     const std::byte* line = line_of(hash);
     auto x = static_cast<std::uint32_t>(hash);
     for (unsigned probe = 0; probe < probes_; ++probe, x *= multiplier) {
@@ -66,13 +67,7 @@ class Filter {
     return true;
   }
   void prefetch(std::uint64_t hash) const noexcept {
-    if (kind_ == FilterKind::bloom) {
-      __builtin_prefetch(line_of(hash));
-    } else {
-      const std::byte* block =
-          units_ + RibbonRow(hash, unit_count_).start / ribbon_width * probes_ * ribbon_column_bytes;
-      for (unsigned line = 0; line < 3; ++line) __builtin_prefetch(block + line * filter_line_bytes);
-    }
+    __builtin_prefetch(kind_ == FilterKind::bloom ? line_of(hash) : ribbon_block(hash));
   }
 
  private:
@@ -82,6 +77,9 @@ class Filter {
   const std::byte* line_of(std::uint64_t hash) const noexcept {
     return units_ + filter_line_bytes * ((hash >> 32) * unit_count_ >> 32);
   }
+
+  const std::byte* ribbon_block(std::uint64_t hash) const noexcept;
+  bool ribbon_may_contain(std::uint64_t hash) const noexcept;
 
   const std::byte* units_ = nullptr;  // lines, or blocks of a ribbon
   std::uint32_t unit_count_ = 0;
