@@ -115,6 +115,14 @@ Task<Result<>> stats(Context* context) {
                figures.table_count, figures.table_entries, approximate_bytes(figures.table_bytes),
                figures.memtable_entries, approximate_bytes(figures.memtable_bytes),
                approximate_bytes(figures.log_bytes));
+    for (std::size_t level = 0; level < figures.levels.size(); ++level) {
+      const kv::LevelStats& at = figures.levels[level];
+      if (at.tables == 0) continue;
+      fmt::print("  level {}: {} tables in {} runs, {}\n", level, at.tables, at.runs,
+                 approximate_bytes(at.bytes));
+    }
+    fmt::print("  space amplification {:.2f}, compaction lags behind by {}\n", figures.space_amplification(),
+               approximate_bytes(figures.compaction_debt_bytes));
   }
   co_return Result<>();
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "ashlar/kv/store_clock.h"
 #include "ashlar/runtime/shard/shard.h"
@@ -133,6 +134,11 @@ void Partition::set_stalled(bool stalled) noexcept {
   if (stalled_ == stalled) return;
   stalled_ = stalled;
   if (!stalled) wake();
+}
+
+void Partition::hold_from(Sequence sequence) noexcept {
+  const bool more = sequence > std::exchange(held_from_, sequence);
+  if (more) wake();
 }
 
 /// Settles what may settle. Waiters are in order of their sequence, but one that waived durability may be

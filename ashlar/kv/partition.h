@@ -7,6 +7,7 @@
 ///   answer Ticket ticket = TRY(partition.append({.key = &key, .value = v}));  // ordered and visible to
 ///   later writes CO_TRY(co_await ticket);                                           // durable
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <memory>
@@ -78,6 +79,13 @@ class MultiGet {
   Task<> misses_;
 };
 
+/// One level of a sorted engine's tables.
+struct LevelStats {
+  std::uint64_t runs = 0, tables = 0, bytes = 0;    ///< now
+  std::uint64_t read_bytes = 0, written_bytes = 0;  ///< by flush and compaction, from it and to it
+};
+constexpr unsigned level_stats_max = 7;
+
 /// Figures of a partition. Bytes and counts now, or since it was opened where they grow.
 struct PartitionStats {
   std::uint64_t memtable_bytes = 0, memtable_entries = 0;
@@ -85,12 +93,36 @@ struct PartitionStats {
                 table_entries = 0;  ///< entries: versions, not distinct keys
   std::uint64_t log_bytes = 0;
   std::uint64_t writes = 0, write_bytes = 0, reads = 0, reads_from_device = 0;
-  std::uint64_t flushes = 0, compactions = 0, compaction_bytes = 0;
-  std::uint64_t moves = 0;  ///< tables that went to another level as they were
-  std::uint64_t stalls = 0;
+  std::uint64_t log_write_bytes = 0;  ///< written to the log, whole blocks
+  std::uint64_t flushes = 0, flush_bytes = 0;
+  std::uint64_t compactions = 0, compaction_bytes = 0;  ///< bytes: written
+  std::uint64_t compaction_read_bytes = 0;
+  std::uint64_t compaction_debt_bytes =
+      0;  ///< estimate of what must be written until every level has its size
+  std::uint64_t compactions_running = 0;
+  bool compaction_stuck = false;  ///< those that run have merged nothing for a minute
+  std::array<LevelStats, level_stats_max> levels{};
+  std::uint64_t moves = 0;           ///< tables that went to another level as they were
+  std::uint64_t delayed_writes = 0;  ///< slowed down, for at most 100 ms each
+  std::uint64_t stalls = 0;  ///< times that writers waited until the log caught up, or a memtable was flushed
   std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed
   std::optional<Error> flush_error = {},
                        compaction_error = {};  ///< while the last attempt of that kind has failed
+
+  /// Bytes that reached the device, per byte that callers wrote, once in the log and again in tables.
+  double write_amplification() const noexcept {
+    const std::uint64_t written = log_write_bytes + flush_bytes + compaction_bytes;
+    return write_bytes == 0 ? 0 : static_cast<double>(written) / static_cast<double>(write_bytes);
+  }
+  /// Bytes of tables per byte that is not stored a second time further down: an estimate, which takes the
+  /// deepest run for all there is. 1 where there is nothing.
+  double space_amplification() const noexcept {
+    for (std::size_t level = levels.size(); level-- > 0;) {
+      if (levels[level].bytes != 0)
+        return static_cast<double>(table_bytes) / static_cast<double>(levels[level].bytes);
+    }
+    return 1;
+  }
 };
 
 /// Lifecycle: opened by an engine on its owner shard, closed there before the shard ends. Everything here is
@@ -179,11 +211,14 @@ class Partition {
   void settle(Sequence sequence) noexcept;
   /// The log failed: every ticket beyond durable_sequence() fails.
   void stop(const Error& why) noexcept;
-  /// While set, tickets do not settle: how writers are slowed down to what flush and compaction can do.
+  /// While set, tickets do not settle: memory or log are used up.
   void set_stalled(bool stalled) noexcept;
   bool stalled() const noexcept { return stalled_; }
   /// Snapshots of the store are taken on this clock; it outlives the partition. Before the first append.
   void keep_for(const StoreClock& clock) noexcept { store_clock_ = &clock; }
+  /// Tickets at or beyond this sequence do not settle yet; sequence_max holds none back. How writers are
+  /// slowed down to what flush and compaction can do.
+  void hold_from(Sequence sequence) noexcept;
   /// The oldest snapshot's sequence, and the earliest "now" of any: not always the oldest one's, because a
   /// wall clock may step back. The newest sequence and the wall clock where there is none.
   struct SnapshotHorizon {
@@ -208,6 +243,7 @@ class Partition {
 
   Sequence last_sequence_;
   bool stalled_ = false;
+  Sequence held_from_ = sequence_max;
   std::optional<Error> stop_reason_;
   IntrusiveList<Ticket::Awaiter> waiting_;  // ascending by sequence
   IntrusiveList<Snapshot> snapshots_;
@@ -220,7 +256,7 @@ class Partition {
 inline bool Ticket::settled() const noexcept {
   if (partition_ == nullptr || partition_->stop_reason_) return true;
   const bool enough = durability_ != Durability::durable || sequence_ <= partition_->durable_sequence();
-  return enough && !(paced_ && partition_->stalled_);
+  return enough && !(paced_ && (partition_->stalled_ || sequence_ >= partition_->held_from_));
 }
 inline Ticket::Awaiter Ticket::operator co_await() const noexcept {
   return Awaiter(*this);

@@ -40,7 +40,7 @@ lsm::LsmOptions small_options(Random& random) {
   options.cache_bytes = 1 << 20;
   options.level0_tables = static_cast<std::uint32_t>(random.between(1, 3));
   options.level1_bytes = random.between(16, 64) << 10;
-  options.level_ratio = 2;
+  options.goal = static_cast<lsm::Goal>(random.below(4));
   options.table_bytes = random.between(8, 32) << 10;
   options.table.block_bytes = 4096;
   options.log = {.segment_bytes = 96 << 10, .buffer_bytes = 16 << 10, .memory_bytes = 1 << 20, .spares = 1};

@@ -232,6 +232,25 @@ TEST_F(BackgroundTest, ATableOfDifferentExpiriesIsRewrittenAFewTimes) {
   });
 }
 
+TEST_F(BackgroundTest, ACompactionThatGetsNowhereIsSeen) {
+  with_partition(options(), [this](LsmPartition& partition) -> Task<> {
+    for (int flushes = 0; flushes < 4; ++flushes) {
+      if (flushes == 3)
+        world_->faults().add(
+            {.code = OpCode::read, .path_part = ".table", .nth = 6, .verdict = {.delay = seconds(300)}});
+      co_await put_keys(partition, "a", 500);
+      EXPECT_TRUE(co_await partition.flush());
+    }
+    EXPECT_FALSE(partition.stats().compaction_stuck);
+    (void)co_await sleep_for(seconds(150));
+    EXPECT_TRUE(partition.stats().compaction_stuck);
+    EXPECT_EQ(partition.stats().compactions_running, 1u);
+    (void)co_await sleep_for(seconds(300));
+    EXPECT_FALSE(partition.stats().compaction_stuck);
+    EXPECT_EQ(partition.stats().table_entries, 500u);
+  });
+}
+
 TEST_F(BackgroundTest, ErasesOfAQuietPartitionGiveSpaceBack) {
   LsmOptions with = options();
   with_partition(with, [](LsmPartition& partition) -> Task<> {
@@ -247,6 +266,7 @@ TEST_F(BackgroundTest, ErasesOfAQuietPartitionGiveSpaceBack) {
 
 TEST_F(BackgroundTest, ATableThatMeetsNothingMovesAsItIs) {
   LsmOptions with = options();
+  with.goal = Goal::read_heavy;
   with.level0_tables = 1;
   with_partition(with, [this](LsmPartition& partition) -> Task<> {
     for (const char* tag : {"a", "b", "c"}) {

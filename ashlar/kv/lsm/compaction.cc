@@ -1,150 +1,321 @@
 #include "ashlar/kv/lsm/compaction.h"
 
 #include <algorithm>
-#include <array>
+
+#include "ashlar/kv/lsm/reclaim.h"
 
 namespace ashlar::lsm {
 
 namespace {
 
-std::uint64_t total_bytes(const std::vector<TableFile*>& tables) {
+/// A job that rewrites more than this times level 0 would keep what is flushed meanwhile from going down.
+constexpr std::uint64_t level0_job_factor = 8;
+
+bool overlap(Bytes a_smallest, Bytes a_largest, Bytes b_smallest, Bytes b_largest) noexcept {
+  return compare(a_largest, b_smallest) >= 0 && compare(a_smallest, b_largest) <= 0;
+}
+
+/// Tables of a run that share keys with [smallest, largest].
+std::span<TableFile* const> overlapping(const Run& run, Bytes smallest, Bytes largest) noexcept {
+  const auto first = std::ranges::partition_point(
+      run.tables, [&](const TableFile* table) { return compare(table->largest_key(), smallest) < 0; });
+  const auto last = std::partition_point(first, run.tables.end(), [&](const TableFile* table) {
+    return compare(table->smallest_key(), largest) <= 0;
+  });
+  return {first, last};
+}
+
+std::vector<TableFile*> to_vector(std::span<TableFile* const> tables) {
+  return {tables.begin(), tables.end()};
+}
+
+std::uint64_t total_bytes(std::span<TableFile* const> tables) noexcept {
   std::uint64_t bytes = 0;
   for (const TableFile* table : tables) bytes += table->meta().file_bytes;
   return bytes;
 }
 
-/// Tables of a level that share keys with [smallest, largest].
-std::vector<TableFile*> overlapping(const std::vector<TableFile*>& level, Bytes smallest, Bytes largest) {
-  std::vector<TableFile*> result;
-  for (TableFile* table : level) {
-    if (compare(table->largest_key(), smallest) >= 0 && compare(table->smallest_key(), largest) <= 0) {
-      result.push_back(table);
-    }
-  }
-  return result;
+bool busy(std::span<TableFile* const> tables) noexcept {
+  return std::ranges::any_of(tables, [](const TableFile* table) { return table->busy(); });
 }
 
-std::vector<TableFile*> tables_of(const Version& version, unsigned level) {
-  std::vector<TableFile*> result;
-  for (const Run& run : version.level(level)) {
-    result.insert(result.end(), run.tables.begin(), run.tables.end());
-  }
-  return result;
+/// Whether a run that is older than where the table goes overlaps it.
+bool overlaps_older(const Version& version, const Compaction& job, const TableFile& table) {
+  return std::ranges::any_of(version.runs, [&](const Run& run) {
+    return job.above(run) && !overlapping(run, table.smallest_key(), table.largest_key()).empty();
+  });
 }
 
-/// The runs above, and what they meet in the next level, into that level.
-Compaction merge_down(const Version& version, unsigned from, std::vector<TableFile*> tables) {
-  Bytes smallest = tables.front()->smallest_key(), largest = tables.front()->largest_key();
-  for (const TableFile* table : tables) {
-    if (compare(table->smallest_key(), smallest) < 0) smallest = table->smallest_key();
-    if (compare(table->largest_key(), largest) > 0) largest = table->largest_key();
-  }
-  Compaction job{.runs = {}, .output_level = from + 1};
-  if (from == 0) {
-    for (TableFile* table : tables) job.runs.push_back({table});
-  } else {
-    job.runs.push_back(std::move(tables));
-  }
-  if (auto below = overlapping(tables_of(version, from + 1), smallest, largest); !below.empty()) {
-    job.runs.push_back(std::move(below));
-  }
-  return job;
-}
-
-/// Of a level that is too large, the table that costs least to merge: the fewest bytes below for each of its
-/// own.
-TableFile* cheapest(const Version& version, unsigned level) {
-  TableFile* best = nullptr;
-  double best_cost = 0;
-  for (TableFile* table : tables_of(version, level)) {
-    const auto below =
-        overlapping(tables_of(version, level + 1), table->smallest_key(), table->largest_key());
-    const double cost =
-        static_cast<double>(total_bytes(below)) / static_cast<double>(table->meta().file_bytes);
-    if (best == nullptr || cost < best_cost) {
-      best = table;
-      best_cost = cost;
-    }
-  }
-  return best;
-}
-
-constexpr std::uint64_t reclaim_one_in = 4;  // so a rewrite reads at most four entries for each that goes
-
-/// Entries that no reader sees, whatever the time: tombstones, and versions with a newer one in the table.
-/// Nothing is known of a table with entries newer than the oldest snapshot.
-std::uint64_t dead_entries(const TableFile& table, const Horizon& horizon) {
-  if (table.meta().largest_sequence > horizon.oldest) return 0;
-  const Properties& properties = table.table().properties();
-  return properties.tombstones + (properties.entries - std::min(properties.entries, properties.keys));
-}
-
-/// When a further quarter of the entries that expire has, each time.
-std::array<std::uint64_t, 4> expiry_steps(const Properties& properties) {
-  const auto& inner = properties.expiry_ms_quartiles;
-  std::array<std::uint64_t, 4> steps{inner[0], inner[1], inner[2], properties.expiry_ms_max};
-  for (std::uint64_t& step : steps) {
-    if (step == no_expiry) step = properties.expiry_ms_max;  // written before there were quartiles
-  }
-  return steps;
-}
-
-/// Entries whose space comes back when the table is rewritten at `now_ms`: not more than there are.
-std::uint64_t reclaimable_entries(const TableFile& table, const Horizon& horizon, std::uint64_t now_ms) {
-  if (table.meta().largest_sequence > horizon.oldest) return 0;
-  const Properties& properties = table.table().properties();
-  const auto steps = expiry_steps(properties);
-  const auto passed = static_cast<std::uint64_t>(
-      std::ranges::count_if(steps, [&](std::uint64_t at) { return at <= now_ms; }));
-  return dead_entries(table, horizon) + properties.expiring * passed / steps.size();
-}
-
-bool overlaps_deeper(const Version& version, unsigned level, const TableFile& table) {
-  for (unsigned deeper = level + 1; deeper < level_count; ++deeper) {
-    if (!overlapping(tables_of(version, deeper), table.smallest_key(), table.largest_key()).empty())
-      return true;
-  }
-  return false;
-}
-
-/// Whether writing the table anew into `level` would drop any entry.
-bool worth_rewriting(const Version& version, unsigned level, const TableFile& table, const Horizon& horizon) {
-  const Properties& properties = table.table().properties();
-  if (properties.sequence_min < horizon.cleared || properties.entries > properties.keys) return true;
-  if (properties.expiring != 0 && properties.expiry_ms_min <= horizon.oldest_now_ms) return true;
-  return properties.tombstones != 0 && !overlaps_deeper(version, level, table);
-}
-
-/// Whether the job's tables may change their level as they are.
+/// Whether the job's tables may go to their run as they are: there they become one run, disjoint.
 bool may_move(const Version& version, const Compaction& job, const Horizon& horizon) {
   std::vector<TableFile*> tables = job.inputs();
   std::ranges::sort(tables, {}, [](const TableFile* table) { return as_text(table->smallest_key()); });
   for (std::size_t i = 0; i < tables.size(); ++i) {
-    if (tables[i]->meta().level == job.output_level) return false;
-    if (i != 0 && compare(tables[i - 1]->largest_key(), tables[i]->smallest_key()) >= 0) return false;
-    if (worth_rewriting(version, job.output_level, *tables[i], horizon)) return false;
+    const TableFile& table = *tables[i];
+    if (!job.new_run && table.meta().level == job.output_level && table.meta().run == job.output_run)
+      return false;
+    if (i != 0 && compare(tables[i - 1]->largest_key(), table.smallest_key()) >= 0) return false;
+    if (worth_rewriting(table, horizon, overlaps_older(version, job, table))) return false;
   }
   return true;
 }
 
-std::optional<Compaction> pick_reclaim(const Version& version, const Horizon& horizon) {
-  TableFile* best = nullptr;
-  double best_share = 1.0 / reclaim_one_in;
-  for (const Run& run : version.runs) {
-    for (TableFile* table : run.tables) {
-      const double share = static_cast<double>(reclaimable_entries(*table, horizon, horizon.oldest_now_ms)) /
-                           static_cast<double>(table->meta().entries);
-      if (share >= best_share && (best == nullptr || share > best_share)) {
-        best = table;
-        best_share = share;
+/// Proposes jobs in order of urgency, until one is permitted.
+class Picker {
+ public:
+  Picker(const Version& version, const Shape& shape, const Horizon& horizon,
+         std::span<const Compaction* const> running)
+      : version_(version), shape_(shape), horizon_(horizon), running_(running), sizes_(version, shape) {}
+
+  std::optional<Compaction> pick(bool full) {
+    if (auto job = drop()) return job;
+    if (auto job = sink()) return job;
+    const std::size_t level0 = version_.level(0).size();
+    if (level0 >= shape_.level0_runs || (full && level0 != 0)) {
+      if (auto job = from_level0(full)) {
+        job->urgency = Urgency::level0;
+        job->score = static_cast<double>(level0) / shape_.level0_runs;
+        return job;
       }
     }
+    // What needs room comes after what makes some.
+    if (full) {
+      if (auto job = reclaim()) return job;
+    }
+    if (auto job = shape_.tiered ? tiers() : levels()) return job;
+    return reclaim();
   }
-  if (best == nullptr) return std::nullopt;
-  const unsigned level = best->meta().level;
-  if (level == 0) return merge_down(version, 0, tables_of(version, 0));
-  if (overlaps_deeper(version, level, *best)) return merge_down(version, level, {best});
-  return Compaction{.runs = {{best}}, .output_level = level};
+
+ private:
+  std::optional<Compaction> drop();
+  std::optional<Compaction> sink();
+  std::optional<Compaction> from_level0(bool full);
+  std::optional<Compaction> tiers();
+  std::optional<Compaction> levels();
+  std::optional<Compaction> reclaim();
+  std::optional<Compaction> next_tier(unsigned level);
+  std::optional<Compaction> to_bottom(unsigned from);
+  std::optional<Compaction> cheapest(unsigned level, double score);
+  Compaction down(std::vector<std::vector<TableFile*>> runs, unsigned below) const;
+  std::optional<Compaction> into_older(std::vector<std::vector<TableFile*>> runs, std::size_t behind) const;
+
+  std::optional<Compaction> checked(std::optional<Compaction> job, bool may_be_moved = true) const {
+    if (!job || !permitted(version_, *job, running_)) return std::nullopt;
+    job->move = may_be_moved && may_move(version_, *job, horizon_);
+    return job;
+  }
+
+  const Version& version_;
+  const Shape& shape_;
+  const Horizon& horizon_;
+  std::span<const Compaction* const> running_;
+  LevelSizes sizes_;
+};
+
+std::optional<Compaction> Picker::drop() {
+  if (horizon_.cleared.value == 0) return std::nullopt;
+  Compaction job{.runs = {}, .drop = true, .urgency = Urgency::drop};
+  for (const Run& run : version_.runs) {
+    for (TableFile* table : run.tables) {
+      if (table->meta().largest_sequence < horizon_.cleared && !table->busy()) job.runs.push_back({table});
+    }
+  }
+  return job.runs.empty() ? std::nullopt : std::optional(std::move(job));
+}
+
+/// What was written before the bottom was always the last level: its deepest level becomes that, as it is.
+std::optional<Compaction> Picker::sink() {
+  if (version_.runs.empty()) return std::nullopt;
+  const Run& deepest = version_.runs.back();
+  if (deepest.level == 0 || deepest.level == bottom_level || deepest.number != 0) return std::nullopt;
+  Compaction job{.runs = {deepest.tables}, .output_level = bottom_level, .move = true};
+  return permitted(version_, job, running_) ? std::optional(std::move(job)) : std::nullopt;
+}
+
+/// All of level 0 that no job has yet: the newest runs of it.
+std::optional<Compaction> Picker::from_level0(bool full) {
+  std::vector<std::vector<TableFile*>> runs;
+  std::uint64_t bytes = 0;
+  const auto level0 = version_.level(0);
+  for (const Run& run : level0) {
+    if (busy(run.tables)) break;
+    runs.push_back(run.tables);
+    bytes += run.bytes();
+  }
+  if (runs.empty()) return std::nullopt;
+  const bool all = runs.size() == level0.size();
+  if (all && full) return checked(into_older(std::move(runs), level0.size()));
+  if (all && !shape_.tiered) {
+    if (auto job = checked(down(std::move(runs), 0))) return job;
+  } else if (all) {
+    const std::uint64_t rest = sizes_.upper_bytes() + sizes_.bytes(bottom_level);
+    if (bytes + sizes_.upper_bytes() >= sizes_.upper_max() && rest <= level0_job_factor * bytes) {
+      if (auto job = checked(to_bottom(0))) return job;
+    }
+  }
+  return next_tier(0);
+}
+
+/// The newest runs of a level that no job has yet, if there are enough: into a new run of the next level.
+/// While older ones of the level are on their way down, those would be overtaken: into one run where they
+/// are.
+std::optional<Compaction> Picker::next_tier(unsigned level) {
+  Compaction job;
+  const auto runs = version_.level(level);
+  for (const Run& run : runs) {
+    if (busy(run.tables)) break;
+    job.runs.push_back(run.tables);
+  }
+  const std::uint32_t enough = level == 0 ? shape_.level0_runs : shape_.tier_runs;
+  if (job.runs.size() < std::max(enough, 2u)) {
+    if (job.runs.size() != runs.size() || job.runs.size() < enough) return std::nullopt;
+  }
+  job.score = static_cast<double>(job.runs.size()) / enough;
+  if (job.runs.size() == runs.size() && shape_.tiered) {
+    job.output_level = level + 1;
+    job.new_run = level + 1 != bottom_level;
+    if (level + 1 == bottom_level) return checked(to_bottom(level));
+    if (auto down = checked(job)) return down;
+  }
+  if (job.runs.size() < 2) return std::nullopt;
+  job.output_level = level;
+  job.output_run = runs.front().number;
+  return checked(std::move(job), false);
+}
+
+/// Every run from a level on down, and what they meet at the bottom.
+std::optional<Compaction> Picker::to_bottom(unsigned from) {
+  std::vector<std::vector<TableFile*>> runs;
+  for (const Run& run : version_.runs) {
+    if (run.level >= from && run.level != bottom_level) runs.push_back(run.tables);
+  }
+  if (runs.empty()) return std::nullopt;
+  Compaction job{.runs = std::move(runs), .output_level = bottom_level};
+  job.score = sizes_.upper_score();
+  for (const Run& run : version_.level(bottom_level)) {
+    const auto below = overlapping(run, job.smallest_key(), job.largest_key());
+    if (run.number == 0 && !below.empty()) job.runs.push_back(to_vector(below));
+    if (run.number != 0) job.runs.push_back(run.tables);
+  }
+  return job;
+}
+
+std::optional<Compaction> Picker::tiers() {
+  if (sizes_.upper_score() > 1) {
+    if (auto job = checked(to_bottom(1))) return job;
+  }
+  for (unsigned level = 1; level < bottom_level; ++level) {
+    if (version_.level(level).size() < shape_.tier_runs) continue;
+    if (auto job = next_tier(level)) return job;
+  }
+  return std::nullopt;
+}
+
+std::optional<Compaction> Picker::levels() {
+  std::vector<std::pair<double, unsigned>> due;
+  for (unsigned level = 1; level < bottom_level; ++level) {
+    double score = sizes_.score(level);
+    if (version_.level(level).size() > 1) score += 1;  // of another goal's time: becomes one run
+    if (score > 1) due.push_back({score, level});
+  }
+  std::ranges::sort(due, std::ranges::greater{});
+  for (const auto& [score, level] : due) {
+    if (auto job = cheapest(level, score)) return job;
+  }
+  return std::nullopt;
+}
+
+/// Of a level that is too large, the table that costs least to merge: the fewest bytes below for each of its
+/// own. Of several runs the oldest gives it.
+std::optional<Compaction> Picker::cheapest(unsigned level, double score) {
+  struct Candidate {
+    double cost;
+    std::uint64_t number;
+    TableFile* table;
+    auto operator<=>(const Candidate&) const = default;
+  };
+  std::vector<Candidate> candidates;
+  for (TableFile* table : version_.level(level).back().tables) {
+    if (table->busy()) continue;
+    const auto own = static_cast<double>(table->meta().file_bytes);
+    const auto all = static_cast<double>(down({{table}}, level).bytes());
+    candidates.push_back({(all - own) / own, table->meta().number, table});
+  }
+  std::ranges::sort(candidates);
+  for (const Candidate& candidate : candidates) {
+    auto job = checked(down({{candidate.table}}, level));
+    if (!job) continue;
+    job->score = score;
+    return job;
+  }
+  return std::nullopt;
+}
+
+/// Leveled: into the next level that is in use, with what the tables meet there; where they meet nothing on
+/// any, to the bottom.
+Compaction Picker::down(std::vector<std::vector<TableFile*>> runs, unsigned above) const {
+  Compaction job{.runs = std::move(runs)};
+  const Bytes smallest = job.smallest_key(), largest = job.largest_key();
+  const auto first_met = std::ranges::find_if(version_.runs, [&](const Run& run) {
+    return run.level > above && !overlapping(run, smallest, largest).empty();
+  });
+  job.output_level = bottom_level;
+  if (first_met == version_.runs.end()) return job;
+  job.output_level = std::min(first_met->level, std::max(above + 1, sizes_.base()));
+  if (job.output_level != first_met->level) return job;
+  job.output_run = first_met->number;
+  job.runs.push_back(to_vector(overlapping(*first_met, smallest, largest)));
+  return job;
+}
+
+/// With what they hide in the next older run that has any of their keys; `behind`: the first run to look at.
+std::optional<Compaction> Picker::into_older(std::vector<std::vector<TableFile*>> runs,
+                                             std::size_t behind) const {
+  Compaction job{.runs = std::move(runs)};
+  const Bytes smallest = job.smallest_key(), largest = job.largest_key();
+  for (const Run& run : std::span(version_.runs).subspan(behind)) {
+    const auto met = overlapping(run, smallest, largest);
+    if (met.empty()) continue;
+    job.output_level = run.level;
+    job.output_run = run.number;
+    job.runs.push_back(to_vector(met));
+    return job;
+  }
+  job.output_level = bottom_level;
+  return job;
+}
+
+std::optional<Compaction> Picker::reclaim() {
+  struct Candidate {
+    double share;
+    std::uint64_t number;
+    std::size_t run;
+    TableFile* table;
+    auto operator<=>(const Candidate&) const = default;
+  };
+  std::vector<Candidate> due;
+  for (std::size_t i = 0; i < version_.runs.size(); ++i) {
+    for (TableFile* table : version_.runs[i].tables) {
+      const std::uint64_t dead = reclaimable_entries(*table, horizon_, horizon_.oldest_now_ms);
+      if (table->busy() || dead == 0 || dead * shape_.reclaim_one_in < table->meta().entries) continue;
+      const double share = static_cast<double>(dead) / static_cast<double>(table->meta().entries);
+      due.push_back({share, table->meta().number, i, table});
+    }
+  }
+  std::ranges::sort(due, std::ranges::greater{});
+  for (const Candidate& candidate : due) {
+    const Run& run = version_.runs[candidate.run];
+    Compaction alone{.runs = {{candidate.table}}, .output_level = run.level, .output_run = run.number};
+    auto job = overlaps_older(version_, alone, *candidate.table)
+                   ? into_older({{candidate.table}}, candidate.run + 1)
+                   : std::optional(std::move(alone));
+    job = checked(std::move(job), false);
+    if (!job) continue;
+    job->urgency = Urgency::reclaim;
+    job->score = candidate.share;
+    return job;
+  }
+  return std::nullopt;
 }
 
 }  // namespace
@@ -155,54 +326,64 @@ std::vector<TableFile*> Compaction::inputs() const {
   return result;
 }
 
-std::optional<Compaction> pick_compaction(const Version& version, const LsmOptions& options,
-                                          const Horizon& horizon, bool full) {
-  if (horizon.cleared.value != 0) {
-    Compaction job{.runs = {}, .output_level = 0, .drop = true};
-    for (const Run& run : version.runs) {
-      for (TableFile* table : run.tables) {
-        if (table->meta().largest_sequence < horizon.cleared) job.runs.push_back({table});
-      }
-    }
-    if (!job.runs.empty()) return job;
-  }
-  double most = 1;
-  unsigned from = level_count;
-  double limit = static_cast<double>(options.level1_bytes);
-  // Due before writers wait for it, however the two are configured.
-  const double level0 = static_cast<double>(version.level(0).size()) /
-                        std::min(options.level0_tables, options.level0_tables_max);
-  if (level0 >= most || (full && !version.level(0).empty())) {
-    most = std::max(most, level0);
-    from = 0;
-  }
-  for (unsigned level = 1; level + 1 < level_count; ++level, limit *= options.level_ratio) {
-    const double score = static_cast<double>(version.level_bytes(level)) / limit;
-    if (score > most) {
-      most = score;
-      from = level;
-    }
-  }
-  if (from == level_count) return pick_reclaim(version, horizon);
-  Compaction job = merge_down(
-      version, from, from == 0 ? tables_of(version, 0) : std::vector<TableFile*>{cheapest(version, from)});
-  job.move = may_move(version, job, horizon);
-  return job;
+std::uint64_t Compaction::bytes() const noexcept {
+  std::uint64_t sum = 0;
+  for (const auto& run : runs) sum += total_bytes(run);
+  return sum;
 }
 
-std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& horizon) {
-  std::uint64_t next = no_expiry;
+Bytes Compaction::smallest_key() const noexcept {
+  Bytes smallest = runs.front().front()->smallest_key();
+  for (const auto& run : runs) {
+    if (compare(run.front()->smallest_key(), smallest) < 0) smallest = run.front()->smallest_key();
+  }
+  return smallest;
+}
+
+Bytes Compaction::largest_key() const noexcept {
+  Bytes largest = runs.front().back()->largest_key();
+  for (const auto& run : runs) {
+    if (compare(run.back()->largest_key(), largest) > 0) largest = run.back()->largest_key();
+  }
+  return largest;
+}
+
+bool permitted(const Version& version, const Compaction& job, std::span<const Compaction* const> running) {
+  const std::vector<TableFile*> inputs = job.inputs();
+  if (busy(inputs)) return false;
+  if (job.drop) return true;
+  const auto is_input = [&](const TableFile* table) {
+    return std::ranges::find(inputs, table) != inputs.end();
+  };
+  // From the newest input on down to where the output goes, whatever stays where it is must not be overtaken.
+  Bytes smallest, largest;
+  bool any = false;
   for (const Run& run : version.runs) {
+    if (job.above(run)) break;
+    const bool here = !job.new_run && run.level == job.output_level && run.number == job.output_run;
     for (const TableFile* table : run.tables) {
-      for (const std::uint64_t at : expiry_steps(table->table().properties())) {
-        if (at <= horizon.oldest_now_ms) continue;
-        if (reclaimable_entries(*table, horizon, at) * reclaim_one_in < table->meta().entries) continue;
-        if (next == no_expiry || at < next) next = at;
-        break;
-      }
+      if (is_input(table)) continue;
+      if (here && overlap(job.smallest_key(), job.largest_key(), table->smallest_key(), table->largest_key()))
+        return false;
+      if (any && overlap(smallest, largest, table->smallest_key(), table->largest_key())) return false;
+    }
+    for (const TableFile* table : run.tables) {
+      if (!is_input(table)) continue;
+      if (!any || compare(table->smallest_key(), smallest) < 0) smallest = table->smallest_key();
+      if (!any || compare(table->largest_key(), largest) > 0) largest = table->largest_key();
+      any = true;
     }
   }
-  return next;
+  return std::ranges::none_of(running, [&](const Compaction* other) {
+    return !other->drop && other->output_level == job.output_level && !job.new_run && !other->new_run &&
+           other->output_run == job.output_run &&
+           overlap(job.smallest_key(), job.largest_key(), other->smallest_key(), other->largest_key());
+  });
+}
+
+std::optional<Compaction> pick_compaction(const Version& version, const Shape& shape, const Horizon& horizon,
+                                          bool full, std::span<const Compaction* const> running) {
+  return Picker(version, shape, horizon, running).pick(full);
 }
 
 }  // namespace ashlar::lsm

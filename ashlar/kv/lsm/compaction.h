@@ -1,42 +1,63 @@
 #pragma once
 
-/// Which tables to merge next. Leveled: level 0 holds what was flushed, in any order of keys; each further
-/// level is disjoint and may hold `level_ratio` times as much as the one above.
+/// Which tables to merge next, and which jobs may run side by side. Shapes and their reasons:
+/// docs/compaction.md.
 
 #include <optional>
+#include <span>
 #include <vector>
 
-#include "ashlar/kv/lsm/options.h"
 #include "ashlar/kv/lsm/retention.h"
+#include "ashlar/kv/lsm/shape.h"
 #include "ashlar/kv/lsm/version.h"
 
 namespace ashlar::lsm {
+
+/// Why a job is due, the most pressing last.
+enum class Urgency : std::uint8_t {
+  reclaim,  ///< entries that nobody can see any more
+  size,     ///< a level beyond its size, or with too many runs
+  level0,   ///< what was flushed waits: reads look at each of those tables, and writers are slowed for it
+  drop,     ///< gives space back without reading a byte
+};
 
 /// Tables that become others. Each run is disjoint and in order; runs may overlap each other.
 struct Compaction {
   std::vector<std::vector<TableFile*>> runs;
   unsigned output_level = 0;
   std::uint64_t output_run = 0;  ///< of that level
+  bool new_run = false;          ///< a run newer than any of the output level: numbered when the job starts
   bool drop = false;             ///< nothing of them is kept
-  bool move = false;             ///< they go to the output level as they are
+  bool move = false;             ///< they go to the output run as they are
+  Urgency urgency = Urgency::size;
+  double score = 1;  ///< among jobs of one urgency, the greatest goes first
 
   std::vector<TableFile*> inputs() const;
+  std::uint64_t bytes() const noexcept;
+  Bytes smallest_key() const noexcept;
+  Bytes largest_key() const noexcept;
+  /// Whether another run is older than what the job writes.
+  bool above(const Run& run) const noexcept {
+    return run.level > output_level || (run.level == output_level && (new_run || run.number < output_run));
+  }
 };
 
-/// The most urgent job, or nothing:
-///  1. Tables whose every entry is cleared for every reader: they become nothing.
-///  2. Level 0 with its share of tables, or a level beyond its size: into the next one. The level that is
-///     furthest beyond goes first. While the disk is `full`, level 0 is due with any: erases free space.
-///  3. The table with the largest share of entries that nobody can see any more, from a quarter of them on:
-///     into the next level, or rewritten where nothing deeper overlaps it. Space comes back without writes.
-///
-/// A job of the second kind whose tables meet nothing in the next level, and hold nothing that rewriting
-/// would drop, moves them.
-std::optional<Compaction> pick_compaction(const Version& version, const LsmOptions& options,
-                                          const Horizon& horizon, bool full);
+/// Whether the job may run beside those that do: no table has two jobs; nothing newer than a table is put
+/// below it; tables of a run stay disjoint.
+bool permitted(const Version& version, const Compaction& job, std::span<const Compaction* const> running);
 
-/// The wall clock, in ms, at which the next table is due by the third rule for what has expired by then;
-/// no_expiry: none will be.
-std::uint64_t next_expiry_compaction_ms(const Version& version, const Horizon& horizon);
+/// The most urgent job that may run beside `running`, or nothing:
+///  1. Tables whose every entry is cleared for every reader: they become nothing.
+///  2. Level 0 with its share of tables. While the disk is `full`, level 0 is due with any: erases free
+///  space.
+///  3. A level beyond its size, or with too many runs. The one furthest beyond goes first.
+///  4. The table with the largest share of entries that nobody can see any more: merged with what it hides in
+///  the
+///     next older run, or rewritten where no older run overlaps it. Space comes back without writes.
+///
+/// A job of the second or third kind whose tables meet nothing where they go, and hold nothing that rewriting
+/// would drop, moves them.
+std::optional<Compaction> pick_compaction(const Version& version, const Shape& shape, const Horizon& horizon,
+                                          bool full, std::span<const Compaction* const> running = {});
 
 }  // namespace ashlar::lsm

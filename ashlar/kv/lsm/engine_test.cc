@@ -29,10 +29,11 @@ LsmOptions small_options(Random& random) {
   options.memtables_max = static_cast<std::uint32_t>(random.between(2, 4));
   options.level0_tables = static_cast<std::uint32_t>(random.between(1, 4));
   options.level1_bytes = random.between(16, 128) << 10;
-  options.level_ratio = static_cast<std::uint32_t>(random.between(2, 4));
+  options.goal = static_cast<Goal>(random.below(4));
+  options.level0_tables_max = static_cast<std::uint32_t>(random.between(4, 16));
   options.table_bytes = random.between(16, 64) << 10;
   options.table.block_bytes = random.one_in(2) ? 4096 : 16384;
-  options.table.compression = random.one_in(2) ? Compression::lz4 : Compression::none;
+  options.compression = static_cast<CompressionPolicy>(random.below(5));
   options.table.filter_bits_per_key = random.one_in(4) ? 0 : 10;
   options.log.segment_bytes = 128u << 10;
   options.log.buffer_bytes = random.one_in(2) ? 4096 : 65536;

@@ -3,18 +3,46 @@
 #include "ashlar/base/options.h"
 #include "ashlar/base/units.h"
 #include "ashlar/kv/key.h"
+#include "ashlar/kv/lsm/manifest.h"
 #include "ashlar/kv/partitioner.h"
 
 namespace ashlar::lsm {
 
+namespace {
+
+Compression compression_of(const LsmOptions& options, unsigned level) noexcept {
+  switch (options.compression) {
+    case CompressionPolicy::by_goal:
+      if (options.goal != Goal::space_bound) return Compression::none;
+      [[fallthrough]];
+    case CompressionPolicy::by_level: return level + 1 == level_count ? Compression::zstd : Compression::lz4;
+    case CompressionPolicy::none: return Compression::none;
+    case CompressionPolicy::lz4: return Compression::lz4;
+    case CompressionPolicy::zstd: return Compression::zstd;
+  }
+  __builtin_unreachable();
+}
+
+}  // namespace
+
 static_assert(LsmOptions{}.log.segment_bytes > 16_KiB + kv::value_bytes_max + kv::stored_key_bytes_max,
               "a log segment holds the largest batch");
+
+TableOptions table_options(const LsmOptions& options, unsigned level) noexcept {
+  TableOptions result = options.table;
+  result.compression = compression_of(options, level);
+  return result;
+}
 
 void describe(OptionSet& set, LsmOptions& options) {
   set.add("kv.partitions", options.partitions,
           {.max = kv::partition_count_max,
            .test_max = 4,
            .help = "Partitions of a new data directory; 0: one per shard"});
+  set.add(
+      "kv.goal", options.goal,
+      {.names = {"balanced", "write-heavy", "read-heavy", "space-bound"},
+       .help = "What the store is to be good at: how tables are arranged, merged and compressed follows"});
   set.add("kv.memtable-bytes", options.memtable_bytes,
           {.unit = Unit::bytes,
            .min = 64_KiB,
@@ -22,7 +50,7 @@ void describe(OptionSet& set, LsmOptions& options) {
            .test_max = 1_MiB,
            .help = "A memtable is flushed beyond this"});
   set.add("kv.memtables", options.memtables_max,
-          {.min = 2, .max = 64, .help = "Memtables of one partition before its writers wait"});
+          {.min = 2, .max = 64, .help = "Full memtables of one partition before its writers wait"});
   set.add("kv.cache-bytes", options.cache_bytes,
           {.unit = Unit::bytes,
            .min = 1_MiB,
@@ -44,17 +72,20 @@ void describe(OptionSet& set, LsmOptions& options) {
   set.add("kv.ribbon-filters", options.ribbon_filters,
           {.help = "Ribbon filters in the deepest level: a quarter less memory, more work in a look-up"});
   set.add("kv.level0-tables", options.level0_tables,
-          {.min = 1, .max = 64, .help = "Flushed tables that are merged into level 1"});
-  set.add("kv.level0-tables-max", options.level0_tables_max,
-          {.min = 4, .max = 1024, .help = "Flushed tables that make writers wait"});
+          {.max = 64, .help = "Flushed tables that are merged further down; 0: as the goal says"});
+  set.add(
+      "kv.level0-tables-max", options.level0_tables_max,
+      {.min = 4, .max = 1024, .help = "Flushed tables that slow writers the most; half as many begin to"});
   set.add("kv.level1-bytes", options.level1_bytes,
           {.unit = Unit::bytes,
            .min = 1_MiB,
            .max = 1_TiB,
            .test_max = 4_MiB,
-           .help = "Size of level 1 of a partition before it is merged into level 2"});
-  set.add("kv.level-ratio", options.level_ratio,
-          {.min = 2, .max = 100, .help = "How many times larger each further level is"});
+           .help = "Of a partition: with less data than this below it, no level is kept"});
+  set.add("kv.compactions", options.compactions,
+          {.min = 2,
+           .max = 64,
+           .help = "Jobs of compaction on one shard at once; one is kept for flushed tables"});
   set.add("kv.table-bytes", options.table_bytes,
           {.unit = Unit::bytes,
            .min = 64_KiB,
@@ -69,8 +100,18 @@ void describe(OptionSet& set, LsmOptions& options) {
            .help = "Size of a table's blocks: 4KiB, 8KiB, 16KiB, 32KiB, 64KiB, 128KiB or 256KiB"});
   set.add("kv.filter-bits", options.table.filter_bits_per_key,
           {.max = 30, .help = "Bits of filter per key; 0: no filter"});
-  set.add("kv.compression", options.table.compression,
-          {.names = {"none", "lz4"}, .help = "Compression of table blocks"});
+  set.add("kv.background-bytes", options.background_bytes,
+          {.unit = Unit::bytes,
+           .min = background_bytes_min,
+           .max = 1_GiB,
+           .help = "Bytes that compactions of one shard have with the device at once: what a read may find "
+                   "in its way there"});
+  set.add("kv.compression", options.compression,
+          {.names = {"by-goal", "none", "lz4", "zstd", "by-level"},
+           .help = "Compression of table blocks; by-level: lz4 above, zstd at the bottom; by-goal: by-level "
+                   "for space-bound, none otherwise"});
+  set.add("kv.zstd-level", options.table.zstd_level,
+          {.min = 1, .max = 19, .help = "Level of zstd, where it compresses"});
 }
 
 }  // namespace ashlar::lsm

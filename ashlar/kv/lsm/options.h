@@ -14,20 +14,42 @@ class OptionSet;
 
 namespace ashlar::lsm {
 
+/// What the store is to be good at: decides how its tables are arranged (docs/compaction.md).
+enum class Goal : std::uint8_t {
+  balanced,     ///< few writes at little space: runs collect above one large, leveled bottom
+  write_heavy,  ///< the fewest writes; up to twice the space
+  read_heavy,   ///< the fewest places to look: every level is one run
+  space_bound,  ///< as read_heavy, compressed, and dead entries go sooner
+};
+
+/// How data blocks are compressed, by level.
+enum class CompressionPolicy : std::uint8_t {
+  by_goal,  ///< by_level where space is what counts, none otherwise
+  none,
+  lz4,
+  zstd,
+  by_level,  ///< lz4 above, zstd at the bottom, where data stays longest
+};
+
+/// Any one read or write of a job counts for as much at most.
+constexpr std::uint64_t background_bytes_min = 1u << 20;
+
 struct LsmOptions {
+  Goal goal = Goal::balanced;
   std::uint32_t partitions = 0;              ///< of a new directory; 0: one per shard
   std::uint64_t memtable_bytes = 32u << 20;  ///< a memtable is flushed beyond this
-  std::uint32_t memtables_max = 3;  ///< of one partition, the one being written included; then writers wait
+  std::uint32_t memtables_max = 3;  ///< of one partition, full ones; writers are slowed before, and wait then
   std::uint64_t cache_bytes = 256u << 20;  ///< block cache of the store, divided between shards
   std::uint64_t block_cache_slots = 0;     ///< the same as a number of blocks, which goes before; 0: in bytes
   std::uint64_t flat_index_bytes = 64u
-                                   << 20;  ///< of one partition; tables written beyond that are partitioned
-  bool ribbon_filters = true;              ///< in the deepest level
-  std::uint32_t level0_tables = 4;         ///< so many are merged into level 1
-  std::uint32_t level0_tables_max = 20;    ///< so many make writers wait
-  std::uint64_t level1_bytes =
-      256u << 20;  ///< of one partition; each further level holds level_ratio times as much
-  std::uint32_t level_ratio = 10;
+                                   << 20;   ///< of one partition; tables written beyond that are partitioned
+  bool ribbon_filters = true;               ///< in the deepest level
+  std::uint32_t level0_tables = 0;          ///< so many are merged further down; 0: as the goal says
+  std::uint32_t level0_tables_max = 32;     ///< from half of it on writers are slowed, here the most
+  std::uint64_t level1_bytes = 256u << 20;  ///< of one partition; with less below it, no level is kept
+  std::uint32_t compactions = 3;            ///< of one shard at once
+  std::uint64_t background_bytes = 2u << 20;  ///< that compactions of one shard have with the device at once
+  CompressionPolicy compression = CompressionPolicy::by_goal;
   std::uint64_t table_bytes = 64u << 20;  ///< tables that compaction writes are cut here
   TableOptions table;
   wal::LogOptions log{.segment_bytes = 32u << 20};
@@ -38,6 +60,8 @@ inline std::uint64_t cache_bytes_of(const LsmOptions& options) noexcept {
   return options.block_cache_slots != 0 ? options.block_cache_slots * options.table.block_bytes
                                         : options.cache_bytes;
 }
+/// How tables of a level are written, as far as the level decides; table_choice.h has the whole.
+TableOptions table_options(const LsmOptions& options, unsigned level) noexcept;
 
 /// Declares them; those of log and directory are declared by their own modules.
 void describe(OptionSet& set, LsmOptions& options);

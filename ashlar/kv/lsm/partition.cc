@@ -245,7 +245,17 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   if (memtable_->bytes() >= options_.memtable_bytes || log_is_long()) rotate(log_->next_index(), sequence);
   if (erases_wanted()) work_.notify_all();
   update_stall();
+  pace(sequence, bytes);
   return kv::Ticket(*this, sequence, durability);
+}
+
+/// Holds the write back where compaction or flush lag behind.
+void LsmPartition::pace(Sequence sequence, std::uint64_t bytes) noexcept {
+  if (pacer_.allowed_rate() == 0 && !pacer_.next_due()) return;
+  if (!pacer_.wrote(sequence, bytes, Shard::current().now())) return;
+  ++counters_.delayed_writes;
+  hold_from(pacer_.held_from());
+  pacing_.notify_all();
 }
 
 void LsmPartition::insert(std::span<const kv::Write> writes, Sequence sequence) {
@@ -311,16 +321,24 @@ void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
   work_.notify_all();
 }
 
-/// Tickets wait while flush, compaction or the log lag behind. Whatever ends the lag calls this again.
+/// Tickets are slowed while flush lags behind, and wait where the log does, or memtables are used up.
+/// Whatever ends the lag calls this again.
 void LsmPartition::update_stall() noexcept {
   const bool stall = log_->queued_bytes() > log_groups_behind_max * options_.log.buffer_bytes ||
-                     frozen_.size() + 1 >= options_.memtables_max ||
-                     (level0_is_long() && !compaction_halted_);
+                     frozen_.size() >= options_.memtables_max;
   if (stall && !stalled()) ++counters_.stalls;
   // Nobody waits for space that may never come: what grows is refused then, and what was written is durable.
   const bool no_space =
       flush_attempts_.failed_with(Errc::no_space) || compaction_attempts_.failed_with(Errc::no_space);
   set_stalled(stall && !no_space && !stop_reason());
+  if (no_space || frozen_.empty()) {
+    pacer_.set_pressure(WritePacer::Backlog::memtables, 0);
+  } else {
+    const auto full = static_cast<double>(memtable_->bytes()) / static_cast<double>(options_.memtable_bytes);
+    const double half = options_.memtables_max / 2.0;
+    pacer_.set_pressure(WritePacer::Backlog::memtables,
+                        (static_cast<double>(frozen_.size()) + std::min(full, 1.0) - half) / half);
+  }
 }
 
 kv::PartitionStats LsmPartition::stats() const noexcept {
@@ -340,7 +358,17 @@ kv::PartitionStats LsmPartition::stats() const noexcept {
       stats.table_entries += table->meta().entries;
     }
   }
+  for (const Run& run : version.runs) {
+    kv::LevelStats& level = stats.levels[run.level];
+    ++level.runs;
+    level.tables += run.tables.size();
+    level.bytes += run.bytes();
+  }
+  stats.compaction_debt_bytes = debt_bytes_;
+  stats.compactions_running = running_.size();
+  stats.compaction_stuck = stuck_;
   stats.log_bytes = log_->stats().segment_bytes;
+  stats.log_write_bytes = log_->stats().write_bytes;
   return stats;
 }
 

@@ -6,8 +6,9 @@
 /// and flushed to tables of level 0, which compaction merges into deeper levels. Read: memtables, then
 /// tables, newest first.
 ///
-/// Background tasks, one each: flush (share flush), compaction (share background), housekeeping (memory that
-/// epochs held back, files that nothing references).
+/// Background tasks: flush (share flush), compaction (share background; so many as may run at once), one that
+/// lets writers go on that were held back, housekeeping (memory that epochs held back, files that nothing
+/// references).
 
 #include <deque>
 #include <memory>
@@ -25,6 +26,7 @@
 #include "ashlar/kv/lsm/shard_context.h"
 #include "ashlar/kv/lsm/transaction_log.h"
 #include "ashlar/kv/lsm/version.h"
+#include "ashlar/kv/lsm/write_pacer.h"
 #include "ashlar/kv/partition.h"
 #include "ashlar/log/log.h"
 #include "ashlar/runtime/sync/condition.h"
@@ -127,28 +129,36 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   /// On a full disk what is erased must reach tables and log soon, for its space to come back.
   bool erases_wanted() const noexcept { return erases_ && blobs_->full(); }
   void update_stall() noexcept;
+  void pace(Sequence sequence, std::uint64_t bytes) noexcept;
 
   // partition_background.cc
   void start_background();
   Task<> flush_loop();
   Task<Result<>> flush_oldest(std::size_t count);
-  Task<> compaction_loop();
-  Task<Result<>> compact(Compaction job);
   Task<Result<>> commit(Edit edit, std::vector<TableMeta> added, const std::vector<TableFile*>& removed,
                         const std::vector<Memtable*>& flushed);
   Task<Result<>> back_off(Attempts& attempts, const Error& why, const char* what);
   void succeeded(Attempts& attempts, const char* what);
-  std::optional<Compaction> due_compaction();
-  void halt_compaction(const Error& why);
-  Instant next_look() noexcept;
-  Task<Result<>> move_tables(const Compaction& job);
   Task<Result<>> append_edit(Edit edit);
+  Task<> pace_loop();
   Task<> housekeeping_loop();
   void remove_later(std::uint64_t number) noexcept override;
   TaskScope& table_reads() noexcept override { return table_reads_; }
   Horizon horizon(kv::Partition::SnapshotHorizon seen) const noexcept;
   Horizon horizon() noexcept { return horizon(snapshot_horizon()); }
   void snapshot_released() noexcept override;
+
+  // partition_compaction.cc
+  Task<> compaction_loop(bool first);
+  std::optional<Compaction> due_compaction();
+  Instant next_look() noexcept;
+  Task<Result<>> run(Compaction& job);
+  Task<Result<>> compact(const Compaction& job, const Version& version);
+  Task<Result<>> move_tables(const Compaction& job);
+  void count(const Compaction& job, std::span<const TableMeta> written) noexcept;
+  void halt_compaction(const Error& why);
+  void measure_tables() noexcept;
+  Task<> watch_loop();
 
   const LsmOptions& options_;
   ShardContext& shard_;
@@ -166,7 +176,13 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   std::uint64_t next_number_ = 1;  // of tables, in memory; the manifest's is behind
 
   bool closing_ = false;
-  bool compacting_ = false;
+  const Shape shape_ = Shape::of(options_);
+  std::vector<const Compaction*> running_;
+  std::uint64_t entries_merged_ = 0;  // by all of them, as they go
+  bool stuck_ = false;
+  std::uint64_t debt_bytes_ = 0;  // of compaction
+  WritePacer pacer_;
+  Condition pacing_;                  // it holds writers back
   bool snapshot_in_the_way_ = false;  // of a compaction
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;

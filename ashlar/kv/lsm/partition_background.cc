@@ -9,12 +9,8 @@
 ///  point.
 ///  4. Publish a version with the table and without the memtable; let the log recycle its segments.
 ///
-/// Compaction does 2 to 4 with tables as its input, and removes those once no reader holds them. Tables that
-/// meet nothing where they go take steps 3 and 4 only.
-///
 /// An attempt that fails for want of space or for an error of the device has changed nothing: it is repeated
-/// with new tables, after ever longer pauses. Where compaction meets a table that is damaged, it stops but
-/// for what a clear lets it drop; reads of other data go on. A manifest append that fails stops the
+/// with new tables, after ever longer pauses. A manifest append that fails stops the
 /// partition: whether it committed is unknown until it is opened again.
 
 #include <algorithm>
@@ -31,22 +27,19 @@ namespace ashlar::lsm {
 
 namespace {
 
-constexpr unsigned failures_max = 8;                  // in a row, while writers wait: some 40 s
-constexpr std::uint32_t compaction_reads_ahead = 16;  // blocks of each run
+constexpr unsigned failures_max = 8;  // in a row, while writers wait: some 40 s
 constexpr Duration reclaim_after = std::chrono::milliseconds(2);
-constexpr std::uint64_t look_after_ms_min = 100;      // for entries that expire one by one
-constexpr std::uint64_t look_after_ms_max = 600'000;  // a wall clock may step
-constexpr Duration look_after_snapshot = std::chrono::seconds(1);
-
-Task<Result<>> changed(Condition& condition) {
-  co_return co_await condition.wait();
-}
 
 }  // namespace
 
 void LsmPartition::start_background() {
   background_.spawn(flush_loop(), Share::flush);
-  background_.spawn(compaction_loop(), Share::background);
+  background_.spawn(compaction_loop(true), Share::background);
+  for (std::uint32_t i = 1; i < options_.compactions; ++i) {
+    background_.spawn(compaction_loop(false), Share::background);
+  }
+  background_.spawn(pace_loop());
+  background_.spawn(watch_loop(), Share::background);
   background_.spawn(housekeeping_loop(), Share::background);
 }
 
@@ -89,11 +82,16 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   const Frozen newest = frozen_[count - 1];
   CO_TRY(co_await kv::Ticket(*this, newest.last, kv::Durability::durable, false));
   CO_TRY(co_await carry_outcomes());
+  const Instant began = Shard::current().now();
   const VersionRef version = versions_.acquire_frozen();
-  Merge merge(Direction::forward);
+  JobMerge merge;
+  std::uint64_t bytes = 0;
   std::vector<Memtable*> memtables;
   for (std::size_t i = 0; i < count; ++i) memtables.push_back(frozen_[i].memtable);
-  for (Memtable* memtable : memtables) merge.add(*memtable);
+  for (Memtable* memtable : memtables) {
+    merge.add(*memtable);
+    bytes += memtable->bytes();
+  }
   const TableJob job{.blobs = *blobs_,
                      .options = table_options_for(options_, *version, 0),
                      .partition = manifest_->state().partition,
@@ -104,6 +102,10 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
                      .nothing_older = [&](Bytes) { return false; },
                      .next_number = [this] { return next_number_++; }};
   auto tables = CO_TRY(co_await write_tables(merge, job));
+  for (const TableMeta& table : tables) {
+    counters_.flush_bytes += table.file_bytes;
+    counters_.levels[0].written_bytes += table.file_bytes;
+  }
   const std::uint64_t log_needed = transactions_.log_needed(newest.log_end);
   Edit edit;
   edit.flushed = newest.last;
@@ -113,6 +115,7 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(count));
   log_hold_->advance(log_needed);
   in_tables_ = newest.log_end;
+  pacer_.drain(WritePacer::Backlog::memtables).measured(bytes, Shard::current().now() - began);
   co_return Result<>{};
 }
 
@@ -146,6 +149,7 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
     }
     for (TableFile* table : opened) next->insert(*table);
     versions_.publish(std::move(next));
+    measure_tables();
   } else if (!stop_reason()) {  // not committed, and nothing will refer to them
     for (TableFile* table : opened) table->set_obsolete();
     for (std::size_t i = opened.size(); i < added.size(); ++i) remove_later(added[i].number);
@@ -164,34 +168,11 @@ Task<Result<>> LsmPartition::append_edit(Edit edit) {
   co_return appended;
 }
 
-/// Tables that change their level as they are: a manifest record, and not a byte of theirs.
-Task<Result<>> LsmPartition::move_tables(const Compaction& job) {
-  const MutexLock lock = co_await commit_mutex_.lock();
-  const std::vector<TableFile*> tables = job.inputs();
-  Edit edit;
-  for (const TableFile* table : tables) {
-    edit.removed.push_back(table->meta().number);
-    edit.added.push_back(table->meta());
-    edit.added.back().level = job.output_level;
-    edit.added.back().run = job.output_run;
-  }
-  CO_TRY(co_await append_edit(std::move(edit)));
-  auto next = versions_.load().successor();
-  for (TableFile* table : tables) {
-    next->erase(*table);
-    table->set_place(job.output_level, job.output_run);
-    next->insert(*table);
-  }
-  versions_.publish(std::move(next));
-  counters_.moves += tables.size();
-  co_return Result<>{};
-}
-
 /// After a failed attempt. An error where the partition stopped or closes.
 Task<Result<>> LsmPartition::back_off(Attempts& attempts, const Error& why, const char* what) {
   if (stop_reason() || closing_) co_return fail(Errc::stopped, what);
   ++counters_.failed_jobs;
-  if (attempts.failed(why, stalled()))
+  if (attempts.failed(why, stalled() || pacer_.pressure() >= 1))
     log::warn("partition {}: {}: {}; trying again", manifest_->state().partition, what, why);
   progressed_.notify_all();
   update_stall();
@@ -207,104 +188,17 @@ void LsmPartition::succeeded(Attempts& attempts, const char* what) {
   if (attempts.succeeded()) log::info("partition {}: {} works again", manifest_->state().partition, what);
 }
 
-/// The next job, and whether only snapshots keep one from being due.
-std::optional<Compaction> LsmPartition::due_compaction() {
-  const auto pick = [&](const Horizon& now) {
-    auto job = pick_compaction(versions_.load(), options_, now, blobs_->full());
-    if (job && compaction_halted_ && !job->drop) job.reset();
-    return job;
-  };
-  const Horizon now = horizon();
-  auto job = pick(now);
-  snapshot_in_the_way_ = !job && now.oldest < last_sequence() &&
-                         pick(horizon({.sequence = last_sequence(), .now_ms = now_ms()}));
-  return job;
-}
-
-/// When compaction must look again though nothing happened: entries expire.
-Instant LsmPartition::next_look() noexcept {
-  const std::uint64_t due_ms = next_expiry_compaction_ms(versions_.load(), horizon());
-  // Nobody tells when a snapshot of the whole store ends.
-  const Instant snapshot_over = snapshot_in_the_way_ ? Shard::current().now() + look_after_snapshot : never;
-  if (due_ms == no_expiry || compaction_halted_) return snapshot_over;
-  const std::uint64_t now = now_ms();
-  const std::uint64_t wait_ms =
-      std::clamp(due_ms - std::min(due_ms, now), look_after_ms_min, look_after_ms_max);
-  return std::min(snapshot_over, Shard::current().now() + std::chrono::milliseconds(wait_ms));
-}
-
-Task<> LsmPartition::compaction_loop() {
-  while (!closing_ && !stop_reason()) {
-    auto job = due_compaction();
-    compacting_ = job.has_value();
-    if (!job) {
-      progressed_.notify_all();
-      (void)co_await with_deadline(next_look(), changed(work_));
-      continue;
+/// Lets writers go on that were held back.
+Task<> LsmPartition::pace_loop() {
+  while (!closing_) {
+    if (const auto due = pacer_.next_due(); !due) {
+      if (!co_await pacing_.wait()) break;
+    } else if (*due > Shard::current().now()) {
+      if (!co_await sleep_until(*due)) break;
     }
-    const auto reads = [inputs = job->inputs()](std::uint64_t table) {
-      return std::ranges::any_of(inputs,
-                                 [&](const TableFile* input) { return input->meta().number == table; });
-    };
-    if (const auto done = co_await compact(std::move(*job)); !done) {
-      if (done.error().code == Errc::corrupt && reads(done.error().object)) {
-        halt_compaction(done.error());
-      } else if (!co_await back_off(compaction_attempts_, done.error(), "compaction")) {
-        break;
-      }
-      continue;
-    }
-    compaction_halted_ = false;
-    succeeded(compaction_attempts_, "compaction");
-    ++counters_.compactions;
-    if (!closing_) update_stall();
+    pacer_.release(Shard::current().now());
+    hold_from(pacer_.held_from());
   }
-  compacting_ = false;
-}
-
-/// To read the table again would not mend it.
-void LsmPartition::halt_compaction(const Error& why) {
-  compaction_halted_ = true;
-  ++counters_.failed_jobs;
-  if (compaction_attempts_.failed(why, false)) {
-    log::error(
-        "partition {}: {}; no compaction until a clear takes the table away or the directory is mended",
-        manifest_->state().partition, why);
-  }
-  progressed_.notify_all();
-  update_stall();
-}
-
-Task<Result<>> LsmPartition::compact(Compaction job) {
-  if (job.move) co_return co_await move_tables(job);
-  const VersionRef version = versions_.acquire_frozen();
-  Merge merge(Direction::forward,
-              {.first = compaction_reads_ahead, .most = compaction_reads_ahead, .fill_cache = false});
-  for (auto& run : job.runs) merge.add(run);
-  const Horizon now = horizon();
-  const TableJob tables{.blobs = *blobs_,
-                        .options = table_options_for(options_, *version, job.output_level),
-                        .partition = manifest_->state().partition,
-                        .level = job.output_level,
-                        .run = job.output_run,
-                        .table_bytes_max = options_.table_bytes,
-                        .horizon = now,
-                        .nothing_older =
-                            [&](Bytes key) {
-                              return std::ranges::none_of(version->runs, [&](const Run& run) {
-                                const bool older =
-                                    run.level > job.output_level ||
-                                    (run.level == job.output_level && run.number < job.output_run);
-                                return older && run.covering(key) != nullptr;
-                              });
-                            },
-                        .next_number = [this] { return next_number_++; }};
-  std::vector<TableMeta> written;
-  if (!job.drop) written = CO_TRY(co_await write_tables(merge, tables));
-  for (const TableMeta& table : written) counters_.compaction_bytes += table.file_bytes;
-  Edit edit;
-  edit.cleared = now.cleared;
-  co_return co_await commit(std::move(edit), std::move(written), job.inputs(), {});
 }
 
 void LsmPartition::remove_later(std::uint64_t number) noexcept {
@@ -332,16 +226,6 @@ Task<Result<>> LsmPartition::flush() {
   while (!frozen_.empty()) {
     if (stop_reason() || closing_) co_return fail(Errc::stopped, "flush");
     if (flush_attempts_.error()) co_return std::unexpected(*flush_attempts_.error());
-    CO_TRY(co_await progressed_.wait());
-  }
-  co_return Result<>{};
-}
-
-Task<Result<>> LsmPartition::settle_compaction() {
-  work_.notify_all();
-  while (compacting_ || compaction_halted_ || due_compaction()) {
-    if (stop_reason() || closing_) co_return fail(Errc::stopped, "compaction");
-    if (compaction_attempts_.error()) co_return std::unexpected(*compaction_attempts_.error());
     CO_TRY(co_await progressed_.wait());
   }
   co_return Result<>{};

@@ -80,6 +80,7 @@ Task<Result<>> LsmPartition::recover(std::uint64_t id) {
   transactions_.settle(clock_.last());
   CO_TRY(lock_in_doubt());
   publish_floor();
+  measure_tables();
   start_background();
   co_return Result<>{};
 }
@@ -167,6 +168,8 @@ void LsmPartition::on_stopped(const Error& why) noexcept {
 
 Task<Result<>> LsmPartition::close() {
   closing_ = true;
+  pacer_.release_all();
+  hold_from(sequence_max);
   work_.notify_all();
   progressed_.notify_all();
   background_.cancel();

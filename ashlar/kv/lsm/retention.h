@@ -26,7 +26,8 @@ class Retention {
   /// `nothing_older`: called where it matters; true where no deeper table can hold the key.
   template <class NothingOlder>
   Verdict judge(const Entry& entry, NothingOlder&& nothing_older) {
-    if (!has_key_ || !equal(entry.key, key_)) {
+    new_key_ = !has_key_ || !equal(entry.key, key_);
+    if (new_key_) {
       key_.assign(entry.key.begin(), entry.key.end());
       has_key_ = true;
       settled_ = false;
@@ -42,10 +43,14 @@ class Retention {
     return entry.kind == Kind::erase ? Verdict::keep : Verdict::keep_as_erase;
   }
 
+  /// Whether the entry judged last is the first of its key.
+  bool is_new_key() const noexcept { return new_key_; }
+
  private:
   Horizon horizon_;
   std::vector<std::byte> key_;
   bool has_key_ = false;
+  bool new_key_ = false;
   bool settled_ = false;  // the version that the oldest reader sees has come by
   Sequence last_;
 };

@@ -1,12 +1,14 @@
 #pragma once
 
-/// What the partitions of one shard share: epochs, block cache, memtable memory.
+/// What the partitions of one shard share: epochs, block cache, memtable memory, turns of compaction.
 
 #include "ashlar/kv/lsm/arena.h"
+#include "ashlar/kv/lsm/job_queue.h"
 #include "ashlar/kv/lsm/options.h"
 #include "ashlar/kv/lsm/store_state.h"
 #include "ashlar/kv/lsm/table/cache.h"
 #include "ashlar/runtime/memory/epoch.h"
+#include "ashlar/runtime/sync/semaphore.h"
 
 namespace ashlar::lsm {
 
@@ -25,6 +27,9 @@ class ShardContext final : private MemoryReclaimer {
   BlockCache& cache() noexcept { return cache_; }
   ChunkPool& chunks() noexcept { return chunks_; }
   StoreState& state() noexcept { return *state_; }
+  JobQueue& jobs() noexcept { return jobs_; }
+  /// Bytes that compactions have with the device.
+  Semaphore& background_bytes() noexcept { return background_bytes_; }
 
  private:
   bool reclaim() noexcept override;
@@ -34,6 +39,8 @@ class ShardContext final : private MemoryReclaimer {
   EpochDomain epochs_;
   ChunkPool chunks_;
   BlockCache cache_;
+  JobQueue jobs_;
+  Semaphore background_bytes_;
 };
 
 }  // namespace ashlar::lsm

@@ -3,7 +3,7 @@
 namespace ashlar::lsm {
 
 TableOptions table_options_for(const LsmOptions& options, const Version& version, unsigned level) {
-  TableOptions result = options.table;
+  TableOptions result = table_options(options, level);
   std::uint64_t index_bytes = 0;
   bool deepest = level != 0;
   for (const Run& run : version.runs) {

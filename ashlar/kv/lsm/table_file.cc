@@ -47,6 +47,12 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t parti
   co_return file.release();
 }
 
+TableFile* TableFile::describe(TableMeta meta, Properties properties, TableOwner& owner) {
+  auto* file = new TableFile(std::move(meta), owner);
+  file->table_ = Table(std::move(properties));
+  return file;
+}
+
 Task<Result<LoadedBlock>> TableFile::load(std::uint32_t ordinal, bool keep) {
   while (BlockFill* other = cached_->filling(ordinal)) {  // one read, however many miss the block
     LoadedBlock loaded = CO_TRY(co_await other->follow());

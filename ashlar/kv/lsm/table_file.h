@@ -39,6 +39,9 @@ class TableFile final : public kv::Pinnable {
   static Task<Result<TableFile*>> open(blob::Store& blobs, std::uint64_t partition, TableMeta meta,
                                        BlockCache& cache, TableOwner& owner);
 
+  /// A table without a file, which must not be read: for tests of what chooses among tables.
+  static TableFile* describe(TableMeta meta, Properties properties, TableOwner& owner);
+
   const TableMeta& meta() const noexcept { return meta_; }
   /// Owner: the table goes to another run as it is. Readers of older versions do not ask for it.
   void set_place(unsigned level, std::uint64_t run) noexcept {
@@ -60,6 +63,10 @@ class TableFile final : public kv::Pinnable {
 
   TaskScope& reads() noexcept { return owner_.table_reads(); }
 
+  /// A job has it as its input. Owner.
+  bool busy() const noexcept { return busy_; }
+  void set_busy(bool busy) noexcept { busy_ = busy; }
+
   /// The manifest does not name it any more: the file goes with the last pin.
   void set_obsolete() noexcept { obsolete_ = true; }
   bool obsolete() const noexcept { return obsolete_; }
@@ -77,6 +84,7 @@ class TableFile final : public kv::Pinnable {
   Table table_;
   std::unique_ptr<CachedBlocks> cached_;
   bool obsolete_ = false;
+  bool busy_ = false;
 };
 
 }  // namespace ashlar::lsm

@@ -18,7 +18,7 @@ class Outputs {
     if (current_ && new_key && current_->file_bytes() >= job_.table_bytes_max) CO_TRY(co_await finish());
     if (!current_) {
       current_ = CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.partition, job_.level,
-                                                     job_.next_number()));
+                                                     job_.next_number(), job_.in_flight));
     }
     co_return Result<>{};
   }
@@ -44,42 +44,41 @@ class Outputs {
   std::unique_ptr<TableOutput> current_;
 };
 
-Task<Result<>> copy(Merge& merge, const TableJob& job, Outputs& outputs) {
+Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
   Retention retention(job.horizon);
-  std::vector<std::byte> last_key;
+  bool first = true;  // no version of the key was kept yet
   std::uint64_t entries = 0;
-  merge.start({});
-  while (merge.state() != SourceState::end) {
-    if (merge.state() == SourceState::need_block) {
-      if (merge.provide_cached() == SourceState::need_block) CO_TRY(co_await merge.load());
-      continue;
-    }
+  CO_TRY(co_await merge.start());
+  while (!merge.done()) {
     Entry entry = merge.entry();
     const auto verdict = retention.judge(entry, job.nothing_older);
+    first |= retention.is_new_key();
     if (verdict != Retention::Verdict::drop) {
       if (verdict == Retention::Verdict::keep_as_erase) {
         entry.kind = Kind::erase;
         entry.expiry_ms = no_expiry;
         entry.value = {};
       }
-      const bool new_key = !equal(entry.key, last_key);
-      if (new_key) last_key.assign(entry.key.begin(), entry.key.end());
-      if (!outputs.ready(new_key)) CO_TRY(co_await outputs.prepare(new_key));
-      CO_TRY(outputs.current().add(entry));
+      if (!outputs.ready(first)) CO_TRY(co_await outputs.prepare(first));
+      CO_TRY(outputs.current().add(entry, std::exchange(first, false)));
       if (outputs.current().has_full()) CO_TRY(co_await outputs.current().drain());
     }
-    if (++entries % entries_between_looks == 0 && Shard::current().should_yield()) co_await yield();
-    merge.next();
+    if (++entries % entries_between_looks == 0) {
+      if (job.progress != nullptr) *job.progress += entries_between_looks;
+      if (Shard::current().should_yield()) co_await yield();
+    }
+    if (!merge.next()) CO_TRY(co_await merge.fetch());
   }
   co_return co_await outputs.finish();
 }
 
 }  // namespace
 
-Task<Result<std::vector<TableMeta>>> write_tables(Merge& merge, const TableJob& job) {
+Task<Result<std::vector<TableMeta>>> write_tables(JobMerge& merge, const TableJob& job) {
   std::vector<TableMeta> finished;
   Outputs outputs(job, finished);
   const Result<> copied = co_await copy(merge, job, outputs);
+  co_await merge.close();
   if (!copied) {
     co_await outputs.discard();
     for (const TableMeta& table : finished) (void)co_await job.blobs.remove_table(table.number);

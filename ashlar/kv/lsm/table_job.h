@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "ashlar/kv/lsm/merge.h"
+#include "ashlar/kv/lsm/job_merge.h"
 #include "ashlar/kv/lsm/retention.h"
 #include "ashlar/kv/lsm/table_output.h"
 
@@ -15,7 +15,7 @@ namespace ashlar::lsm {
 /// What a job writes, and how.
 struct TableJob {
   blob::Store& blobs;
-  const TableOptions& options;
+  TableOptions options;
   std::uint64_t partition;
   unsigned level;                    ///< of the tables written
   std::optional<std::uint64_t> run;  ///< likewise; nothing: each has one of its own
@@ -24,11 +24,13 @@ struct TableJob {
   Horizon horizon;
   std::function<bool(Bytes key)> nothing_older;  ///< no deeper table may hold the key
   std::function<std::uint64_t()> next_number;
+  std::uint64_t* progress = nullptr;  ///< counts entries as they are merged
+  Semaphore* in_flight = nullptr;     ///< bytes that jobs may have with the device at once; null: any number
 };
 
-/// Writes what `merge` yields and the horizon keeps. Gives way to other tasks by time slice. On success every
-/// table survives power loss, though nothing references them yet; on an error what was written is left for
-/// removal. An empty result means that nothing was worth keeping.
-Task<Result<std::vector<TableMeta>>> write_tables(Merge& merge, const TableJob& job);
+/// Writes what `merge`, which it starts and closes, yields and the horizon keeps. Gives way to other tasks by
+/// time slice. On success every table survives power loss, though nothing references them yet; on an error
+/// what was written is left for removal. An empty result means that nothing was worth keeping.
+Task<Result<std::vector<TableMeta>>> write_tables(JobMerge& merge, const TableJob& job);
 
 }  // namespace ashlar::lsm

@@ -2,23 +2,25 @@
 
 #include <algorithm>
 
+#include "ashlar/kv/lsm/options.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
 
 TableOutput::TableOutput(blob::Store& blobs, const TableOptions& options, std::uint64_t owner, unsigned level,
-                         std::uint64_t number)
+                         std::uint64_t number, Semaphore* in_flight)
     : blobs_(blobs),
       level_(level),
       number_(number),
+      shared_in_flight_(in_flight),
       builder_(options, number, *this, owner),
       charge_(Shard::current().memory().charge_regardless(Purpose::tables, builder_.memory_bytes())) {}
 
 Task<Result<std::unique_ptr<TableOutput>>> TableOutput::create(blob::Store& blobs,
                                                                const TableOptions& options,
                                                                std::uint64_t owner, unsigned level,
-                                                               std::uint64_t number) {
-  std::unique_ptr<TableOutput> output(new TableOutput(blobs, options, owner, level, number));
+                                                               std::uint64_t number, Semaphore* in_flight) {
+  std::unique_ptr<TableOutput> output(new TableOutput(blobs, options, owner, level, number, in_flight));
   output->writer_ = CO_TRY(co_await blobs.create_table(number));
   co_return std::move(output);
 }
@@ -58,6 +60,12 @@ Task<Result<>> TableOutput::drain() {
 
 Task<> TableOutput::write(Buffer buffer, SemaphoreUnits) {
   const Bytes whole = Bytes(buffer.memory.bytes()).first(buffer.used);
+  SemaphoreUnits turn;
+  if (shared_in_flight_ != nullptr) {
+    auto granted =
+        co_await shared_in_flight_->acquire(std::min<std::uint64_t>(buffer.used, background_bytes_min));
+    if (granted) turn = std::move(*granted);
+  }
   if (const auto result = co_await writer_->write(buffer.offset, whole); !result && written_)
     written_ = result;
   if (buffer.memory.size() == buffer_bytes) free_.push_back(std::move(buffer.memory));

@@ -22,15 +22,15 @@ namespace ashlar::lsm {
 class TableOutput final : private TableSink {
  public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
-  static constexpr std::uint64_t writes_in_flight_max = 16;
+  static constexpr std::uint64_t writes_in_flight_max = 8;
 
-  /// `owner`: the partition.
+  /// `owner`: the partition. `in_flight`: as TableJob has it.
   static Task<Result<std::unique_ptr<TableOutput>>> create(blob::Store& blobs, const TableOptions& options,
                                                            std::uint64_t owner, unsigned level,
-                                                           std::uint64_t number);
+                                                           std::uint64_t number, Semaphore* in_flight);
 
   /// Errors of TableBuilder::add().
-  Result<> add(const Entry& entry) { return builder_.add(entry); }
+  Result<> add(const Entry& entry, bool first_version) { return builder_.add(entry, first_version); }
   /// Starts writing what is full; waits only where too many writes are in flight. Errors of writes so far.
   Task<Result<>> drain();
   bool has_full() const noexcept { return !full_.empty(); }
@@ -50,13 +50,14 @@ class TableOutput final : private TableSink {
   };
 
   TableOutput(blob::Store& blobs, const TableOptions& options, std::uint64_t owner, unsigned level,
-              std::uint64_t number);
+              std::uint64_t number, Semaphore* in_flight);
   MutableBytes allocate(std::uint64_t offset, std::size_t bytes) override;
   Task<> write(Buffer buffer, SemaphoreUnits units);
 
   blob::Store& blobs_;
   unsigned level_;
   std::uint64_t number_;
+  Semaphore* shared_in_flight_;
   std::unique_ptr<blob::TableWriter> writer_;
   std::optional<Buffer> open_;
   std::deque<Buffer> full_;

@@ -69,7 +69,16 @@ void add_shard(Totals& totals, Service& service) {
     totals.store.reads_from_device += stats.reads_from_device;
     totals.store.flushes += stats.flushes;
     totals.store.compactions += stats.compactions;
+    totals.store.log_write_bytes += stats.log_write_bytes;
+    totals.store.flush_bytes += stats.flush_bytes;
     totals.store.compaction_bytes += stats.compaction_bytes;
+    totals.store.compaction_read_bytes += stats.compaction_read_bytes;
+    totals.store.compaction_debt_bytes += stats.compaction_debt_bytes;
+    totals.store.compactions_running += stats.compactions_running;
+    totals.store.compaction_stuck |= stats.compaction_stuck;
+    totals.store.delayed_writes += stats.delayed_writes;
+    for (std::size_t level = 0; level < stats.levels.size(); ++level)
+      totals.store.levels[level].bytes += stats.levels[level].bytes;
     totals.store.stalls += stats.stalls;
     totals.store.moves += stats.moves;
     totals.store.failed_jobs += stats.failed_jobs;
@@ -133,13 +142,21 @@ void persistence_section(Lines to, Service& service, const Totals& totals) {
   fmt::format_to(to,
                  "loading:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\nacknowledged_means_durable:{}\r\n"
                  "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
-                 "compaction_bytes:{}\r\ntables_moved:{}\r\nwrite_stalls:{}\r\nflush_status:{}\r\n"
+                 "compaction_bytes:{}\r\ntables_moved:{}\r\nlog_write_bytes:{}\r\nflush_bytes:{}\r\n"
+                 "compaction_read_bytes:{}\r\ncompaction_debt_bytes:{}\r\ncompactions_running:{}"
+                 "\r\ncompaction_stuck:{}\r\n"
+                 "write_amplification:{:.2f}\r\nspace_amplification:{:.2f}\r\ndelayed_writes:{}\r\n"
+                 "write_stalls:{}\r\nflush_status:{}\r\n"
                  "compaction_status:{}\r\nfailed_background_jobs:{}\r\n",
                  totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes,
                  totals.store.table_count, totals.store.table_bytes, totals.store.flushes,
                  totals.store.compactions, totals.store.compaction_bytes, totals.store.moves,
-                 totals.store.stalls, status_text(totals.store.flush_error),
-                 status_text(totals.store.compaction_error), totals.store.failed_jobs);
+                 totals.store.log_write_bytes, totals.store.flush_bytes, totals.store.compaction_read_bytes,
+                 totals.store.compaction_debt_bytes, totals.store.compactions_running,
+                 totals.store.compaction_stuck ? 1 : 0, totals.store.write_amplification(),
+                 totals.store.space_amplification(), totals.store.delayed_writes, totals.store.stalls,
+                 status_text(totals.store.flush_error), status_text(totals.store.compaction_error),
+                 totals.store.failed_jobs);
 }
 
 void stats_section(Lines to, const Totals& totals) {

@@ -99,7 +99,7 @@ TEST_F(CacheTest, FindsWhatWasFilled) {
 
 TEST_F(CacheTest, EvictsAndStaysRight) {
   std::mt19937_64 random(test_seed());
-  for (const Compression compression : {Compression::none, Compression::lz4}) {
+  for (const Compression compression : {Compression::none, Compression::lz4, Compression::zstd}) {
     make({{16384, 8}, {4096, 20}});
     std::deque<OpenTable> tables;
     tables.emplace_back(*cache, 1, 2000, TableOptions{.block_bytes = 4096, .compression = compression});
@@ -235,7 +235,7 @@ TEST_F(CacheTest, ABlockLargerThanEverySlotIsLoose) {
 
 TEST_F(CacheTest, DamageIsReportedAndNothingIsPublished) {
   make({{4096, 2}});
-  for (const Compression compression : {Compression::none, Compression::lz4}) {
+  for (const Compression compression : {Compression::none, Compression::lz4, Compression::zstd}) {
     OpenTable table(*cache, 9, 1000, {.block_bytes = 16384, .compression = compression});
     const BlockHandle handle = table.table.block(1);
     table.file[handle.offset + 40] ^= std::byte{1};

@@ -39,7 +39,8 @@ enum class FilterKind : std::uint8_t {
 
 enum class Compression : std::uint8_t {
   none = 0,
-  lz4 = 1,  ///< 2 is reserved for zstd
+  lz4 = 1,
+  zstd = 2,
 };
 
 /// Where a frame stands in its table's file, in bytes. Those of data frames are whole pages.
@@ -53,6 +54,7 @@ struct BlockHandle {
 struct TableOptions {
   std::uint32_t block_bytes = 16384;  ///< power of two, block_bytes_min to block_bytes_max
   Compression compression = Compression::none;
+  std::uint8_t zstd_level = 3;            ///< 1 to 19
   std::uint8_t restart_shift = 4;         ///< a restart every 2^n entries, n ≤ 7
   std::uint8_t filter_bits_per_key = 10;  ///< 0 writes no filter; at most 30
   FilterKind filter_kind = FilterKind::bloom;

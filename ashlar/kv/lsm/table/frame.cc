@@ -1,9 +1,8 @@
 #include "ashlar/kv/lsm/table/frame.h"
 
-#include <lz4.h>
-
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/endian.h"
+#include "ashlar/kv/lsm/table/compression.h"
 
 namespace ashlar::lsm {
 namespace {
@@ -42,7 +41,8 @@ Result<Frame> open_frame(Bytes bytes, FrameType type, ErrorPlace place) noexcept
   if (static_cast<FrameType>(header[4]) != type || load_le<std::uint16_t>(header + 6) != 0) {
     return fail(Errc::corrupt, "table frame: type", place);
   }
-  if (frame.compression > Compression::lz4) return fail(Errc::unsupported, "table frame: compression", place);
+  if (frame.compression > Compression::zstd)
+    return fail(Errc::unsupported, "table frame: compression", place);
   if (frame.compression == Compression::none ? frame.raw_bytes != stored
                                              : frame.raw_bytes > data_frame_bytes_max) {
     return fail(Errc::corrupt, "table frame: size", place);
@@ -57,24 +57,10 @@ Result<Bytes> open_plain_frame(Bytes bytes, FrameType type, ErrorPlace place) no
 }
 
 Result<> decompress(const Frame& frame, MutableBytes raw, ErrorPlace place) noexcept {
-  if (raw.size() > LZ4_MAX_INPUT_SIZE || frame.stored.size() > LZ4_MAX_INPUT_SIZE) {
-    return fail(Errc::corrupt, "table frame: size", place);
-  }
-  const int got = LZ4_decompress_safe(reinterpret_cast<const char*>(frame.stored.data()),
-                                      reinterpret_cast<char*>(raw.data()),
-                                      static_cast<int>(frame.stored.size()), static_cast<int>(raw.size()));
-  if (got < 0 || static_cast<std::size_t>(got) != raw.size()) {
-    return fail(Errc::corrupt, "table frame: lz4", place);
+  if (!decompress(frame.compression, frame.stored, raw)) {
+    return fail(Errc::corrupt, "table frame: compressed data", place);
   }
   return {};
-}
-
-std::size_t compress(Compression compression, Bytes raw, MutableBytes to) noexcept {
-  if (compression != Compression::lz4 || raw.size() > LZ4_MAX_INPUT_SIZE) return 0;
-  const int used =
-      LZ4_compress_default(reinterpret_cast<const char*>(raw.data()), reinterpret_cast<char*>(to.data()),
-                           static_cast<int>(raw.size()), static_cast<int>(to.size()));
-  return used > 0 ? static_cast<std::size_t>(used) : 0;
 }
 
 }  // namespace ashlar::lsm

@@ -29,7 +29,4 @@ Result<Bytes> open_plain_frame(Bytes bytes, FrameType type, ErrorPlace place) no
 /// Decompresses into `raw`, which has exactly frame.raw_bytes. Fails with `corrupt`.
 Result<> decompress(const Frame& frame, MutableBytes raw, ErrorPlace place) noexcept;
 
-/// Compresses `raw` into `to`; returns the bytes used, or 0 if they would not fit.
-std::size_t compress(Compression compression, Bytes raw, MutableBytes to) noexcept;
-
 }  // namespace ashlar::lsm

@@ -31,6 +31,8 @@ namespace ashlar::lsm {
 class Table {
  public:
   Table() = default;
+  /// Of which no more is known.
+  explicit Table(Properties properties) : properties_(std::move(properties)) {}
   /// `meta`: the file's bytes from footer.meta to footer.offset, aligned to 64 in memory for the filter's
   /// sake.
   static Result<Table> open(const Footer& footer, Bytes meta);

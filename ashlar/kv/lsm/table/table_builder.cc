@@ -28,7 +28,8 @@ TableBuilder::TableBuilder(const TableOptions& options, std::uint64_t number, Ta
       owner_(owner),
       sink_(sink),
       block_(options.block_bytes, options.restart_shift),
-      filter_(options.filter_bits_per_key, options.filter_kind) {}
+      filter_(options.filter_bits_per_key, options.filter_kind),
+      compressor_(options.compression, options.zstd_level) {}
 
 Result<> TableBuilder::check(const Entry& entry, bool first_version) const {
   const ErrorPlace place{number_, offset_};
@@ -43,8 +44,7 @@ Result<> TableBuilder::check(const Entry& entry, bool first_version) const {
   return ordered ? Result<>{} : fail(Errc::invalid, "table add: order", place);
 }
 
-Result<> TableBuilder::add(const Entry& entry) {
-  const bool first_version = !equal(last_key_, entry.key);
+Result<> TableBuilder::add(const Entry& entry, bool first_version) {
   TRY(check(entry, first_version));
   const std::uint64_t hash = key_hash(entry.key);
   if (!block_.add(entry, hash, first_version)) {
@@ -81,7 +81,7 @@ Result<> TableBuilder::write_block(const Entry* next) {
     raw_.resize(raw);
     compressed_.resize(raw_frame - page_bytes - frame_header_bytes);  // anything longer saves no page
     block_.finish(raw_.data(), continues);
-    stored = compress(options_.compression, raw_, compressed_);
+    stored = compressor_.compress(raw_, compressed_);
   }
 
   const bool compressed = stored != 0;

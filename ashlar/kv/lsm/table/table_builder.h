@@ -6,6 +6,7 @@
 
 #include "ashlar/base/result.h"
 #include "ashlar/kv/lsm/table/block_builder.h"
+#include "ashlar/kv/lsm/table/compression.h"
 #include "ashlar/kv/lsm/table/filter.h"
 #include "ashlar/kv/lsm/table/footer.h"
 #include "ashlar/kv/lsm/table/index.h"
@@ -38,7 +39,9 @@ class TableBuilder {
   /// Adds the next entry. Fails with `invalid` where it is out of order, its kind not one that tables hold,
   /// or key or value beyond their limits; with `no_memory` where the sink had none; with `too_large` at 16
   /// TiB.
-  Result<> add(const Entry& entry);
+  Result<> add(const Entry& entry) { return add(entry, !equal(last_key_, entry.key)); }
+  /// The same, where it is known whether the entry before has another key.
+  Result<> add(const Entry& entry, bool first_version);
 
   /// Writes everything that is left. A table without entries is `invalid`.
   Result<> finish();
@@ -49,7 +52,8 @@ class TableBuilder {
   /// partitioned table by the size of its filters, and some 50 per block.
   std::size_t memory_bytes() const noexcept {
     return filter_.memory_bytes() + index_.memory_bytes() + partition_bytes_ + partitions_.memory_bytes() +
-           4 * (block_pages_.size() + first_blocks_.size()) + options_.block_bytes;
+           4 * (block_pages_.size() + first_blocks_.size()) + compressor_.memory_bytes() +
+           options_.block_bytes;
   }
   const Properties& properties() const noexcept { return properties_; }
 
@@ -81,6 +85,7 @@ class TableBuilder {
   ExpirySample expiries_;
   std::vector<std::byte> last_key_;
   Sequence last_sequence_;
+  Compressor compressor_;
   std::vector<std::byte> raw_, compressed_;  // scratch of compression
 };
 

@@ -127,7 +127,7 @@ Model random_model(std::mt19937_64& random) {
 
 TableOptions random_options(std::mt19937_64& random) {
   return {.block_bytes = block_bytes_min << (random() % 5),
-          .compression = random() % 2 == 0 ? Compression::none : Compression::lz4,
+          .compression = static_cast<Compression>(random() % 3),
           .restart_shift = static_cast<std::uint8_t>(random() % 8),
           .filter_bits_per_key = static_cast<std::uint8_t>(random() % 16),
           .filter_kind = random() % 2 == 0 ? FilterKind::bloom : FilterKind::ribbon,
@@ -299,13 +299,17 @@ TEST(Table, CompressesOnlyWhereItSavesPages) {
   std::mt19937_64 random(1);
   for (int i = 0; i < 1000; ++i)
     model[{"text" + std::to_string(10000 + i), 1}] = {Kind::put, no_expiry, std::string(100, 'a')};
-  Built text(model, {.compression = Compression::lz4});
-  EXPECT_LT(text.table.properties().data_bytes * 2, text.table.properties().data_raw_bytes);
+  for (const Compression compression : {Compression::lz4, Compression::zstd}) {
+    Built text(model, {.compression = compression});
+    EXPECT_LT(text.table.properties().data_bytes * 2, text.table.properties().data_raw_bytes);
+  }
   for (auto& [key, version] : model) {
     for (char& c : version.value) c = static_cast<char>(random());
   }
-  Built noise(model, {.compression = Compression::lz4});
-  EXPECT_EQ(noise.table.block(0).bytes, 16384u);
+  for (const Compression compression : {Compression::lz4, Compression::zstd}) {
+    Built noise(model, {.compression = compression});
+    EXPECT_EQ(noise.table.block(0).bytes, 16384u);
+  }
 }
 
 TEST(Table, RefusesWhatIsOutOfOrderOrTooLarge) {

@@ -1,5 +1,7 @@
 #include "ashlar/runtime/ops/sim/environment.h"
 
+#include <algorithm>
+
 #include "ashlar/base/checksum.h"
 #include "ashlar/runtime/ops/sim/sim_backend.h"
 
@@ -28,6 +30,15 @@ void Environment::cut_power() {
 
 void Environment::kill() {
   stop();
+}
+
+Duration Environment::disk_transfer(std::uint64_t bytes) noexcept {
+  if (options.disk_bytes_per_second == 0) return {};
+  const std::chrono::duration<double> takes(static_cast<double>(bytes) /
+                                            static_cast<double>(options.disk_bytes_per_second));
+  const Instant now = events.now();
+  disk_free_at_ = std::max(disk_free_at_, now) + std::chrono::duration_cast<Duration>(takes);
+  return disk_free_at_ - now;
 }
 
 std::uint64_t Environment::wall_ms() const noexcept {

@@ -19,6 +19,7 @@ class SimBackend;
 struct EnvironmentOptions {
   std::uint64_t seed = 1;
   Latency disk{std::chrono::microseconds(20), std::chrono::microseconds(300)};
+  std::uint64_t disk_bytes_per_second = 0;  ///< of reads and writes, one after the other; 0: no limit
   NetworkOptions network{};
   std::uint64_t wall_ms = 1'700'000'000'000;  ///< the wall clock at the start
   std::uint32_t receive_buffers = 64;         ///< per shard, for receive_multishot
@@ -48,6 +49,9 @@ class Environment {
   void kill();
   void end(const FileVerdict& verdict) { verdict.kill ? kill() : cut_power(); }
 
+  /// How long until the disk has moved so many bytes, behind those that it has been asked for before.
+  Duration disk_transfer(std::uint64_t bytes) noexcept;
+
   std::uint64_t wall_ms() const noexcept;
   void step_wall(std::int64_t milliseconds) noexcept { wall_step_ms_ += milliseconds; }
 
@@ -62,6 +66,7 @@ class Environment {
   void stop();
 
   bool powered_ = true;
+  Instant disk_free_at_{};
   std::int64_t wall_step_ms_ = 0;
   std::uint64_t digest_;
   std::vector<SimBackend*> backends_;

@@ -109,7 +109,9 @@ void SimBackend::start_file(Operation& operation, Operation& first) {
   const FileEvent event = event_of(operation, flight.file.get());
   flight.verdict = environment_.faults.judge(event);
   if (event.changes) flight.label = Faults::label(event);
-  const Duration takes = environment_.options.disk.draw(environment_.random) + flight.verdict.delay;
+  Duration takes = environment_.options.disk.draw(environment_.random) + flight.verdict.delay;
+  if (operation.code == OpCode::read || operation.code == OpCode::write)
+    takes += environment_.disk_transfer(bytes_left(operation));
   const std::uint64_t number = next_flight_++;
   flights_.emplace(number, std::move(flight));
   environment_.events.after(takes, [this, number] { land(number); });

@@ -1,0 +1,254 @@
+/// Compaction of a partition, job by job:
+///
+///  1. The most urgent job that may run beside those under way is chosen, and waits for its turn among those
+///     of the shard's other partitions; then what is due is chosen once more.
+///  2. Its tables are merged into new ones; those are synced, and their directory.
+///  3. One record of the manifest adds them and removes the others: the commit point. Tables that meet
+///  nothing
+///     where they go take this step only.
+///  4. A version with them is published. Files of the others go once no reader holds them.
+///
+/// Where compaction meets a table that is damaged, it stops but for what a clear lets it drop; reads of other
+/// data go on. Any other failure has changed nothing: the job is chosen again after a pause.
+
+#include <algorithm>
+
+#include "ashlar/base/log.h"
+#include "ashlar/kv/lsm/partition.h"
+#include "ashlar/kv/lsm/reclaim.h"
+#include "ashlar/kv/lsm/table_choice.h"
+#include "ashlar/kv/lsm/table_job.h"
+#include "ashlar/runtime/sync/deadline.h"
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+constexpr Duration look_after_snapshot = std::chrono::seconds(1);
+constexpr Duration stuck_after = std::chrono::minutes(1);  // without an entry merged
+constexpr std::uint64_t look_after_ms_min = 100;           // for entries that expire one by one
+constexpr std::uint64_t look_after_ms_max = 600'000;       // a wall clock may step
+// Bytes that compaction lags behind, in smallest levels: from where on writers are slowed, and where the
+// most.
+constexpr std::uint64_t debt_levels_slow = 16, debt_levels_max = 64;
+
+Task<Result<>> changed(Condition& condition) {
+  co_return co_await condition.wait();
+}
+
+double share_beyond(double value, double from, double to) noexcept {
+  return (value - from) / (to - from);
+}
+
+}  // namespace
+
+/// How far compaction lags behind, whenever the tables change.
+void LsmPartition::measure_tables() noexcept {
+  const Version& version = versions_.load();
+  const double level0 = static_cast<double>(version.level(0).size());
+  const double level0_max = options_.level0_tables_max;
+  const double level = static_cast<double>(options_.level1_bytes);
+  debt_bytes_ = LevelSizes(version, shape_).debt_bytes();
+  pacer_.set_pressure(WritePacer::Backlog::tables,
+                      std::max(share_beyond(level0, level0_max / 2, level0_max),
+                               share_beyond(static_cast<double>(debt_bytes_), debt_levels_slow * level,
+                                            debt_levels_max * level)));
+}
+
+/// The next job, and whether only snapshots keep one from being due.
+std::optional<Compaction> LsmPartition::due_compaction() {
+  const auto pick = [&](const Horizon& now) {
+    auto job = pick_compaction(versions_.load(), shape_, now, blobs_->full(), running_);
+    if (job && compaction_halted_ && !job->drop) job.reset();
+    return job;
+  };
+  const Horizon now = horizon();
+  auto job = pick(now);
+  snapshot_in_the_way_ = !job && now.oldest < last_sequence() &&
+                         pick(horizon({.sequence = last_sequence(), .now_ms = now_ms()}));
+  return job;
+}
+
+/// When compaction must look again though nothing happened: entries expire.
+Instant LsmPartition::next_look() noexcept {
+  const std::uint64_t due_ms = next_expiry_compaction_ms(versions_.load(), horizon(), shape_.reclaim_one_in);
+  // Nobody tells when a snapshot of the whole store ends.
+  const Instant snapshot_over = snapshot_in_the_way_ ? Shard::current().now() + look_after_snapshot : never;
+  if (due_ms == no_expiry || compaction_halted_) return snapshot_over;
+  const std::uint64_t now = now_ms();
+  const std::uint64_t wait_ms =
+      std::clamp(due_ms - std::min(due_ms, now), look_after_ms_min, look_after_ms_max);
+  return std::min(snapshot_over, Shard::current().now() + std::chrono::milliseconds(wait_ms));
+}
+
+/// One of several; the first also looks at the clock.
+Task<> LsmPartition::compaction_loop(bool first) {
+  while (!closing_ && !stop_reason()) {
+    auto job = due_compaction();
+    if (!job) {
+      progressed_.notify_all();
+      (void)co_await with_deadline(first ? next_look() : never, changed(work_));
+      continue;
+    }
+    auto slot = co_await shard_.jobs().acquire({.urgency = job->urgency, .score = job->score});
+    if (!slot) break;
+    job = due_compaction();
+    if (!job) continue;
+    std::vector<std::uint64_t> inputs;
+    for (const TableFile* table : job->inputs()) inputs.push_back(table->meta().number);
+    if (const auto done = co_await run(*job); !done) {
+      const Error& why = done.error();
+      *slot = JobSlot();  // others need not wait for the pause
+      if (why.code == Errc::corrupt && std::ranges::find(inputs, why.object) != inputs.end()) {
+        halt_compaction(why);
+      } else if (!co_await back_off(compaction_attempts_, why, "compaction")) {
+        break;
+      }
+      continue;
+    }
+    compaction_halted_ = false;
+    succeeded(compaction_attempts_, "compaction");
+    ++counters_.compactions;
+    if (!closing_) update_stall();
+    work_.notify_all();
+  }
+}
+
+/// Runs a job as one of those under way.
+Task<Result<>> LsmPartition::run(Compaction& job) {
+  const VersionRef version = versions_.acquire_frozen();  // keeps the tables
+  const Instant began = Shard::current().now();
+  if (std::exchange(job.new_run, false)) job.output_run = next_number_++;
+  const std::vector<TableFile*> inputs = job.inputs();
+  std::uint64_t level0_bytes = 0;
+  for (TableFile* table : inputs) {
+    table->set_busy(true);
+    if (table->meta().level == 0) level0_bytes += table->meta().file_bytes;
+  }
+  running_.push_back(&job);
+  if (running_.size() == 1) work_.notify_all();  // it is watched
+  Result<> done = job.move ? co_await move_tables(job) : co_await compact(job, *version);
+  std::erase(running_, &job);
+  for (TableFile* table : inputs) table->set_busy(false);
+  if (done && job.urgency == Urgency::level0) {
+    pacer_.drain(WritePacer::Backlog::tables).measured(level0_bytes, Shard::current().now() - began);
+  }
+  co_return done;
+}
+
+Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& version) {
+  const std::vector<TableFile*> inputs = job.inputs();
+  const Horizon now = horizon();
+  std::vector<TableMeta> written;
+  if (!job.drop) {
+    std::vector<const Run*> older;
+    for (const Run& run : version.runs) {
+      const bool input = std::ranges::find(inputs, run.tables.front()) != inputs.end();
+      if (job.above(run) && !input) older.push_back(&run);
+    }
+    JobMerge merge(&shard_.background_bytes());
+    for (const auto& run : job.runs) merge.add(run);
+    const TableJob tables{.blobs = *blobs_,
+                          .options = table_options_for(options_, version, job.output_level),
+                          .partition = manifest_->state().partition,
+                          .level = job.output_level,
+                          .run = job.output_run,
+                          .table_bytes_max = options_.table_bytes,
+                          .horizon = now,
+                          .nothing_older =
+                              [&](Bytes key) {
+                                return std::ranges::none_of(
+                                    older, [&](const Run* run) { return run->covering(key) != nullptr; });
+                              },
+                          .next_number = [this] { return next_number_++; },
+                          .progress = &entries_merged_,
+                          .in_flight = &shard_.background_bytes()};
+    written = CO_TRY(co_await write_tables(merge, tables));
+    count(job, written);
+  }
+  Edit edit;
+  edit.cleared = now.cleared;
+  co_return co_await commit(std::move(edit), std::move(written), inputs, {});
+}
+
+void LsmPartition::count(const Compaction& job, std::span<const TableMeta> written) noexcept {
+  for (const auto& run : job.runs) {
+    for (const TableFile* table : run) {
+      counters_.compaction_read_bytes += table->meta().file_bytes;
+      counters_.levels[table->meta().level].read_bytes += table->meta().file_bytes;
+    }
+  }
+  for (const TableMeta& table : written) {
+    counters_.compaction_bytes += table.file_bytes;
+    counters_.levels[table.level].written_bytes += table.file_bytes;
+  }
+}
+
+/// Tables that go to another run as they are: a manifest record, and not a byte of theirs.
+Task<Result<>> LsmPartition::move_tables(const Compaction& job) {
+  const MutexLock lock = co_await commit_mutex_.lock();
+  const std::vector<TableFile*> tables = job.inputs();
+  Edit edit;
+  for (const TableFile* table : tables) {
+    edit.removed.push_back(table->meta().number);
+    edit.added.push_back(table->meta());
+    edit.added.back().level = job.output_level;
+    edit.added.back().run = job.output_run;
+  }
+  CO_TRY(co_await append_edit(std::move(edit)));
+  auto next = versions_.load().successor();
+  for (TableFile* table : tables) {
+    next->erase(*table);
+    table->set_place(job.output_level, job.output_run);
+    next->insert(*table);
+  }
+  versions_.publish(std::move(next));
+  measure_tables();
+  counters_.moves += tables.size();
+  co_return Result<>{};
+}
+
+/// Says where jobs that run get nowhere: a device that does not answer is found here first.
+Task<> LsmPartition::watch_loop() {
+  while (!closing_) {
+    if (running_.empty()) {
+      stuck_ = false;
+      if (!co_await work_.wait()) break;
+      continue;
+    }
+    const std::uint64_t merged = entries_merged_, compactions = counters_.compactions;
+    if (!co_await sleep_for(stuck_after)) break;
+    const bool still = !running_.empty() && merged == entries_merged_ && compactions == counters_.compactions;
+    if (still && !stuck_) {
+      log::warn("partition {}: compaction has merged nothing for {} s", manifest_->state().partition,
+                std::chrono::duration_cast<std::chrono::seconds>(stuck_after).count());
+    }
+    stuck_ = still;
+  }
+}
+
+/// To read the table again would not mend it.
+void LsmPartition::halt_compaction(const Error& why) {
+  compaction_halted_ = true;
+  ++counters_.failed_jobs;
+  if (compaction_attempts_.failed(why, false)) {
+    log::error(
+        "partition {}: {}; no compaction until a clear takes the table away or the directory is mended",
+        manifest_->state().partition, why);
+  }
+  progressed_.notify_all();
+  update_stall();
+}
+
+Task<Result<>> LsmPartition::settle_compaction() {
+  work_.notify_all();
+  while (!running_.empty() || compaction_halted_ || due_compaction()) {
+    if (stop_reason() || closing_) co_return fail(Errc::stopped, "compaction");
+    if (compaction_attempts_.error()) co_return std::unexpected(*compaction_attempts_.error());
+    CO_TRY(co_await progressed_.wait());
+  }
+  co_return Result<>{};
+}
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,56 @@
+#pragma once
+
+/// What a goal means: how many runs the levels of a partition may have, how large they may be, and how far
+/// the tables are from that. Why these figures: docs/compaction.md.
+
+#include <array>
+
+#include "ashlar/kv/lsm/options.h"
+#include "ashlar/kv/lsm/version.h"
+
+namespace ashlar::lsm {
+
+/// The deepest level, where data ends up.
+constexpr unsigned bottom_level = level_count - 1;
+
+/// Immutable.
+struct Shape {
+  bool tiered = false;            ///< levels above the bottom collect runs; otherwise each is one run
+  std::uint32_t level0_runs = 4;  ///< merged from so many on
+  std::uint32_t tier_runs = 4;    ///< tiered: so many runs of a level become one of the next
+  /// Leveled: how many times larger each level is. Tiered: the bottom is rewritten when what is above it
+  /// exceeds the bottom's size divided by this. Either way, at most 1/ratio of the bottom is stored twice.
+  std::uint32_t ratio = 10;
+  std::uint64_t level_bytes_min = 0;  ///< no level above the bottom is kept smaller
+  std::uint32_t reclaim_one_in = 4;   ///< a table is rewritten for its dead entries from this share on
+
+  static Shape of(const LsmOptions& options) noexcept;
+};
+
+/// Sizes that a version's levels should have, and what they have. Dynamic: they follow from the bottom's
+/// size, so that the levels above it hold a fixed share of it, whatever the amount of data.
+class LevelSizes {
+ public:
+  LevelSizes(const Version& version, const Shape& shape) noexcept;
+
+  /// Leveled: where level 0 is merged into; levels between are empty, or are to be.
+  unsigned base() const noexcept { return base_; }
+  std::uint64_t bytes(unsigned level) const noexcept { return bytes_[level]; }
+  /// Levels 1 to the one above the bottom.
+  std::uint64_t upper_bytes() const noexcept { return upper_; }
+  /// Beyond 1, the level (tiered: what lies between level 0 and the bottom) is to be merged into the next.
+  double score(unsigned level) const noexcept;
+  double upper_score() const noexcept {
+    return static_cast<double>(upper_) / static_cast<double>(upper_max_);
+  }
+  std::uint64_t upper_max() const noexcept { return upper_max_; }
+  /// Estimated bytes that compaction must write until every level has its size. Level 0 not counted.
+  std::uint64_t debt_bytes() const noexcept { return debt_; }
+
+ private:
+  std::array<std::uint64_t, level_count> bytes_{}, target_{};
+  unsigned base_ = bottom_level;
+  std::uint64_t upper_ = 0, upper_max_ = 0, debt_ = 0;
+};
+
+}  // namespace ashlar::lsm

@@ -1,0 +1,131 @@
+/// Writes that never end, on a simulated disk of a given speed: writers are slowed, evenly and never for
+/// long, and what they overwrite gives its space back. Time is the simulation's.
+
+#include <gtest/gtest.h>
+
+#include "ashlar/base/random.h"
+#include "ashlar/kv/lsm/test_partition.h"
+#include "ashlar/kv/lsm/test_seed.h"
+#include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/sim/world.h"
+#include "ashlar/runtime/sync/scope.h"
+#include "ashlar/runtime/sync/sleep.h"
+
+namespace ashlar::lsm {
+namespace {
+
+using kv::Durability;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+struct Load {
+  unsigned writers = 64;
+  std::uint64_t keys = 4'000;
+  std::uint32_t value_bytes = 4000;
+  Duration lasts = seconds(10);
+};
+
+struct Outcome {
+  Duration longest{};  // that the engine made a write wait which the log had made durable
+  std::uint64_t writes = 0;
+  kv::PartitionStats stats;
+  std::uint64_t live_keys = 0;
+};
+
+LsmOptions options_for(Goal goal) {
+  LsmOptions options;
+  options.goal = goal;
+  options.memtable_bytes = 4u << 20;
+  options.level1_bytes = 8u << 20;
+  options.table_bytes = 1u << 20;
+  options.level0_tables = 4;
+  options.level0_tables_max = 6;
+  options.background_bytes = background_bytes_min;
+  options.table.block_bytes = 4096;
+  options.log.segment_bytes = 16u << 20;
+  options.directory.reserve_bytes = 1u << 20;
+  return options;
+}
+
+class SustainedTest : public ::testing::Test {
+ protected:
+  Outcome run(const LsmOptions& options, const Load& load, std::uint64_t disk_bytes_per_second) {
+    sim::Disk disk;
+    sim::World world({.environment = {.seed = test_seed(), .disk_bytes_per_second = disk_bytes_per_second},
+                      .turns_max = 500'000'000},
+                     disk);
+    Outcome outcome;
+    world.spawn(0, world.on(0, [&] { return life(&options, &load, &outcome); }));
+    EXPECT_EQ(world.run_to_end(), sim::World::Outcome::done) << world.report();
+    return outcome;
+  }
+
+ private:
+  static Task<> life(const LsmOptions* options, const Load* load, Outcome* outcome) {
+    EXPECT_TRUE(Shard::current().backend().make_directory("/data"));
+    EXPECT_TRUE(co_await create_partition("/data", *options, 7));
+    ShardContext context(*options, 1u << 20);
+    auto opened = co_await open_partition("/data", *options, context, 7);
+    EXPECT_TRUE(opened);
+    if (!opened) co_return;
+    LsmPartition& partition = **opened;
+    TaskScope scope(nullptr);
+    for (unsigned writer = 0; writer < load->writers; ++writer)
+      scope.spawn(write(&partition, load, outcome, writer));
+    co_await scope.join();
+    EXPECT_TRUE(co_await partition.flush());
+    EXPECT_TRUE(co_await partition.settle_compaction());
+    outcome->stats = partition.stats();
+    {
+      const auto cursor = partition.scan({});
+      while (true) {
+        const auto more = co_await cursor->next();
+        EXPECT_TRUE(more);
+        if (!more || !*more) break;
+        ++outcome->live_keys;
+      }
+    }
+    EXPECT_TRUE(co_await partition.close());
+    opened->reset();
+  }
+  static Task<> write(LsmPartition* partition, const Load* load, Outcome* outcome, std::uint64_t writer) {
+    Random random(writer);
+    const std::string value(load->value_bytes, 'v');
+    Shard& shard = Shard::current();
+    const Instant end = shard.now() + load->lasts;
+    while (shard.now() < end) {
+      const StoredKey key("key" + std::to_string(random.below(load->keys)));
+      const auto ticket = partition->append({.key = &key, .value = as_bytes(value)});
+      EXPECT_TRUE(ticket) << ticket.error().to_string();
+      if (!ticket) co_return;
+      const kv::Ticket logged(*partition, ticket->sequence(), Durability::durable, false);
+      EXPECT_TRUE(co_await logged);
+      const Instant durable = shard.now();
+      EXPECT_TRUE(co_await *ticket);
+      outcome->longest = std::max(outcome->longest, shard.now() - durable);
+      ++outcome->writes;
+    }
+  }
+};
+
+/// Writers would like to write as fast as the log takes it, the disk has compaction to do as well: none waits
+/// for long, and nobody is stopped.
+TEST_F(SustainedTest, NoWriterWaitsLongForTheEngine) {
+  for (const Goal goal : {Goal::balanced, Goal::read_heavy}) {
+    SCOPED_TRACE(static_cast<unsigned>(goal));
+    const Outcome outcome = run(options_for(goal), {}, 30'000'000);
+    EXPECT_GT(outcome.writes, 1000u);
+    EXPECT_GT(outcome.stats.delayed_writes, 100u);
+    EXPECT_EQ(outcome.stats.stalls, 0u);
+    EXPECT_LE(outcome.longest, milliseconds(101));
+    EXPECT_LE(outcome.stats.table_entries, outcome.live_keys * 5 / 2);
+    std::printf("goal %u: %.1f MB/s, longest wait %.1f ms, write amplification %.1f, %llu delayed\n",
+                static_cast<unsigned>(goal), static_cast<double>(outcome.stats.write_bytes) / 10e6,
+                std::chrono::duration<double, std::milli>(outcome.longest).count(),
+                outcome.stats.write_amplification(),
+                static_cast<unsigned long long>(outcome.stats.delayed_writes));
+  }
+}
+
+}  // namespace
+}  // namespace ashlar::lsm
