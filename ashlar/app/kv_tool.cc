@@ -106,8 +106,10 @@ Task<Result<>> scan(Context* context) {
 
 Task<Result<>> stats(Context* context) {
   const kv::StoreDescription description = context->store.describe();
-  fmt::print("engine {}, {} partitions by {}, consistency {}\n", description.engine, description.partitions,
-             description.scheme == kv::Partitioner::Scheme::hash ? "hash" : "range", description.consistency);
+  constexpr const char* reads[] = {"eventual", "session", "causal", "strong"};
+  fmt::print("engine {}, {} partitions by {}, reads {}\n", description.engine, description.partitions,
+             description.scheme == kv::Partitioner::Scheme::hash ? "hash" : "range",
+             reads[static_cast<std::size_t>(description.reads)]);
   for (std::uint32_t id = 0; id < description.partitions; ++id) {
     const kv::PartitionId partition{static_cast<std::uint16_t>(id)};
     const kv::PartitionStats figures = context->store.partition(partition).stats();
