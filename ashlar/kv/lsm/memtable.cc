@@ -182,6 +182,7 @@ void Memtable::Iterator::at_newest(KeyTree::Place place) noexcept {
 }
 
 void Memtable::Iterator::at_oldest(KeyTree::Place place) {
+  newer_.clear();  // where it was moved away from the middle of a key's versions
   at_newest(place);
   if (key_ == nullptr) return;
   while (const MemtableVersion* older = version_->older.load(std::memory_order_relaxed)) {

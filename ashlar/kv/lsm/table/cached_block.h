@@ -33,7 +33,7 @@ class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
   }
   /// Starts loading what a hit touches; nothing where `cached` is null.
   static void prefetch(const CachedBlock* cached) noexcept {
-    __builtin_prefetch(reinterpret_cast<const std::byte*>(cached) + front_offset);
+    if (cached != nullptr) __builtin_prefetch(&cached->content_);
   }
 
  protected:
