@@ -136,9 +136,8 @@ void UringBackend::prepare_splice(const Operation& operation, io_uring_sqe& sqe)
     const auto at = static_cast<std::int64_t>(operation.offset + operation.transferred);
     io_uring_prep_splice(&sqe, operation.source.value, at, pipe.write_end, -1, bytes, SPLICE_F_MOVE);
   } else {
-    const unsigned more = pipe.filled < left ? SPLICE_F_MORE : 0;
-    io_uring_prep_splice(&sqe, pipe.read_end, -1, operation.handle.value, -1, pipe.filled,
-                         SPLICE_F_MOVE | more);
+    // Not SPLICE_F_MORE: where the file ends early, its last bytes would wait for some that never come.
+    io_uring_prep_splice(&sqe, pipe.read_end, -1, operation.handle.value, -1, pipe.filled, SPLICE_F_MOVE);
     use_registered(operation, sqe);
   }
 }
