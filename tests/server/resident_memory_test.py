@@ -67,13 +67,15 @@ class Load:
             requests = [("SET", f"key:{n}", rng.randbytes(VALUE)) for n in range(begin, begin + PIPELINE - 10)]
             requests += [("DEL", f"key:{rng.randrange(begin + 1)}") for _ in range(5)]
             requests += [("SET", f"key:{rng.randrange(begin + 1)}", "short", "PX", "500") for _ in range(5)]
-            self.written += sum(reply is not None for reply in self.pipeline(client, requests))
+            answered = sum(reply is not None for reply in self.pipeline(client, requests))
+            self.written += answered
 
     def get(self, client, rng, _):
         while not self.stop.is_set():
             requests = [("GET", f"key:{rng.randrange(self.keys)}") for _ in range(20)]
             requests += [("MGET", *(f"key:{rng.randrange(self.keys)}" for _ in range(20)))]
-            self.read += sum(reply is not None for reply in self.pipeline(client, requests))
+            answered = sum(reply is not None for reply in self.pipeline(client, requests))
+            self.read += answered
             time.sleep(0.001)
 
     def scan(self, client, _, __):
