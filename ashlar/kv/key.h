@@ -144,12 +144,19 @@ class StoredKey {
   std::byte inline_[128];
 };
 
-/// What a write or an entry does. The values are stored; 3–7 are kept for merge operands and range deletes.
+/// What a write or an entry does. The values are stored.
 enum class Kind : std::uint8_t {
   put = 1,
-  erase = 2,  ///< a tombstone: the key is absent from here on; value and expiry are empty
+  erase = 2,      ///< a tombstone: the key is absent from here on; value and expiry are empty
+  merge = 3,      ///< the value is an operand, for the merge operator of the key's type
+  separated = 4,  ///< in tables only: a put whose value stands in a value table
+  /// Every older entry with a key from `key` to the value (excluded; empty: to the end) is absent from here
+  /// on.
+  erase_range = 5,
   clear = 8,  ///< in logs only, with an empty key: every older entry of the partition is absent from here on
 };
+
+constexpr std::size_t kind_count = 9;  ///< values of Kind are below
 
 /// Absolute wall clock in milliseconds since 1970 at which an entry expires; no_expiry: it stays.
 constexpr std::uint64_t no_expiry = 0;

@@ -43,11 +43,26 @@ void Ticket::Awaiter::await_suspend(std::coroutine_handle<> suspended) noexcept 
   } else {
     waiting.insert_before(*position, *this);
   }
+  if (when != never) {
+    fire = [](Timer& timer) noexcept {
+      auto& self = static_cast<Awaiter&>(timer);
+      self.timed_out_ = true;
+      self.settle();
+    };
+    Shard::current().timers().arm(*this, when);
+  }
   if (ticket_.durability_ == Durability::durable) partition.hurry(ticket_.sequence_);
+}
+
+void Ticket::Awaiter::settle() noexcept {
+  if (armed) Shard::current().timers().disarm(*this);
+  unlink();
+  waiter_.make_ready();
 }
 
 Result<> Ticket::Awaiter::await_resume() const noexcept {
   const Partition* partition = ticket_.partition_;
+  if (timed_out_) return fail(Errc::timed_out, "write");
   if (partition == nullptr || ticket_.sequence_ <= partition->durable_sequence()) return {};
   if (!partition->stop_reason_) return {};
   const Error& why = *partition->stop_reason_;
@@ -69,7 +84,7 @@ std::coroutine_handle<> MultiGet::await_suspend(std::coroutine_handle<> suspende
 }
 
 Partition::~Partition() {
-  assert(waiting_.empty() && snapshots_.empty() && "closed while in use");
+  assert(waiting_.empty() && snapshots_.empty() && callbacks_.empty() && "closed while in use");
 }
 
 bool Partition::look_up_all(std::span<Read> reads) noexcept {
@@ -88,7 +103,7 @@ void Partition::appended(Sequence sequence, std::span<const Write> writes) noexc
   assert(sequence > last_sequence_);
   last_sequence_ = sequence;
   for (const Write& write : writes) {
-    if (write.kind == Kind::clear) {
+    if (write.kind == Kind::clear || write.kind == Kind::erase_range) {
       std::fill_n(last_write_.get(), conflict_slots, sequence);
       return;
     }
@@ -123,11 +138,15 @@ void Partition::settle(Sequence sequence) noexcept {
   assert(sequence <= last_sequence_ && sequence >= durable_sequence());
   durable_.store(sequence.value, std::memory_order_release);
   wake();
+  while (!callbacks_.empty() && callbacks_.front().sequence_ <= sequence) {
+    callbacks_.pop_front()->committed({});
+  }
 }
 
 void Partition::stop(const Error& why) noexcept {
   if (!stop_reason_) stop_reason_ = why;
   wake();
+  fail_callbacks({Errc::stopped, why.native, "write", why.object, why.offset});
 }
 
 void Partition::set_stalled(bool stalled) noexcept {
@@ -147,9 +166,32 @@ void Partition::wake() noexcept {
   for (auto at = waiting_.begin(); at != waiting_.end();) {
     Ticket::Awaiter& awaiter = *at++;
     if (!awaiter.ticket_.settled()) continue;
-    awaiter.unlink();
-    awaiter.waiter_.make_ready();
+    awaiter.settle();
   }
+}
+
+Result<Ticket> Partition::erase_range(Bytes first, Bytes end, const WriteOptions& options) {
+  if (first.empty() || first.size() > stored_key_bytes_max) return fail(Errc::invalid, "range of keys");
+  const StoredKey key = StoredKey::from_stored(first);
+  return append({.key = &key, .value = end, .kind = Kind::erase_range}, options);
+}
+
+Task<Result<Sequence>> Partition::write(std::span<const Write> writes, WriteOptions options) {
+  if (options.deadline != never && Shard::current().now() >= options.deadline)
+    co_return fail(Errc::timed_out, "write");
+  const Ticket ticket = CO_TRY(append(writes, options));
+  const Receipt::Time waited(options.receipt, &Receipt::queue_time);
+  CO_TRY(co_await ticket.until(options.deadline));
+  co_return ticket.sequence();
+}
+
+void Partition::call_back(CommitCallback& callback, Sequence sequence) noexcept {
+  callback.sequence_ = sequence;
+  callbacks_.push_back(callback);
+}
+
+void Partition::fail_callbacks(const Error& why) noexcept {
+  while (CommitCallback* callback = callbacks_.pop_front()) callback->committed(std::unexpected(why));
 }
 
 }  // namespace ashlar::kv

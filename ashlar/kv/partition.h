@@ -21,14 +21,15 @@
 #include "ashlar/kv/partitioner.h"
 #include "ashlar/kv/read.h"
 #include "ashlar/kv/ticket.h"
+#include "ashlar/kv/write_options.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::kv {
 
 /// One change of one key. Views: they must live until append() returns.
 struct Write {
-  const StoredKey* key = nullptr;  ///< null in a clear only
-  Bytes value;
+  const StoredKey* key = nullptr;  ///< null in a clear only; of an erase_range, where it begins
+  Bytes value;                     ///< of an erase_range, its end
   Kind kind = Kind::put;
   std::uint64_t expiry_ms = no_expiry;
 };
@@ -93,7 +94,8 @@ struct PartitionStats {
                 table_entries = 0;  ///< entries: versions, not distinct keys
   std::uint64_t log_bytes = 0;
   std::uint64_t writes = 0, write_bytes = 0, reads = 0, reads_from_device = 0;
-  std::uint64_t log_write_bytes = 0;  ///< written to the log, whole blocks
+  std::array<std::uint64_t, kind_count> writes_by_kind{};  ///< `writes`, by Kind
+  std::uint64_t log_write_bytes = 0;                       ///< written to the log, whole blocks
   std::uint64_t flushes = 0, flush_bytes = 0;
   std::uint64_t compactions = 0, compaction_bytes = 0;  ///< bytes: written
   std::uint64_t compaction_read_bytes = 0;
@@ -151,10 +153,24 @@ class Partition {
   /// still succeed) or a damaged table keeps compaction from making room (its `corrupt`), `stopped` after a
   /// failed log write, `closed`, `busy` where another holds the lock of a key (locks().writable() waits for
   /// it). On an error nothing was done. An empty batch is settled at once.
-  virtual Result<Ticket> append(std::span<const Write> writes, Durability durability) = 0;
+  virtual Result<Ticket> append(std::span<const Write> writes, const WriteOptions& options) = 0;
+  Result<Ticket> append(std::span<const Write> writes, Durability durability) {
+    return append(writes, WriteOptions{.durability = durability});
+  }
   Result<Ticket> append(const Write& write, Durability durability = Durability::durable) {
     return append({&write, 1}, durability);
   }
+  Result<Ticket> append(const Write& write, const WriteOptions& options) {
+    return append({&write, 1}, options);
+  }
+  /// Every key from `first` (included) to `end` (excluded; empty: the end of all keys) is absent from here
+  /// on, but for what is written after it; both in stored form (key_range.h makes some). One record of the
+  /// log, whatever it covers. `invalid` where the range is empty.
+  Result<Ticket> erase_range(Bytes first, Bytes end, const WriteOptions& options = {});
+  /// Appends and waits until it is acknowledged: errors of both. `timed_out` where the deadline has passed
+  /// before (nothing was done) or passes meanwhile (the write is ordered, and may become durable). What
+  /// `writes` refers to must live until it ends.
+  Task<Result<Sequence>> write(std::span<const Write> writes, WriteOptions options = {});
   /// A ticket that settles when everything appended so far is durable.
   Ticket sync() noexcept;
 
@@ -207,6 +223,10 @@ class Partition {
   void appended(Sequence sequence, std::span<const Write> writes) noexcept;
   /// Older writes have become visible now, of a transaction that was decided: at the sequence `at`.
   void revealed(std::span<const Write> writes, Sequence at) noexcept;
+  /// Calls back once `sequence`, the newest, is settled.
+  void call_back(CommitCallback& callback, Sequence sequence) noexcept;
+  /// Nothing will become durable any more: the callbacks that are left hear so.
+  void fail_callbacks(const Error& why) noexcept;
   /// The log has everything up to `sequence`: wakes who waited for it.
   void settle(Sequence sequence) noexcept;
   /// The log failed: every ticket beyond durable_sequence() fails.
@@ -245,7 +265,8 @@ class Partition {
   bool stalled_ = false;
   Sequence held_from_ = sequence_max;
   std::optional<Error> stop_reason_;
-  IntrusiveList<Ticket::Awaiter> waiting_;  // ascending by sequence
+  IntrusiveList<Ticket::Awaiter> waiting_;   // ascending by sequence
+  IntrusiveList<CommitCallback> callbacks_;  // ascending by sequence
   IntrusiveList<Snapshot> snapshots_;
   const StoreClock* store_clock_ = nullptr;
   LockTable locks_;
@@ -260,6 +281,9 @@ inline bool Ticket::settled() const noexcept {
 }
 inline Ticket::Awaiter Ticket::operator co_await() const noexcept {
   return Awaiter(*this);
+}
+inline Ticket::Awaiter Ticket::until(Instant deadline) const noexcept {
+  return Awaiter(*this, deadline);
 }
 
 inline bool Get::await_ready() noexcept {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 namespace ashlar::kv {
 
@@ -54,6 +55,15 @@ class Pin {
 
  private:
   Pinnable* held_ = nullptr;
+};
+
+/// A value that was made for its reader, on the heap; goes with its last pin.
+class HeapValue final : public Pinnable {
+ public:
+  std::vector<std::byte> bytes;
+
+ private:
+  void released() noexcept override { delete this; }
 };
 
 }  // namespace ashlar::kv

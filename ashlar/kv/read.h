@@ -9,6 +9,7 @@
 #include "ashlar/base/result.h"
 #include "ashlar/kv/key.h"
 #include "ashlar/kv/pin.h"
+#include "ashlar/kv/receipt.h"
 #include "ashlar/kv/ticket.h"
 #include "ashlar/runtime/shard/shard_id.h"
 #include "ashlar/runtime/task/task.h"
@@ -46,7 +47,11 @@ struct ReadOptions {
   Durability durability = Durability::durable;
   const Snapshot* snapshot = nullptr;  ///< null: the newest state
   std::uint64_t now_ms = 0;            ///< what has expired is judged at this time; 0: the wall clock
-  bool fill_cache = true;  ///< what must be read from the device may take the place of cached data
+  /// `timed_out` where it passes while the device is read or durability waited for. A read of the device that
+  /// is under way goes on without the reader. A scan looks at it before each read of the device.
+  Instant deadline = never;
+  bool fill_cache = true;      ///< what must be read from the device may take the place of cached data
+  Receipt* receipt = nullptr;  ///< what it cost is added here
 };
 
 /// A value found. `bytes` stay valid as long as `pin` is held, whatever is written meanwhile.

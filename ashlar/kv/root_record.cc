@@ -19,7 +19,9 @@ enum class Tag : std::uint64_t {
   engine = 3,
   partitions = 4,
   slot_runs = 5,
-  boundaries = 6
+  boundaries = 6,
+  merge_operator = 7,
+  family = 8,
 };
 
 void put(FieldWriter& out, Tag tag, const FieldWriter& inner) {
@@ -50,6 +52,39 @@ Result<std::vector<PartitionId>> decode_slot_map(FieldReader& in) {
   return map;
 }
 
+FieldWriter encode_family(const FamilyRecord& record) {
+  FieldWriter out;
+  out.number(record.family.number);
+  out.number(record.dropped ? 1 : 0);
+  out.bytes(as_bytes(record.family.name));
+  out.bytes(as_bytes(record.family.options.merge_operator));
+  out.number(record.family.options.ttl_ms);
+  return out;
+}
+
+Result<FamilyRecord> decode_family(FieldReader& in) {
+  FamilyRecord record;
+  record.family.number = static_cast<std::uint8_t>(TRY(in.number(family_count_max - 1)));
+  record.dropped = TRY(in.number(1)) == 1;
+  record.family.name = as_text(TRY(in.bytes()));
+  record.family.options.merge_operator = as_text(TRY(in.bytes()));
+  record.family.options.ttl_ms = TRY(in.number());
+  if (record.family.name.empty() || record.family.name.size() > family_name_bytes_max) return in.error();
+  return record;
+}
+
+/// No number twice, and no name twice among those that are not dropped.
+bool are_distinct(const std::vector<FamilyRecord>& records) {
+  for (std::size_t i = 0; i < records.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      if (records[i].family.number == records[j].family.number) return false;
+      const bool both_live = !records[i].dropped && !records[j].dropped;
+      if (both_live && records[i].family.name == records[j].family.name) return false;
+    }
+  }
+  return true;
+}
+
 struct Fields {
   RootRecord record;
   std::uint64_t scheme = 0;
@@ -71,6 +106,8 @@ Result<> decode_field(std::uint64_t tag, FieldReader& in, Fields& out) {
     case Tag::boundaries:
       while (!in.at_end()) out.boundaries.emplace_back(as_text(TRY(in.bytes())));
       break;
+    case Tag::merge_operator: out.record.merge_operator = as_text(TRY(in.bytes())); break;
+    case Tag::family: out.record.families.push_back(TRY(decode_family(in))); break;
     default:
       if (tag < first_skippable_tag) return in.error(Errc::unsupported);
       return {};
@@ -99,6 +136,12 @@ std::vector<std::byte> RootRecord::encode() const {
     for (const std::string& boundary : partitioner.boundaries()) boundaries.bytes(as_bytes(boundary));
     put(fields, Tag::boundaries, boundaries);
   }
+  if (!merge_operator.empty()) {
+    FieldWriter operator_name;
+    operator_name.bytes(as_bytes(merge_operator));
+    put(fields, Tag::merge_operator, operator_name);
+  }
+  for (const FamilyRecord& record : families) put(fields, Tag::family, encode_family(record));
   const std::vector<std::byte> content = fields.take();
   std::vector<std::byte> out(header_bytes + content.size());
   store_le(out.data() + 4, magic);
@@ -127,6 +170,7 @@ Result<RootRecord> RootRecord::decode(Bytes bytes) {
     auto field = TRY(in.field());
     TRY(decode_field(field.tag, field.content, fields));
   }
+  if (!are_distinct(fields.record.families)) return fail(Errc::corrupt, "root record: column families");
   Result<Partitioner> partitioner = fail(Errc::unsupported, "partitioner");
   if (fields.scheme == static_cast<std::uint64_t>(Partitioner::Scheme::hash)) {
     partitioner = Partitioner::hashed(static_cast<std::uint32_t>(fields.partitions), std::move(fields.map));

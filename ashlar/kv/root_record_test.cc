@@ -21,6 +21,25 @@ TEST(RootRecord, KeepsThePartitionerOfEitherScheme) {
   EXPECT_EQ(ranged->partitioner.boundaries(), record.partitioner.boundaries());
 }
 
+TEST(RootRecord, KeepsMergeOperatorAndColumnFamilies) {
+  RootRecord record{.directory_id = 7};
+  const auto plain = record.encode();
+  record.merge_operator = "append:,";
+  record.families.push_back(
+      {.family = {.name = "users", .number = 0, .options = {.merge_operator = "add64", .ttl_ms = 1000}}});
+  record.families.push_back({.family = {.name = "users", .number = 127, .options = {}}, .dropped = true});
+  const auto decoded = RootRecord::decode(record.encode());
+  ASSERT_TRUE(decoded);
+  EXPECT_EQ(decoded->encode(), record.encode());
+  EXPECT_EQ(decoded->merge_operator, "append:,");
+  ASSERT_EQ(decoded->families.size(), 2u);
+  EXPECT_EQ(decoded->families[0].family.options.ttl_ms, 1000u);
+  EXPECT_TRUE(decoded->families[1].dropped);
+  EXPECT_GT(record.encode().size(), plain.size());
+  record.families[1].dropped = false;  // two live ones of one name
+  EXPECT_EQ(RootRecord::decode(record.encode()).error().code, Errc::corrupt);
+}
+
 TEST(RootRecord, EveryFlippedBitIsFound) {
   const auto bytes = RootRecord{.directory_id = 7, .partitioner = Partitioner::hashed(3)}.encode();
   for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {

@@ -8,6 +8,7 @@
 #include "ashlar/base/result.h"
 #include "ashlar/kv/durability.h"
 #include "ashlar/kv/key.h"
+#include "ashlar/runtime/sync/timer.h"
 #include "ashlar/runtime/task/waiter.h"
 
 namespace ashlar::kv {
@@ -30,6 +31,9 @@ class Ticket {
 
   class Awaiter;
   Awaiter operator co_await() const noexcept;
+  /// The same, but `timed_out` where the deadline passes first. The write is ordered all the same, and may
+  /// become durable.
+  Awaiter until(Instant deadline) const noexcept;
 
  private:
   friend class Partition;
@@ -41,17 +45,22 @@ class Ticket {
 
 /// Waits for a ticket. Errc::stopped, with the log's error as native code, where the write can no longer
 /// become durable.
-class Ticket::Awaiter : public ListHook<> {
+class Ticket::Awaiter : public ListHook<>, private Timer {
  public:
-  explicit Awaiter(const Ticket& ticket) noexcept : ticket_(ticket) {}
+  explicit Awaiter(const Ticket& ticket, Instant deadline = never) noexcept : ticket_(ticket) {
+    when = deadline;
+  }
   bool await_ready() const noexcept { return ticket_.settled(); }
   void await_suspend(std::coroutine_handle<> suspended) noexcept;
   Result<> await_resume() const noexcept;
 
  private:
   friend class Partition;
+  void settle() noexcept;  // takes it off the list, its task made ready
+
   Ticket ticket_;
   Waiter waiter_;
+  bool timed_out_ = false;
 };
 
 }  // namespace ashlar::kv

@@ -35,6 +35,7 @@ constexpr std::size_t keys_per_partition = 40;
 lsm::LsmOptions small_options(Random& random) {
   lsm::LsmOptions options;
   options.partitions = partitions;
+  options.merge_operator = "append:,";
   options.memtable_bytes = random.between(8, 32) << 10;
   options.memtables_max = static_cast<std::uint32_t>(random.between(2, 3));
   options.cache_bytes = 1 << 20;

@@ -113,6 +113,16 @@ Task<bool> PartitionWork::settle(kv::Ticket ticket) {
   co_return true;
 }
 
+/// Turns a put into a merge: returns the operand, and makes the change what it gives. The result's number is
+/// that of the base, and so is the expiry that it must have.
+std::string PartitionWork::make_operand(Change& change) {
+  const Version* base = model_.newest(change.key);
+  if (base == nullptr || !base->value) return *change.value;
+  const std::string operand(random_.between(1, 100), 'm');
+  change.value = *base->value + "," + operand;
+  return operand;
+}
+
 Task<bool> PartitionWork::write_once() {
   const Durability durability = random_.one_in(8)   ? Durability::none
                                 : random_.one_in(8) ? Durability::periodic
@@ -120,8 +130,19 @@ Task<bool> PartitionWork::write_once() {
   std::vector<Change> changes;
   std::vector<kv::Write> writes;
   const bool clear = random_.one_in(80);
+  std::vector<std::string> operands(keys_.size());
   if (clear) {
     writes.push_back({.key = nullptr, .value = {}, .kind = kv::Kind::clear});
+  } else if (random_.one_in(20)) {
+    const StoredKey &one = any_key(), &other = any_key();
+    const bool ordered = compare(one.bytes(), other.bytes()) <= 0;
+    const Bytes first = (ordered ? one : other).bytes();
+    const Bytes end = &one == &other ? Bytes{} : (ordered ? other : one).bytes();
+    writes.push_back({.key = ordered ? &one : &other, .value = end, .kind = kv::Kind::erase_range});
+    for (const StoredKey& key : keys_) {
+      const bool covered = compare(first, key.bytes()) <= 0 && (end.empty() || compare(key.bytes(), end) < 0);
+      if (covered) changes.push_back({text_of(key), std::nullopt});
+    }
   } else {
     const std::size_t count = random_.one_in(3) ? random_.between(2, 6) : 1;
     std::vector<const StoredKey*> chosen;
@@ -136,7 +157,13 @@ Task<bool> PartitionWork::write_once() {
     for (std::size_t i = 0; i < count; ++i) {
       const auto& value = changes[i].value;
       writes.push_back({.key = chosen[i], .value = {}, .kind = kv::Kind::erase});
-      if (value) {
+      if (value && random_.one_in(4)) {
+        operands[i] = make_operand(changes[i]);
+        writes.back() = {.key = chosen[i],
+                         .value = as_bytes(operands[i]),
+                         .kind = kv::Kind::merge,
+                         .expiry_ms = expiry_of(*value)};
+      } else if (value) {
         writes.back() = {.key = chosen[i], .value = as_bytes(*value), .expiry_ms = expiry_of(*value)};
       } else if (random_.one_in(2)) {
         writes.back() = {.key = chosen[i], .value = as_bytes("expired"), .expiry_ms = long_ago_ms};

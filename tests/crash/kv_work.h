@@ -40,6 +40,7 @@ class PartitionWork {
  private:
   Task<> write(unsigned rounds);
   Task<bool> write_once();
+  std::string make_operand(Change& change);
   Task<bool> transact();
   Task<bool> settle(kv::Ticket ticket);
   Task<> read(unsigned rounds);

@@ -3,6 +3,8 @@
 #include <bit>
 
 #include "ashlar/base/endian.h"
+#include "ashlar/kv/lsm/operands.h"
+#include "ashlar/kv/lsm/range_set.h"
 
 namespace ashlar::lsm {
 
@@ -19,8 +21,15 @@ std::byte* store_bytes(std::byte* to, Bytes bytes) noexcept {
   return to + bytes.size();
 }
 
+constexpr bool has_value(Kind kind) noexcept {
+  return kind == Kind::put || kind == Kind::merge || kind == Kind::erase_range;
+}
+constexpr bool may_expire(Kind kind) noexcept {
+  return kind == Kind::put || kind == Kind::merge;
+}
+
 bool has_expiry(const kv::Write& write) noexcept {
-  return write.kind == Kind::put && write.expiry_ms != no_expiry;
+  return may_expire(write.kind) && write.expiry_ms != no_expiry;
 }
 
 Bytes key_of(const kv::Write& write) noexcept {
@@ -35,7 +44,7 @@ std::size_t batch_bytes(std::span<const kv::Write> writes) noexcept {
     const Bytes key = key_of(write);
     bytes += 1 + varint_bytes(key.size()) + key.size();
     if (has_expiry(write)) bytes += varint_bytes(write.expiry_ms);
-    if (write.kind == Kind::put) bytes += varint_bytes(write.value.size()) + write.value.size();
+    if (has_value(write.kind)) bytes += varint_bytes(write.value.size()) + write.value.size();
   }
   return bytes;
 }
@@ -54,7 +63,7 @@ std::byte* encode_batch(std::span<const kv::Write> writes, std::byte* to) noexce
     to = store_varint(to, key.size());
     to = store_bytes(to, key);
     if (expires) to = store_varint(to, write.expiry_ms);
-    if (write.kind != Kind::put) continue;
+    if (!has_value(write.kind)) continue;
     to = store_varint(to, write.value.size());
     to = store_bytes(to, write.value);
   }
@@ -79,14 +88,15 @@ Result<bool> BatchReader::next() noexcept {
   const auto kind = static_cast<std::uint8_t>(tag & ~expiry_flag);
   const bool clear = kind == static_cast<std::uint8_t>(Kind::clear);
   const bool expires = (tag & expiry_flag) != 0;
-  if (!clear && !is_key_kind(kind)) return corrupt();
+  const bool range = kind == static_cast<std::uint8_t>(Kind::erase_range);
+  if (!clear && !range && !is_key_kind(kind)) return corrupt();
   entry_.kind = static_cast<Kind>(kind);
-  if (expires && entry_.kind != Kind::put) return corrupt();
+  if (expires && !may_expire(entry_.kind)) return corrupt();
 
   std::uint64_t bytes = 0;
   const std::byte* after = load_varint(at_ + 1, end_, bytes);
   if (after == nullptr || bytes > kv::stored_key_bytes_max) return corrupt();
-  if (clear ? bytes != 0 || at_ != begin_ : bytes < kv::key_prefix_bytes) return corrupt();
+  if (clear ? bytes != 0 || at_ != begin_ : bytes < (range ? 1 : kv::key_prefix_bytes)) return corrupt();
   at_ = after;
   if (!take(bytes, entry_.key)) return corrupt();
 
@@ -97,11 +107,13 @@ Result<bool> BatchReader::next() noexcept {
     at_ = after;
   }
   entry_.value = {};
-  if (entry_.kind == Kind::put) {
+  if (has_value(entry_.kind)) {
     after = load_varint(at_, end_, bytes);
     if (after == nullptr || bytes > kv::value_bytes_max) return corrupt();
     at_ = after;
     if (!take(bytes, entry_.value)) return corrupt();
+    if (range && !is_range(entry_.key, entry_.value)) return corrupt();
+    if (entry_.kind == Kind::merge && !is_operand_list(entry_.value)) return corrupt();
   }
   return true;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/reclaim.h"
 
 namespace ashlar::lsm {
@@ -113,11 +114,12 @@ class Picker {
 };
 
 std::optional<Compaction> Picker::drop() {
-  if (horizon_.cleared.value == 0) return std::nullopt;
+  if (horizon_.cleared.value == 0 && horizon_.ranges == nullptr) return std::nullopt;
   Compaction job{.runs = {}, .drop = true, .urgency = Urgency::drop};
   for (const Run& run : version_.runs) {
     for (TableFile* table : run.tables) {
-      if (table->meta().largest_sequence < horizon_.cleared && !table->busy()) job.runs.push_back({table});
+      const bool dropped = table->meta().largest_sequence < horizon_.cleared || is_covered(*table, horizon_);
+      if (dropped && !table->busy()) job.runs.push_back({table});
     }
   }
   return job.runs.empty() ? std::nullopt : std::optional(std::move(job));
@@ -296,7 +298,7 @@ std::optional<Compaction> Picker::reclaim() {
   std::vector<Candidate> due;
   for (std::size_t i = 0; i < version_.runs.size(); ++i) {
     for (TableFile* table : version_.runs[i].tables) {
-      const std::uint64_t dead = reclaimable_entries(*table, horizon_, horizon_.oldest_now_ms);
+      const std::uint64_t dead = reclaimable_entries(version_, *table, horizon_, horizon_.oldest_now_ms);
       if (table->busy() || dead == 0 || dead * shape_.reclaim_one_in < table->meta().entries) continue;
       const double share = static_cast<double>(dead) / static_cast<double>(table->meta().entries);
       due.push_back({share, table->meta().number, i, table});

@@ -58,16 +58,22 @@ Task<Result<bool>> LateCursor::fetch() {
   co_return more;
 }
 
-LsmCursor::LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options,
-                     Sequence at, std::uint64_t now_ms)
+LsmCursor::LsmCursor(kv::Partition& partition, const KeyRuleTable& rules, VersionRef version,
+                     const kv::ScanOptions& options, Sequence at, std::uint64_t now_ms)
     : partition_(partition),
+      rules_(rules),
       version_(std::move(version)),
       direction_(options.direction),
       durability_(options.read.durability),
+      deadline_(options.read.deadline),
+      receipt_(options.read.receipt),
       at_(at),
       now_ms_(now_ms),
-      cleared_(version_->cleared_at(at)),
-      merge_(options.direction, {.fill_cache = options.read.fill_cache, .entries = options.limit}) {
+      merge_(
+          options.direction,
+          {.fill_cache = options.read.fill_cache, .entries = options.limit, .receipt = options.read.receipt}),
+      operands_(direction_ == Direction::forward ? Operands::Walk::newest_first
+                                                 : Operands::Walk::oldest_first) {
   assign(first_, options.first);
   assign(last_, options.last);
   if (!options.prefix.empty()) {
@@ -88,28 +94,35 @@ void LsmCursor::seek(Bytes key) {
   } else {
     assign(from_, ends_before(key, last_) ? key : Bytes(last_));
   }
-  started_ = keeping_ = false;
+  started_ = keeping_ = gathering_ = false;
   stepped_ = true;
   passed_.clear();
 }
 
 bool LsmCursor::advance(Result<bool>& result) noexcept {
+  const kv::Receipt::Cycles cycles(receipt_);
   step_ = walk();
   if (step_ == Step::need_blocks || must_wait()) return false;
-  result = step_ == Step::item;
+  result = outcome();
   return true;
 }
 
 Task<Result<bool>> LsmCursor::fetch() {
   // advance() stopped in the middle of a step: at blocks to be read, or at what is not durable yet.
   while (step_ == Step::need_blocks) {
-    CO_TRY(co_await merge_.load());
+    if (deadline_ != never && Shard::current().now() >= deadline_) co_return fail(Errc::timed_out, "scan");
+    {
+      const kv::Receipt::Time waited(receipt_, &kv::Receipt::device_time);
+      CO_TRY(co_await merge_.load());
+    }
+    const kv::Receipt::Cycles cycles(receipt_);
     step_ = walk();
   }
   if (must_wait()) {
-    CO_TRY(co_await kv::Ticket(partition_, seen_, kv::Durability::durable, false));
+    const kv::Receipt::Time waited(receipt_, &kv::Receipt::queue_time);
+    CO_TRY(co_await kv::Ticket(partition_, seen_, kv::Durability::durable, false).until(deadline_));
   }
-  co_return step_ == Step::item;
+  co_return outcome();
 }
 
 /// Also where an erase or a clear that may yet vanish made the walk pass over a key (D12).
@@ -131,14 +144,18 @@ LsmCursor::Step LsmCursor::walk_forward() {
       if (merge_.provide_cached() == SourceState::need_block) return Step::need_blocks;
       continue;
     }
-    if (merge_.state() == SourceState::end) return Step::end;
-    const Entry& entry = merge_.entry();
     if (!stepped_) {  // leaves the item shown last
       stepped_ = true;
       merge_.next();
       continue;
     }
-    if (!within(entry.key)) return Step::end;
+    const bool end = merge_.state() == SourceState::end || !within(merge_.entry().key);
+    if (gathering_ && (end || !equal(merge_.entry().key, passed_))) return show_merged(std::nullopt);
+    if (end) return Step::end;
+    const Entry& entry = merge_.entry();
+    if (gathering_ && !gather_older(entry)) {
+      return show_merged(hidden(entry) ? std::nullopt : std::optional(entry.value));
+    }
     if (entry.sequence > at_ || (merge_.head() == passed_head_ && equal(entry.key, passed_))) {
       merge_.next();
       continue;
@@ -146,6 +163,11 @@ LsmCursor::Step LsmCursor::walk_forward() {
     assign(passed_, entry.key);
     passed_head_ = merge_.head();
     if (visible(entry)) {
+      if (entry.kind == Kind::merge) {
+        gather(entry);
+        merge_.next();
+        continue;
+      }
       show(entry);
       stepped_ = false;
       return Step::item;
@@ -163,7 +185,8 @@ LsmCursor::Step LsmCursor::walk_backward() {
     const bool end = merge_.state() == SourceState::end || !within(merge_.entry().key);
     if (keeping_ && (end || merge_.head() != kept_head_ || !equal(merge_.entry().key, kept_key_))) {
       keeping_ = false;
-      if (show_kept()) return Step::item;
+      const Step step = show_kept();
+      if (step != Step::end) return step;
       continue;
     }
     if (end) return Step::end;
@@ -178,30 +201,72 @@ bool LsmCursor::within(Bytes key) const noexcept {
   return first_.empty() || compare(key, first_) >= 0;
 }
 
+/// Whether a version is no more than a tombstone to this reader.
+bool LsmCursor::hidden(const Entry& entry) const noexcept {
+  return entry.sequence < version_->erased_below(entry.key, at_) || is_absent(entry, now_ms_);
+}
+
 /// Judges the version that decides about its key.
 bool LsmCursor::visible(const Entry& entry) noexcept {
-  seen_ = std::max(seen_, entry.sequence < cleared_ ? cleared_ : entry.sequence);
-  return entry.sequence >= cleared_ && !is_absent(entry, now_ms_);
+  const Sequence erased = version_->erased_below(entry.key, at_);
+  seen_ = std::max(seen_, entry.sequence < erased ? erased : entry.sequence);
+  return entry.sequence >= erased && !is_absent(entry, now_ms_);
 }
 
 void LsmCursor::show(const Entry& entry) noexcept {
   item_ = {.key = entry.key, .value = entry.value, .expiry_ms = entry.expiry_ms, .sequence = entry.sequence};
 }
 
-void LsmCursor::keep(const Entry& entry) {
-  keeping_ = true;
-  assign(kept_key_, entry.key);
-  kept_head_ = merge_.head();
-  assign(kept_value_, entry.value);
-  kept_ = entry;
+/// Forward: the newest operand of a key.
+void LsmCursor::gather(const Entry& operand) {
+  gathering_ = true;
+  operands_.clear();
+  operands_.add(operand.value);
+  kept_ = operand;  // its sequence and expiry
 }
 
-bool LsmCursor::show_kept() noexcept {
+/// Forward: an older version of the key being gathered. False where it is the base.
+bool LsmCursor::gather_older(const Entry& entry) {
+  if (entry.kind != Kind::merge || hidden(entry)) return false;
+  operands_.add(entry.value);
+  return true;
+}
+
+LsmCursor::Step LsmCursor::show_merged(std::optional<Bytes> base) {
+  gathering_ = false;
+  const Bytes key = direction_ == Direction::forward ? passed_ : kept_key_;
+  if (const Result<> merged = operands_.merge(rules_[key].merge_operator, key, base, merged_); !merged) {
+    failure_ = std::unexpected(merged.error());
+    return Step::failed;
+  }
+  item_ = {.key = key, .value = merged_, .expiry_ms = kept_.expiry_ms, .sequence = kept_.sequence};
+  return Step::item;
+}
+
+/// Backward: the next newer version of a key that is at or below `at`.
+void LsmCursor::keep(const Entry& entry) {
+  if (!std::exchange(keeping_, true)) {
+    kept_is_base_ = false;
+    operands_.clear();
+  }
+  assign(kept_key_, entry.key);
+  kept_head_ = merge_.head();
+  kept_ = entry;
+  if (entry.kind == Kind::merge && !hidden(entry)) return operands_.add(entry.value);
+  operands_.clear();
+  assign(kept_value_, entry.value);
+  kept_is_base_ = !hidden(entry);
+}
+
+/// `end`: there is nothing to show.
+LsmCursor::Step LsmCursor::show_kept() {
   kept_.key = kept_key_;
   kept_.value = kept_value_;
-  if (!visible(kept_)) return false;
+  if (!visible(kept_)) return Step::end;
+  if (!operands_.empty())
+    return show_merged(kept_is_base_ ? std::optional<Bytes>(kept_value_) : std::nullopt);
   show(kept_);
-  return true;
+  return Step::item;
 }
 
 }  // namespace ashlar::lsm

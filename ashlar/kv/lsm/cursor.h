@@ -2,7 +2,9 @@
 
 /// A scan of one partition at one point in time.
 
+#include "ashlar/kv/lsm/key_rules.h"
 #include "ashlar/kv/lsm/merge.h"
+#include "ashlar/kv/lsm/operands.h"
 #include "ashlar/kv/lsm/version.h"
 #include "ashlar/kv/partition.h"
 
@@ -11,14 +13,15 @@ namespace ashlar::lsm {
 /// What of the merged versions a reader sees: the newest version of each key at or below `at`, unless it is
 /// absent.
 ///
-/// Forward, the first version at or below `at` decides, and further ones of that key are passed over.
-/// Backward, versions come oldest first: the last one at or below `at` before the key changes decides, so it
-/// is copied until then.
+/// Forward, the first version at or below `at` decides, and further ones of that key are passed over; where
+/// it is a merge operand they are gathered down to the base. Backward, versions come oldest first: the last
+/// one at or below `at` before the key changes decides, so it is copied until then, with the operands on top
+/// of it.
 class LsmCursor final : public kv::Cursor {
  public:
   /// `at`, `now_ms`: what the reader sees. Holds the version.
-  LsmCursor(kv::Partition& partition, VersionRef version, const kv::ScanOptions& options, Sequence at,
-            std::uint64_t now_ms);
+  LsmCursor(kv::Partition& partition, const KeyRuleTable& rules, VersionRef version,
+            const kv::ScanOptions& options, Sequence at, std::uint64_t now_ms);
 
   void seek(Bytes key) override;
 
@@ -27,25 +30,32 @@ class LsmCursor final : public kv::Cursor {
   Task<Result<bool>> fetch() override;
 
  private:
-  enum class Step : std::uint8_t { item, end, need_blocks };
+  enum class Step : std::uint8_t { item, end, need_blocks, failed };
 
   Step walk();
   Step walk_forward();
   Step walk_backward();
   bool within(Bytes key) const noexcept;
+  bool hidden(const Entry& entry) const noexcept;
   bool visible(const Entry& entry) noexcept;
   void show(const Entry& entry) noexcept;
   void keep(const Entry& entry);
-  bool show_kept() noexcept;
+  void gather(const Entry& operand);
+  bool gather_older(const Entry& entry);
+  Step show_merged(std::optional<Bytes> base);
+  Step show_kept();
+  Result<bool> outcome() const { return step_ == Step::failed ? failure_ : step_ == Step::item; }
   bool must_wait() const noexcept;
 
   kv::Partition& partition_;
+  const KeyRuleTable& rules_;
   VersionRef version_;
   Direction direction_;
   kv::Durability durability_;
+  Instant deadline_;
+  kv::Receipt* receipt_;
   Sequence at_;
   std::uint64_t now_ms_;
-  Sequence cleared_;                     // entries below are absent
   std::vector<std::byte> first_, last_;  // the range
   std::vector<std::byte> from_;          // where the walk begins in it
   Merge merge_;
@@ -58,8 +68,13 @@ class LsmCursor final : public kv::Cursor {
   KeyHead passed_head_;
   std::vector<std::byte> kept_key_, kept_value_;
   KeyHead kept_head_;
-  Entry kept_;  // backward: the newest visible version so far of the key being walked
+  Entry kept_;  // backward: the newest version so far of the key being walked
   bool keeping_ = false;
+  Operands operands_;          // that decide, without their base
+  bool gathering_ = false;     // forward: the base of passed_ is still to come
+  bool kept_is_base_ = false;  // backward: kept_value_ is what the operands go onto
+  std::vector<std::byte> merged_;
+  Result<bool> failure_{false};
 };
 
 /// A scan whose range has keys that wait for the outcome of a transaction: begins once it is known.

@@ -67,7 +67,9 @@ class Life {
 
   Task<> run(int operations, bool failures_expected) {
     failures_expected_ = failures_expected;
-    auto opened = co_await open_partition("/data", options_, context_, 7);
+    KeyRuleTable rules;
+    rules.set(static_cast<std::uint8_t>(kv::KeyType::value), {.merge_operator = operators_.find("append:,")});
+    auto opened = co_await open_partition("/data", options_, context_, 7, rules);
     if (!opened) {
       EXPECT_TRUE(failures_expected) << opened.error().to_string();
       EXPECT_NE(opened.error().code, Errc::corrupt) << opened.error().to_string();
@@ -173,6 +175,7 @@ class Life {
       const bool expires = random_.one_in(5);
       writes.push_back({.key = &keys[i], .value = as_bytes(values[i])});
       if (expires) writes.back().expiry_ms = now() + random_.below(40);
+      if (random_.one_in(4)) writes.back().kind = kv::Kind::merge;
       if (random_.one_in(4)) writes.back() = {.key = &keys[i], .value = {}, .kind = kv::Kind::erase};
     }
     const auto ticket = partition_->append(writes, durability);
@@ -183,7 +186,11 @@ class Life {
     const std::size_t step = model_.begin();
     for (std::size_t i = 0; i < count; ++i) {
       const std::string key(as_text(keys[i].bytes()));
-      writes[i].kind == kv::Kind::put ? model_.put(key, values[i], writes[i].expiry_ms) : model_.erase(key);
+      switch (writes[i].kind) {
+        case kv::Kind::put: model_.put(key, values[i], writes[i].expiry_ms); break;
+        case kv::Kind::merge: model_.merge(key, values[i], writes[i].expiry_ms); break;
+        default: model_.erase(key); break;
+      }
     }
     if (const Result<> written = co_await *ticket; !written) {
       failed(written.error());
@@ -289,10 +296,9 @@ class Life {
         failed(ticket.error());
         co_return;
       }
-      const Model::Version* before = model_.at(name, model_.steps());
       if (!partition_->stop_reason()) {
         EXPECT_EQ(*old ? std::string(as_text((*old)->bytes)) : "",
-                  before != nullptr && before->present(step.now_ms()) ? *before->value : "");
+                  model_.value_at(name, model_.steps(), step.now_ms()).value_or(""));
       }
       const std::size_t number = model_.begin();
       model_.put(name, value);
@@ -304,6 +310,21 @@ class Life {
       co_return;
     }
     ADD_FAILURE() << "a transaction never commits";
+  }
+
+  Task<> erase_range() {
+    std::string first = random_key(), last = random_key();
+    if (last < first) std::swap(first, last);
+    if (random_.one_in(8)) last.clear();
+    if (first == last) co_return;
+    const auto ticket = partition_->erase_range(as_bytes(first), as_bytes(last));
+    if (!ticket) {
+      failed(ticket.error());
+      co_return;
+    }
+    const std::size_t step = model_.begin();
+    model_.erase_range(first, last);
+    if (co_await *ticket) model_.acknowledge(step);
   }
 
   Task<> rare() {
@@ -325,6 +346,9 @@ class Life {
       case 3:
         if (const Result<> flushed = co_await partition_->flush(); !flushed) failed(flushed.error());
         break;
+      case 7:
+      case 8:
+      case 9: co_await erase_range(); break;
       case 4:
       case 5:
         if (const Result<> settled = co_await partition_->settle_compaction(); !settled)
@@ -340,6 +364,7 @@ class Life {
   const LsmOptions& options_;
   Random random_;
   ShardContext context_;
+  const kv::MergeOperators operators_;
   std::unique_ptr<LsmPartition> partition_;
   bool ended_ = false;
   std::string trace_;

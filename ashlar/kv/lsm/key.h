@@ -20,7 +20,7 @@ using kv::StoredKey;
 
 /// True for the kinds that a memtable or table may hold.
 constexpr bool is_key_kind(std::uint8_t kind) noexcept {
-  return kind == static_cast<std::uint8_t>(Kind::put) || kind == static_cast<std::uint8_t>(Kind::erase);
+  return kind >= static_cast<std::uint8_t>(Kind::put) && kind <= static_cast<std::uint8_t>(Kind::merge);
 }
 
 /// One version of a key, as views of memory that someone else keeps alive.

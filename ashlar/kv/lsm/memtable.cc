@@ -72,6 +72,7 @@ void Memtable::insert(const Entry& entry, std::uint64_t hash) {
     assert(key->newest.load(std::memory_order_relaxed)->sequence <= entry.sequence);
     version->older.store(key->newest.load(std::memory_order_relaxed), std::memory_order_relaxed);
     key->newest.store(version, std::memory_order_release);
+    if (entry.kind == Kind::merge) return;  // adds to what is older
     replacing_.push_back(version);
     ++overwritten_;
     return;

@@ -19,6 +19,7 @@
 #include "ashlar/kv/lsm/arena.h"
 #include "ashlar/kv/lsm/key.h"
 #include "ashlar/kv/lsm/key_tree.h"
+#include "ashlar/kv/lsm/range_set.h"
 #include "ashlar/kv/pin.h"
 #include "ashlar/runtime/memory/epoch.h"
 
@@ -59,6 +60,13 @@ class Memtable final : public kv::Pinnable {
   /// entries with the same key and sequence the later one counts.
   void insert(const Entry& entry, std::uint64_t hash);
 
+  /// Keeps an erased range for the flush. Owner; readers ask the version for ranges.
+  void add_range(ErasedRange range) {
+    range_bytes_ += sizeof(ErasedRange) + range.first.size() + range.end.size();
+    ranges_.push_back(std::move(range));
+  }
+  const std::vector<ErasedRange>& ranges() const noexcept { return ranges_; }
+
   /// The newest version of the key with a sequence of at most `at`, tombstones too; null: none here.
   const MemtableVersion* find(Bytes key, std::uint64_t hash, Sequence at = kv::sequence_max) const noexcept {
     const MemtableKey* found = find_key(key, hash);
@@ -88,11 +96,11 @@ class Memtable final : public kv::Pinnable {
   /// What the last reclaim() unlinked may still be read.
   bool reclaiming() const noexcept { return !leaving_.empty(); }
 
-  bool empty() const noexcept { return entries() == 0; }  ///< any thread
+  bool empty() const noexcept { return entries() == 0; }  ///< of entries of keys; any thread
   std::size_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
   /// Memory in use, by what was inserted: what decides when it is full.
   std::size_t bytes() const noexcept {
-    return arena_.bytes_used() + hash_bytes_ + replacing_.size() * sizeof(MemtableVersion*);
+    return arena_.bytes_used() + hash_bytes_ + range_bytes_ + replacing_.size() * sizeof(MemtableVersion*);
   }
 
   /// Walks all versions in order (key ascending, newest first) or exactly backwards, each to one side after a
@@ -137,6 +145,8 @@ class Memtable final : public kv::Pinnable {
   std::array<MemtableKey*, KeyTree::batch_max> unordered_;  // keys that have no place in order yet
   std::size_t unordered_count_ = 0;
   std::atomic<std::size_t> entries_{0};
+  std::vector<ErasedRange> ranges_;
+  std::size_t range_bytes_ = 0;
 
   std::size_t reclaim_batch_;
   std::size_t overwritten_ = 0;              // since reclaim() was called

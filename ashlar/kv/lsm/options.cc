@@ -1,5 +1,7 @@
 #include "ashlar/kv/lsm/options.h"
 
+#include <cassert>
+
 #include "ashlar/base/options.h"
 #include "ashlar/base/units.h"
 #include "ashlar/kv/key.h"
@@ -25,9 +27,6 @@ Compression compression_of(const LsmOptions& options, unsigned level) noexcept {
 
 }  // namespace
 
-static_assert(LsmOptions{}.log.segment_bytes > 16_KiB + kv::value_bytes_max + kv::stored_key_bytes_max,
-              "a log segment holds the largest batch");
-
 TableOptions table_options(const LsmOptions& options, unsigned level) noexcept {
   TableOptions result = options.table;
   result.compression = compression_of(options, level);
@@ -35,6 +34,8 @@ TableOptions table_options(const LsmOptions& options, unsigned level) noexcept {
 }
 
 void describe(OptionSet& set, LsmOptions& options) {
+  assert(LsmOptions().log.segment_bytes > 16_KiB + kv::value_bytes_max + kv::stored_key_bytes_max &&
+         "a log segment holds the largest batch");
   set.add("kv.partitions", options.partitions,
           {.max = kv::partition_count_max,
            .test_max = 4,
@@ -92,6 +93,11 @@ void describe(OptionSet& set, LsmOptions& options) {
            .max = 4_GiB,
            .test_max = 2_MiB,
            .help = "Size of the tables that compaction writes"});
+  set.add(
+      "kv.merge-operator", options.merge_operator,
+      {.form = "NAME",
+       .help = "Merge operator of the store's own keys (append, append:C, add64, max64, min64, max, min); "
+               "recorded when first given"});
   set.add("kv.block-bytes", options.table.block_bytes,
           {.unit = Unit::bytes,
            .min = block_bytes_min,

@@ -3,9 +3,11 @@
 /// Options of the log-structured engine.
 
 #include <cstdint>
+#include <string>
 
 #include "ashlar/blob/directory/directory_store.h"
 #include "ashlar/kv/lsm/table/format.h"
+#include "ashlar/kv/merge_operator.h"
 #include "ashlar/log/options.h"
 
 namespace ashlar {
@@ -51,6 +53,8 @@ struct LsmOptions {
   std::uint64_t background_bytes = 2u << 20;  ///< that compactions of one shard have with the device at once
   CompressionPolicy compression = CompressionPolicy::by_goal;
   std::uint64_t table_bytes = 64u << 20;  ///< tables that compaction writes are cut here
+  std::string merge_operator = {};  ///< of the store's own keys, by name; empty: the recorded one, if any
+  const kv::MergeOperators* merge_operators = nullptr;  ///< outlives the store; null: those that are built in
   TableOptions table;
   wal::LogOptions log{.segment_bytes = 32u << 20};
   blob::DirectoryOptions directory{.reserve_bytes = 32u << 20};  ///< of one partition

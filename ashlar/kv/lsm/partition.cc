@@ -17,9 +17,11 @@
 
 #include "ashlar/kv/lsm/batch.h"
 #include "ashlar/kv/lsm/cursor.h"
+#include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/search_ahead.h"
 #include "ashlar/runtime/ops/machine_clock.h"
 #include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/sync/deadline.h"
 #include "ashlar/runtime/sync/scope.h"
 
 namespace ashlar::lsm {
@@ -54,6 +56,7 @@ Sequence LsmPartition::read_limit(const kv::ReadOptions& options) const noexcept
 }
 
 bool LsmPartition::look_up(kv::Read& read) noexcept {
+  const kv::Receipt::Cycles cycles(read.options.receipt);
   ++counters_.reads;
   const Version* version = versions_.load_if_any();
   if (version == nullptr) [[unlikely]] {
@@ -66,7 +69,12 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
   if (locks().hides(*read.key, view_of(read.options))) [[unlikely]]
     return false;
   PointSearch search(*version, read.key->bytes(), read.key->hash(), limit);
-  return search.run() == PointSearch::State::done && answer(read, search, version->cleared_at(limit));
+  const bool done = search.run() == PointSearch::State::done;
+  if (read.options.receipt != nullptr && done) [[unlikely]]
+    read.options.receipt->blocks_cached += search.take_blocks_seen();
+  if (search.found() && search.entry().kind == Kind::merge) [[unlikely]]
+    return false;  // its base may be on the device
+  return done && answer(read, search, version->erased_below(read.key->bytes(), limit));
 }
 
 bool LsmPartition::look_up_all(std::span<kv::Read> reads) noexcept {
@@ -86,6 +94,12 @@ void LsmPartition::expect(std::span<const StoredKey* const> keys, bool values) c
   if (const Version* version = versions_.load_if_any()) search_ahead(*version, keys, values);
 }
 
+/// The time at which a reader judges what has expired.
+std::uint64_t LsmPartition::judged_at(const kv::ReadOptions& options) const noexcept {
+  const std::uint64_t given = options.snapshot != nullptr ? options.snapshot->now_ms() : options.now_ms;
+  return given != 0 ? given : now_ms();
+}
+
 /// Turns what a search found into the result; entries below `cleared` are absent. False where the reader must
 /// wait until read.seen is durable.
 bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept {
@@ -102,10 +116,7 @@ bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cl
   }
   if (covered || entry.kind == Kind::erase) return true;
   if (entry.expiry_ms != no_expiry) {
-    const std::uint64_t given =
-        read.options.snapshot != nullptr ? read.options.snapshot->now_ms() : read.options.now_ms;
-    const std::uint64_t now = given != 0 ? given : now_ms();
-    if (entry.expiry_ms <= now) return true;
+    if (entry.expiry_ms <= judged_at(read.options)) return true;
   }
   read.result->emplace(kv::Value{.bytes = entry.value,
                                  .expiry_ms = entry.expiry_ms,
@@ -125,26 +136,107 @@ Task<> LsmPartition::look_up_on_device(kv::Read& read) {
       co_return;
     }
   }
+  const kv::ReadOptions& options = read.options;
   const VersionRef version = versions_.acquire();
-  Sequence limit = read_limit(read.options);
+  Sequence limit = read_limit(options);
   while (!read.settled) {
     PointSearch search(*version, read.key->bytes(), read.key->hash(), limit);
-    kv::Pin block_pin;
-    while (search.run() == PointSearch::State::need_block) {
-      ++counters_.reads_from_device;
-      auto loaded = co_await search.wanted_table().load(search.wanted_block());
-      if (!loaded) {
-        read.result = std::unexpected(loaded.error());
-        read.settled = true;
-        co_return;
-      }
-      search.provide(*loaded);
-      block_pin = std::move(loaded->pin);
+    const kv::Pin holder = co_await search_on_device(read, version, search);
+    if (read.settled) co_return;
+    const Sequence erased = version->erased_below(read.key->bytes(), limit);
+    if (answer(read, search, erased)) {
+      if (search.found() && search.entry().kind == Kind::merge && *read.result)
+        co_await merge_operands(read, version, search, erased);
+      co_return;
     }
-    if (answer(read, search, version->cleared_at(limit))) co_return;
-    const bool durable = (co_await kv::Ticket(*this, read.seen, kv::Durability::durable, false)).has_value();
-    limit = durable ? read.seen : read_limit(read.options);
+    const kv::Receipt::Time waited(options.receipt, &kv::Receipt::queue_time);
+    const auto durable =
+        co_await kv::Ticket(*this, read.seen, kv::Durability::durable, false).until(options.deadline);
+    if (!durable && durable.error().code == Errc::timed_out) {
+      read.result = std::unexpected(durable.error());
+      read.settled = true;
+    }
+    limit = durable ? read.seen : read_limit(options);
   }
+}
+
+/// The read has found an operand: gathers the older ones down to their base, and merges.
+Task<> LsmPartition::merge_operands(kv::Read& read, const VersionRef& version, PointSearch& search,
+                                    Sequence cleared) {
+  kv::Value& value = **read.result;
+  const std::uint64_t now = judged_at(read.options);
+  Operands operands(Operands::Walk::newest_first);
+  operands.add(value.bytes);
+  std::optional<Bytes> base;
+  kv::Pin holder;
+  read.settled = false;
+  while (!base) {
+    search.older();
+    holder = co_await search_on_device(read, version, search);
+    if (read.settled) co_return;
+    const Entry& entry = search.entry();
+    if (!search.found() || entry.sequence < cleared || is_absent(entry, now)) break;
+    if (entry.kind == Kind::merge) {
+      operands.add(entry.value);
+    } else {
+      base = entry.value;
+    }
+  }
+  read.settled = true;
+  auto merged = std::make_unique<kv::HeapValue>();
+  const Bytes key = read.key->bytes();
+  if (const Result<> done = operands.merge(rules_[key].merge_operator, key, base, merged->bytes); !done) {
+    read.result = std::unexpected(done.error());
+    co_return;
+  }
+  value.bytes = merged->bytes;
+  value.pin = kv::Pin(*merged.release());
+}
+
+/// Runs the search to its end, reading what it misses. What it found is held by the pin; an error settles the
+/// read.
+Task<kv::Pin> LsmPartition::search_on_device(kv::Read& read, const VersionRef& version, PointSearch& search) {
+  kv::Receipt* const receipt = read.options.receipt;
+  const auto run = [&] {
+    const kv::Receipt::Cycles cycles(receipt);
+    return search.run();
+  };
+  kv::Pin holder;
+  while (run() == PointSearch::State::need_block) {
+    ++counters_.reads_from_device;
+    auto loaded = co_await load(version, search.wanted_table(), search.wanted_block(), read.options);
+    if (!loaded) {
+      read.result = std::unexpected(loaded.error());
+      read.settled = true;
+      co_return kv::Pin();
+    }
+    search.provide(*loaded);
+    holder = std::move(loaded->pin);
+  }
+  if (receipt != nullptr) receipt->blocks_cached += search.take_blocks_seen();
+  co_return holder;
+}
+
+Task<Result<LoadedBlock>> LsmPartition::load(const VersionRef& version, TableFile& table, std::uint32_t block,
+                                             const kv::ReadOptions& options) {
+  const kv::Receipt::Time waited(options.receipt, &kv::Receipt::device_time);
+  if (options.receipt != nullptr) {
+    ++options.receipt->blocks_read;
+    options.receipt->bytes_read += table.table().block(block).bytes;
+  }
+  if (options.deadline == never) co_return co_await table.load(block, options.fill_cache);
+  co_return co_await abandon_after(options.deadline,
+                                   load_without_reader(version.share(), table, block, options.fill_cache));
+}
+
+/// Goes on where its reader leaves at a deadline; close() waits for it.
+Task<Result<LoadedBlock>> LsmPartition::load_without_reader(VersionRef version, TableFile& table,
+                                                            std::uint32_t block, bool keep) {
+  ++loads_without_reader_;
+  auto loaded = co_await table.load(block, keep);
+  version = VersionRef();
+  if (--loads_without_reader_ == 0) loads_done_.notify_all();
+  co_return loaded;
 }
 
 /// All at once; keys of one block share its read.
@@ -166,7 +258,8 @@ bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Pee
   found = {};
   if (!search.found()) return true;
   const Entry& entry = search.entry();
-  const Sequence cleared = version->cleared_at(sequence_max);
+  if (entry.kind == Kind::merge) return false;
+  const Sequence cleared = version->erased_below(key.bytes(), sequence_max);
   const bool covered = entry.sequence < cleared;
   const Sequence seen = covered ? cleared : entry.sequence;
   if (durability == kv::Durability::durable && seen > durable_sequence()) return false;
@@ -186,7 +279,7 @@ std::unique_ptr<kv::Cursor> LsmPartition::scan(const kv::ScanOptions& options) {
     return std::make_unique<LateCursor>(*this, options);
   const kv::Snapshot* snapshot = options.read.snapshot;
   const Sequence at = snapshot != nullptr ? snapshot->sequence() : last_sequence();
-  return std::make_unique<LsmCursor>(*this, versions_.acquire(), options,
+  return std::make_unique<LsmCursor>(*this, rules_, versions_.acquire(), options,
                                      std::min(at, read_limit(options.read)),
                                      snapshot != nullptr ? snapshot->now_ms() : now_ms());
 }
@@ -202,11 +295,16 @@ Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
   if (frozen_.size() >= std::size_t{4} * options_.memtables_max) return fail(Errc::no_memory, "write");
   bool grows = false;
   for (const kv::Write& write : writes) {
-    grows |= write.kind == Kind::put;
+    grows |= write.kind == Kind::put || write.kind == Kind::merge;
     if (write.kind == Kind::clear) continue;
+    if (write.kind == Kind::erase_range) {
+      if (!is_range(write.key->bytes(), write.value)) return fail(Errc::invalid, "range of keys");
+      continue;
+    }
     const std::size_t bytes = write.key->bytes().size();
     if (bytes < kv::key_prefix_bytes || bytes > kv::stored_key_bytes_max) return fail(Errc::too_large, "key");
     if (write.value.size() > kv::value_bytes_max) return fail(Errc::too_large, "value");
+    if (!rules_[write.key->bytes()].exists) return fail(Errc::not_found, "column family");
   }
   if (batch_payload_bytes(writes) > kv::value_bytes_max + kv::stored_key_bytes_max)
     return fail(Errc::too_large, "value");
@@ -216,13 +314,18 @@ Result<> LsmPartition::admit(std::span<const kv::Write> writes) const noexcept {
   return {};
 }
 
-Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::Durability durability) {
-  if (writes.empty()) return kv::Ticket();
+Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, const kv::WriteOptions& options) {
+  const kv::Receipt::Cycles cycles(options.receipt);
+  if (writes.empty()) {
+    if (options.on_commit != nullptr) options.on_commit->committed({});
+    return kv::Ticket();
+  }
   for (std::size_t i = writes.size(); i-- > 1;) {  // what stands before a clear is nothing
     if (writes[i].kind != Kind::clear) continue;
     writes = writes.subspan(i);
     break;
   }
+  if (preparer_.needed(writes, rules_)) writes = TRY(preparer_.prepare(writes, rules_, now_ms()));
   if (const auto admitted = admit(writes); !admitted) {
     // What a memtable holds can be read again from a table, in less memory.
     if (admitted.error().code == Errc::no_memory) flush_early();
@@ -246,7 +349,9 @@ Result<kv::Ticket> LsmPartition::append(std::span<const kv::Write> writes, kv::D
   if (erases_wanted()) work_.notify_all();
   update_stall();
   pace(sequence, bytes);
-  return kv::Ticket(*this, sequence, durability);
+  if (options.receipt != nullptr) options.receipt->bytes_logged += bytes;
+  if (options.on_commit != nullptr) call_back(*options.on_commit, sequence);
+  return kv::Ticket(*this, sequence, options.durability);
 }
 
 /// Holds the write back where compaction or flush lag behind.
@@ -260,15 +365,20 @@ void LsmPartition::pace(Sequence sequence, std::uint64_t bytes) noexcept {
 
 void LsmPartition::insert(std::span<const kv::Write> writes, Sequence sequence) {
   for (const kv::Write& write : writes) {
+    ++counters_.writes_by_kind[static_cast<std::size_t>(write.kind)];
     erases_ |= write.kind == Kind::erase;
     if (write.kind == Kind::clear) {
       clear(sequence);
       continue;
     }
+    if (write.kind == Kind::erase_range) {
+      add_range(write.key->bytes(), write.value, sequence);
+      continue;
+    }
     memtable_->insert({.key = write.key->bytes(),
                        .sequence = sequence,
                        .kind = write.kind,
-                       .expiry_ms = write.kind == Kind::put ? write.expiry_ms : no_expiry,
+                       .expiry_ms = write.kind == Kind::erase ? no_expiry : write.expiry_ms,
                        .value = write.value},
                       write.key->hash());
   }
@@ -295,6 +405,35 @@ void LsmPartition::clear(Sequence sequence) {
   work_.notify_all();
 }
 
+/// As clear(), for some keys.
+void LsmPartition::add_range(Bytes first, Bytes end, Sequence sequence) {
+  memtable_->add_range(
+      {.first = std::string(as_text(first)), .end = std::string(as_text(end)), .sequence = sequence});
+  newest_range_ = sequence;
+  erases_ = true;
+  const Version& current = versions_.load();
+  auto next = current.successor();
+  std::vector<ErasedRange> all;
+  if (current.ranges != nullptr) all = current.ranges->ranges();
+  all.push_back(memtable_->ranges().back());
+  next->ranges = RangeSet::make(std::move(all));
+  versions_.publish(std::move(next));
+  work_.notify_all();
+}
+
+bool LsmPartition::hides(const kv::KeyRange& range) const noexcept {
+  const auto& ranges = versions_.load().ranges;
+  if (ranges == nullptr) return false;
+  return std::ranges::any_of(ranges->ranges(), [&](const ErasedRange& erased) {
+    return erased.sequence <= durable_sequence() && erased.first <= range.first &&
+           (erased.end.empty() || (!range.end.empty() && erased.end >= range.end));
+  });
+}
+
+bool LsmPartition::holds(const kv::KeyRange& range) {
+  return may_hold(versions_.load(), range);
+}
+
 /// Small durable writes take a block of log each: the log may be due long before the memtable is full.
 bool LsmPartition::log_is_long() const noexcept {
   const std::uint64_t bytes_max = log_bytes_per_memtable_byte * options_.memtable_bytes;
@@ -303,7 +442,7 @@ bool LsmPartition::log_is_long() const noexcept {
 
 /// Before the memtable is full, for what its flush gives back; one at a time.
 void LsmPartition::flush_early() {
-  if (frozen_.empty() && !memtable_->empty()) rotate(log_->next_index(), last_sequence());
+  if (frozen_.empty() && has_something(*memtable_)) rotate(log_->next_index(), last_sequence());
 }
 
 /// Freezes the memtable. `last`: the newest sequence in it; `log_end`: index of the first log record behind

@@ -17,7 +17,9 @@
 #include <vector>
 
 #include "ashlar/blob/store.h"
+#include "ashlar/kv/key_range.h"
 #include "ashlar/kv/lsm/attempts.h"
+#include "ashlar/kv/lsm/batch_preparer.h"
 #include "ashlar/kv/lsm/compaction.h"
 #include "ashlar/kv/lsm/manifest_log.h"
 #include "ashlar/kv/lsm/options.h"
@@ -47,7 +49,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   /// offset.
   static Task<Result<std::unique_ptr<LsmPartition>>> open(std::unique_ptr<blob::Store> blobs,
                                                           const LsmOptions& options, ShardContext& shard,
-                                                          std::uint64_t id);
+                                                          std::uint64_t id, const KeyRuleTable& rules = {});
   ~LsmPartition() override;
   /// Ends background work and makes everything appended durable. No cursor, pin, snapshot or task may be
   /// left.
@@ -56,7 +58,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void expect(std::span<const StoredKey* const> keys, bool values) const noexcept override;
   std::unique_ptr<kv::Cursor> scan(const kv::ScanOptions& options) override;
   using kv::Partition::append;
-  Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override;
+  Result<kv::Ticket> append(std::span<const kv::Write> writes, const kv::WriteOptions& options) override;
   Sequence reserve(Sequence seen) noexcept override;
   Result<kv::Ticket> prepare(const kv::Prepare& part) override;
   Result<kv::Ticket> decide(const kv::Prepare& part, kv::Outcome outcome) override;
@@ -68,6 +70,13 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   /// doubt: their keys are locked until then. Another outcome than an abort may fail as append() does.
   std::vector<TransactionVote> votes();
   Result<> decide_in_doubt(const kv::TransactionId& id, kv::Outcome outcome);
+  /// What holds for keys of this type from here on.
+  void set_rules(std::uint8_t type, const KeyRules& rules) noexcept { rules_.set(type, rules); }
+
+  /// Whether an erased range that is durable covers the whole of this one.
+  bool hides(const kv::KeyRange& range) const noexcept;
+  /// Whether a memtable or table may hold entries in a range that is hidden: its space is not all reclaimed.
+  bool holds(const kv::KeyRange& range);
 
   /// Freezes the memtable and returns when everything written so far is in tables.
   Task<Result<>> flush();
@@ -112,13 +121,24 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool look_up_all(std::span<kv::Read> reads) noexcept override;
   Task<> look_up_on_device(kv::Read& read) override;
   Task<> look_up_on_device(std::span<kv::Read> reads) override;
+  Task<> merge_operands(kv::Read& read, const VersionRef& version, PointSearch& search, Sequence cleared);
+  Task<kv::Pin> search_on_device(kv::Read& read, const VersionRef& version, PointSearch& search);
+  Task<Result<LoadedBlock>> load(const VersionRef& version, TableFile& table, std::uint32_t block,
+                                 const kv::ReadOptions& options);
+  Task<Result<LoadedBlock>> load_without_reader(VersionRef version, TableFile& table, std::uint32_t block,
+                                                bool keep);
   void hurry(Sequence sequence) noexcept override;
   Result<> admit(std::span<const kv::Write> writes) const noexcept;
   void insert(std::span<const kv::Write> writes, Sequence at);
   void insert_recovered(const Entry& entry);
   void reclaim_overwritten();
   void clear(Sequence sequence);
+  void add_range(Bytes first, Bytes end, Sequence sequence);
+  static bool has_something(const Memtable& memtable) noexcept {
+    return !memtable.empty() || !memtable.ranges().empty();
+  }
   Sequence read_limit(const kv::ReadOptions& options) const noexcept;
+  std::uint64_t judged_at(const kv::ReadOptions& options) const noexcept;
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
@@ -161,6 +181,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<> watch_loop();
 
   const LsmOptions& options_;
+  KeyRuleTable rules_;
+  BatchPreparer preparer_;
   ShardContext& shard_;
   std::unique_ptr<blob::Store> blobs_;
   std::unique_ptr<ManifestLog> manifest_;
@@ -169,6 +191,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   VersionSet versions_;
   Memtable* memtable_ = nullptr;  // the one being written; the current version pins it
   bool erases_ = false;           // in it
+  Sequence newest_range_;         // that was erased
   std::deque<Frozen> frozen_;     // oldest first
   TransactionLog transactions_;
   std::uint64_t in_tables_ = 0;  // what stands before in the log: log_end of the last flush
@@ -193,6 +216,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool compaction_halted_ = false;  // a table cannot be read: only a clear can take it away
   TaskScope background_{nullptr};
   TaskScope table_reads_{nullptr};
+  unsigned loads_without_reader_ = 0;
+  Condition loads_done_;
   kv::PartitionStats counters_;
 };
 

@@ -18,6 +18,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/kv/lsm/partition.h"
+#include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/table_choice.h"
 #include "ashlar/kv/lsm/table_job.h"
 #include "ashlar/runtime/sync/deadline.h"
@@ -45,9 +46,12 @@ void LsmPartition::start_background() {
 
 /// Everything that a live reader may still look at. A clear counts once it is durable.
 Horizon LsmPartition::horizon(kv::Partition::SnapshotHorizon seen) const noexcept {
+  const Sequence settled = std::min(seen.sequence, durable_sequence());
   return {.oldest = seen.sequence,
           .oldest_now_ms = seen.now_ms,
-          .cleared = versions_.load().cleared_at(std::min(seen.sequence, durable_sequence()))};
+          .cleared = versions_.load().cleared_at(settled),
+          .ranges = versions_.load().ranges,
+          .ranges_at = settled};
 }
 
 void LsmPartition::snapshot_released() noexcept {
@@ -88,9 +92,11 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   std::uint64_t bytes = 0;
   std::vector<Memtable*> memtables;
   for (std::size_t i = 0; i < count; ++i) memtables.push_back(frozen_[i].memtable);
+  std::vector<ErasedRange> ranges;
   for (Memtable* memtable : memtables) {
     merge.add(*memtable);
     bytes += memtable->bytes();
+    ranges.insert(ranges.end(), memtable->ranges().begin(), memtable->ranges().end());
   }
   const TableJob job{.blobs = *blobs_,
                      .options = table_options_for(options_, *version, 0),
@@ -99,6 +105,8 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
                      .run = std::nullopt,
                      .table_bytes_max = ~std::uint64_t{0},
                      .horizon = horizon(),
+                     .rules = rules_,
+                     .ranges = std::move(ranges),
                      .nothing_older = [&](Bytes) { return false; },
                      .next_number = [this] { return next_number_++; }};
   auto tables = CO_TRY(co_await write_tables(merge, job));
@@ -148,6 +156,7 @@ Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
       table->set_obsolete();
     }
     for (TableFile* table : opened) next->insert(*table);
+    if (next->ranges != nullptr) next->gather_ranges();
     versions_.publish(std::move(next));
     measure_tables();
   } else if (!stop_reason()) {  // not committed, and nothing will refer to them
@@ -222,7 +231,7 @@ Task<> LsmPartition::housekeeping_loop() {
 }
 
 Task<Result<>> LsmPartition::flush() {
-  if (!memtable_->empty()) rotate(log_->next_index(), last_sequence());
+  if (has_something(*memtable_)) rotate(log_->next_index(), last_sequence());
   while (!frozen_.empty()) {
     if (stop_reason() || closing_) co_return fail(Errc::stopped, "flush");
     if (flush_attempts_.error()) co_return std::unexpected(*flush_attempts_.error());

@@ -15,6 +15,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/kv/lsm/partition.h"
+#include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/reclaim.h"
 #include "ashlar/kv/lsm/table_choice.h"
 #include "ashlar/kv/lsm/table_job.h"
@@ -141,14 +142,17 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
   const std::vector<TableFile*> inputs = job.inputs();
   const Horizon now = horizon();
   std::vector<TableMeta> written;
-  if (!job.drop) {
+  auto ranges = ranges_to_keep(version, inputs, now);
+  if (!job.drop || !ranges.empty()) {
     std::vector<const Run*> older;
     for (const Run& run : version.runs) {
       const bool input = std::ranges::find(inputs, run.tables.front()) != inputs.end();
       if (job.above(run) && !input) older.push_back(&run);
     }
     JobMerge merge(&shard_.background_bytes());
-    for (const auto& run : job.runs) merge.add(run);
+    if (!job.drop) {
+      for (const auto& run : job.runs) merge.add(run);
+    }
     const TableJob tables{.blobs = *blobs_,
                           .options = table_options_for(options_, version, job.output_level),
                           .partition = manifest_->state().partition,
@@ -156,6 +160,8 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
                           .run = job.output_run,
                           .table_bytes_max = options_.table_bytes,
                           .horizon = now,
+                          .rules = rules_,
+                          .ranges = std::move(ranges),
                           .nothing_older =
                               [&](Bytes key) {
                                 return std::ranges::none_of(

@@ -43,8 +43,9 @@ Task<Result<>> LsmPartition::create(std::unique_ptr<blob::Store> blobs, std::uin
 
 Task<Result<std::unique_ptr<LsmPartition>>> LsmPartition::open(std::unique_ptr<blob::Store> blobs,
                                                                const LsmOptions& options, ShardContext& shard,
-                                                               std::uint64_t id) {
+                                                               std::uint64_t id, const KeyRuleTable& rules) {
   std::unique_ptr<LsmPartition> partition(new LsmPartition(std::move(blobs), options, shard));
+  partition->rules_ = rules;
   const Result<> recovered = co_await partition->recover(id);
   if (!recovered) {
     (void)co_await partition->close();
@@ -68,6 +69,7 @@ Task<Result<>> LsmPartition::recover(std::uint64_t id) {
   memtable_ = new Memtable(shard_.chunks(), options_.memtable_bytes);
   version->memtables.push_back(memtable_);
   const Result<> opened = co_await open_tables(*version);
+  version->gather_ranges();
   versions_.publish(std::move(version));  // also where opening failed: it owns the tables that were opened
   CO_TRY(opened);
 
@@ -132,6 +134,8 @@ Result<> LsmPartition::on_batch(const wal::Record& record) {
     if (flushed) continue;
     if (entry.kind == Kind::clear) {
       clear(sequence);
+    } else if (entry.kind == Kind::erase_range) {
+      add_range(entry.key, entry.value, sequence);
     } else {
       insert_recovered(entry);
     }
@@ -153,7 +157,8 @@ void LsmPartition::on_durable(const wal::Progress& progress) noexcept {
     transactions_.forget(shard_.state().undecided, in_tables_);
   }
   const auto& clears = versions_.load().clears;
-  if (!clears.empty() && clears.back() > before) work_.notify_all();  // what it covers may be dropped now
+  if ((!clears.empty() && clears.back() > before) || newest_range_ > before)
+    work_.notify_all();  // what it covers may be dropped now
   if (log_ != nullptr && !closing_) update_stall();
 }
 
@@ -176,8 +181,10 @@ Task<Result<>> LsmPartition::close() {
   if (log_ != nullptr) log_->give_up_waiting();  // a flush may wait for a write that waits for space
   co_await background_.join();
   co_await table_reads_.join();
+  while (loads_without_reader_ != 0) (void)co_await loads_done_.wait();
   Result<> result;
   if (log_ != nullptr) result = co_await log_->close();
+  fail_callbacks({.code = Errc::closed, .where = "write"});
   log_hold_.reset();
   log_.reset();
   if (!versions_.empty()) versions_.reset();

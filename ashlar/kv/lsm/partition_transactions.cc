@@ -22,6 +22,10 @@ Sequence LsmPartition::reserve(Sequence seen) noexcept {
 
 Result<kv::Ticket> LsmPartition::prepare(const kv::Prepare& part) {
   const kv::LockTable::ActAs owner(locks(), part.id.number);
+  for (const kv::Write& write : part.writes) {
+    if (write.kind != Kind::put && write.kind != Kind::erase)
+      return fail(Errc::unsupported, "merge or range in a transaction across partitions");
+  }
   if (const auto admitted = admit(part.writes); !admitted) {
     if (admitted.error().code == Errc::no_memory) flush_early();
     return std::unexpected(admitted.error());
@@ -118,7 +122,8 @@ Result<> LsmPartition::on_prepare(const wal::Record& record) {
   auto head = TRY(decode_transaction_head(record.payload, place));
   BatchReader batch(head.rest, head.id.sequence, place);
   while (TRY(batch.next())) {
-    if (batch.entry().kind == Kind::clear) return fail(Errc::corrupt, "clear in a transaction", place);
+    if (batch.entry().kind != Kind::put && batch.entry().kind != Kind::erase)
+      return fail(Errc::corrupt, "kind of a write in a transaction", place);
   }
   transactions_.add({.id = head.id,
                      .participants = std::move(head.participants),

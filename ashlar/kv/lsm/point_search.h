@@ -24,10 +24,19 @@ class PointSearch {
   /// The block just wanted, or the partition; run() goes on. Its pin keeps it in place.
   void provide(const LoadedBlock& loaded) noexcept;
 
+  /// Goes on to the next older version than the one found; run() then.
+  void older() noexcept {
+    at_ = Sequence{entry_.sequence.value - 1};
+    holder_ = nullptr;
+    memtables_done_ = memtable_version_ == nullptr;
+  }
+
   bool found() const noexcept { return holder_ != nullptr; }
   /// The version found, tombstones too. Its value points into what `holder()` holds.
   const Entry& entry() const noexcept { return entry_; }
   kv::Pinnable* holder() const noexcept { return holder_; }
+  /// Blocks that were in memory, since it was last asked.
+  std::uint32_t take_blocks_seen() noexcept { return std::exchange(blocks_seen_, 0); }
 
  private:
   bool search_memtables() noexcept;
@@ -40,20 +49,27 @@ class PointSearch {
   std::uint64_t hash_;
   Sequence at_;
   bool memtables_done_ = false;
-  std::size_t run_ = 0;               // the next one
-  const TableFile* table_ = nullptr;  // being searched
-  std::uint32_t block_ = 0;           // of it, or the ordinal of a partition that knows which block
+  std::size_t memtable_ = 0;                           // being searched
+  const MemtableVersion* memtable_version_ = nullptr;  // found there
+  std::size_t run_ = 0;                                // the next one
+  const TableFile* table_ = nullptr;                   // being searched
+  std::uint32_t block_ = 0;  // of it, or the ordinal of a partition that knows which block
   bool at_partition_ = false;
+  std::uint32_t blocks_seen_ = 0;
   Entry entry_;
   kv::Pinnable* holder_ = nullptr;
 };
 
 inline bool PointSearch::search_memtables() noexcept {
   memtables_done_ = true;
-  for (Memtable* memtable : version_.memtables) {
+  for (; memtable_ < version_.memtables.size(); ++memtable_) {
+    Memtable* const memtable = version_.memtables[memtable_];
     if (memtable->empty()) continue;
-    const MemtableVersion* version = memtable->find(key_, hash_, at_);
+    const MemtableVersion* const newer = std::exchange(memtable_version_, nullptr);
+    const MemtableVersion* const version =
+        newer == nullptr ? memtable->find(key_, hash_, at_) : newer->older.load(std::memory_order_acquire);
     if (version == nullptr) continue;
+    memtable_version_ = version;
     entry_ = {.key = key_,
               .sequence = version->sequence,
               .kind = version->kind,
@@ -127,6 +143,7 @@ inline PointSearch::State PointSearch::run() noexcept {
     }
     CachedBlock* cached = table_->cached().find(block_, hash_);
     if (cached == nullptr) return State::need_block;
+    ++blocks_seen_;
     if (at_partition_) [[unlikely]] {
       look_in(cached->partition());
     } else if (look_in(cached->block(), cached)) {

@@ -31,10 +31,11 @@ struct RunPosition {
 
 /// How a walk reads from the device.
 struct ReadPolicy {
-  std::uint32_t first = 0;    ///< blocks read ahead from the first miss on
-  std::uint32_t most = 16;    ///< blocks read ahead at most, of each run
-  bool fill_cache = true;     ///< what is read may be kept
-  std::uint64_t entries = 0;  ///< so many are wanted, all runs together; 0: unknown
+  std::uint32_t first = 0;         ///< blocks read ahead from the first miss on
+  std::uint32_t most = 16;         ///< blocks read ahead at most, of each run
+  bool fill_cache = true;          ///< what is read may be kept
+  std::uint64_t entries = 0;       ///< so many are wanted, all runs together; 0: unknown
+  kv::Receipt* receipt = nullptr;  ///< blocks that were walked are counted there
 };
 
 /// Owner shard; belongs to one walk. What is being read when it is destroyed goes on by itself, with its

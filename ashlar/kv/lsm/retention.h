@@ -1,11 +1,15 @@
 #pragma once
 
-/// Which versions a flush or compaction keeps. Rules: docs/formats/key.md, "What flush and compaction may
-/// drop".
+/// Which versions a flush or compaction keeps, and what it makes of merge operands. Rules:
+/// docs/formats/key.md, "What flush and compaction may drop".
 
+#include <functional>
+#include <span>
 #include <vector>
 
-#include "ashlar/kv/lsm/key.h"
+#include "ashlar/kv/lsm/key_rules.h"
+#include "ashlar/kv/lsm/operands.h"
+#include "ashlar/kv/lsm/range_set.h"
 
 namespace ashlar::lsm {
 
@@ -14,45 +18,58 @@ struct Horizon {
   Sequence oldest;              ///< no snapshot is older
   std::uint64_t oldest_now_ms;  ///< no snapshot has an earlier "now"
   Sequence cleared;             ///< entries below are absent to every reader; zero: nothing was cleared
+  std::shared_ptr<const RangeSet> ranges = {};  ///< erased ranges; null: none
+  Sequence ranges_at = {};                      ///< those up to here hold for every reader
+
+  /// Entries of `key` below it are absent to every reader.
+  Sequence erased_below(Bytes key) const noexcept {
+    return ranges == nullptr ? cleared : std::max(cleared, ranges->covering(key, ranges_at));
+  }
 };
 
-/// Judges versions one by one, in the order of tables: keys ascending, the newest version of a key first.
+/// Takes versions one by one, in the order of tables (keys ascending, the newest version of a key first), and
+/// says what is to be written, in that order too. One user; its arguments outlive it.
 class Retention {
  public:
-  enum class Verdict : std::uint8_t { keep, keep_as_erase, drop };
+  /// `nothing_older`: whether no deeper table can hold the key.
+  using NothingOlder = std::function<bool(Bytes key)>;
 
-  explicit Retention(const Horizon& horizon) noexcept : horizon_(horizon) {}
+  Retention(const Horizon& horizon, const KeyRuleTable& rules, const NothingOlder& nothing_older) noexcept
+      : horizon_(horizon), rules_(rules), nothing_older_(nothing_older) {}
 
-  /// `nothing_older`: called where it matters; true where no deeper table can hold the key.
-  template <class NothingOlder>
-  Verdict judge(const Entry& entry, NothingOlder&& nothing_older) {
-    new_key_ = !has_key_ || !equal(entry.key, key_);
-    if (new_key_) {
-      key_.assign(entry.key.begin(), entry.key.end());
-      has_key_ = true;
-      settled_ = false;
-    } else if (settled_ || entry.sequence == last_) {
-      return Verdict::drop;  // every reader sees a newer one, or the batch itself wrote the key again
-    }
-    last_ = entry.sequence;
-    if (entry.sequence < horizon_.cleared) return Verdict::drop;
-    if (entry.sequence > horizon_.oldest) return Verdict::keep;
-    settled_ = true;
-    if (!is_absent(entry, horizon_.oldest_now_ms)) return Verdict::keep;
-    if (nothing_older(entry.key)) return Verdict::drop;
-    return entry.kind == Kind::erase ? Verdict::keep : Verdict::keep_as_erase;
-  }
-
-  /// Whether the entry judged last is the first of its key.
-  bool is_new_key() const noexcept { return new_key_; }
+  /// The next version. kept() is what follows from it, perhaps of the key before.
+  void take(const Entry& entry);
+  /// There are no more; kept() is what is left.
+  void finish();
+  /// Valid until the next call, and as long as the entry just taken.
+  std::span<const Entry> kept() const noexcept { return {kept_.data(), kept_count_}; }
 
  private:
+  void keep(const Entry& entry) noexcept { kept_[kept_count_++] = entry; }
+  void begin_fold(const Entry& operand);
+  void fold(const Entry& older, bool covered);
+  void keep_operands();
+  bool merge_onto(std::optional<Bytes> base);
+  void end_key();
+  const kv::MergeOperator* merge_operator() const noexcept { return rules_[fold_key_].merge_operator; }
+
   Horizon horizon_;
+  const KeyRuleTable& rules_;
+  const NothingOlder& nothing_older_;
+  std::array<Entry, 3> kept_;  // the end of one key, and of the next one version at most
+  std::size_t kept_count_ = 0;
+
   std::vector<std::byte> key_;
   bool has_key_ = false;
-  bool new_key_ = false;
   bool settled_ = false;  // the version that the oldest reader sees has come by
+  Sequence erased_below_;
   Sequence last_;
+
+  bool folding_ = false;  // operands of fold_key_ wait for what is older
+  Operands operands_{Operands::Walk::newest_first};
+  Sequence fold_sequence_;  // of the newest
+  std::uint64_t fold_expiry_ms_ = no_expiry;
+  std::vector<std::byte> fold_key_, folded_;
 };
 
 }  // namespace ashlar::lsm

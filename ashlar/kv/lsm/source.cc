@@ -97,11 +97,13 @@ SourceState RunIterator::provide_cached() {
       LoadedBlock block(*cached, iterator_->needs_partition());
       if (reads_ != nullptr && block.block != nullptr) reads_->hit(at());
       provide(std::move(block));
+      if (policy_.receipt != nullptr) ++policy_.receipt->blocks_cached;
       continue;
     }
     if (reads_ == nullptr || iterator_->needs_partition()) break;
     auto block = reads_->take(at());
     if (!block) break;
+    if (policy_.receipt != nullptr) ++policy_.receipt->blocks_cached;
     provide(*std::move(block));
   }
   return state_;
@@ -112,6 +114,10 @@ void RunIterator::begin_reads(bool all) {
 }
 
 Task<Result<>> RunIterator::load() {
+  if (policy_.receipt != nullptr) {
+    ++policy_.receipt->blocks_read;
+    policy_.receipt->bytes_read += table().table().block(block()).bytes;
+  }
   if (iterator_->needs_partition()) {
     provide(CO_TRY(co_await table().load(block())));
   } else {

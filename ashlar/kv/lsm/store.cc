@@ -14,8 +14,6 @@ namespace ashlar::lsm {
 
 namespace {
 
-constexpr std::uint32_t root_number = 0;
-
 Result<> first_error(const std::vector<Result<>>& results) {
   for (const Result<>& result : results) {
     if (!result) return result;
@@ -47,6 +45,7 @@ Task<Result<std::unique_ptr<LsmStore>>> LsmStore::open(std::unique_ptr<blob::Hom
   Result<> opened = co_await store->open_root(partitioner);
   if (opened) opened = co_await store->open_partitions();
   if (opened) opened = co_await store->join_transactions();
+  if (opened) co_await store->finish_drops();
   if (!opened) {
     (void)co_await store->close();
     co_return std::unexpected(opened.error());
@@ -60,11 +59,13 @@ Task<Result<>> LsmStore::open_root(const kv::Partitioner* partitioner) {
   if (!stored) co_return co_await create(partitioner);
   root_ = CO_TRY(kv::RootRecord::decode(*stored));
   if (root_.engine != "lsm") co_return fail(Errc::unsupported, "engine of the data directory");
+  if (CO_TRY(choose_operator())) co_return co_await blobs_->write_root(root_number, root_.encode());
   co_return Result<>{};
 }
 
 /// The root record comes last: a directory without one was never used, whatever is in it.
 Task<Result<>> LsmStore::create(const kv::Partitioner* partitioner) {
+  CO_TRY(choose_operator());
   Backend& backend = Shard::current().backend();
   root_.directory_id = backend.random();
   root_.created_ms = backend.wall_ms();
@@ -95,9 +96,10 @@ Task<Result<>> LsmStore::open_partitions() {
 }
 
 Task<Result<std::unique_ptr<LsmPartition>>> LsmStore::open_on_shard(LsmStore& store, std::uint32_t id) {
+  const KeyRuleTable rules = CO_TRY(store.rules());
   auto blobs = CO_TRY(co_await store.home_->open_partition(id));
   ShardContext& shard = *store.contexts_[Shard::current().id().value];
-  co_return co_await LsmPartition::open(std::move(blobs), store.options_, shard, id);
+  co_return co_await LsmPartition::open(std::move(blobs), store.options_, shard, id, rules);
 }
 
 Task<Result<>> LsmStore::open_partition(std::uint32_t id) {

@@ -12,6 +12,7 @@
 #include "ashlar/kv/lsm/shard_context.h"
 #include "ashlar/kv/root_record.h"
 #include "ashlar/kv/store.h"
+#include "ashlar/runtime/sync/mutex.h"
 
 namespace ashlar::lsm {
 
@@ -43,6 +44,19 @@ class LsmStore final : public kv::Store {
     std::uint64_t committed = 0, aborted = 0;
   };
   const Joined& joined() const noexcept { return joined_; }
+  /// Column families. On the shard that opened the store. What is returned as ok survives power loss; a
+  /// change that failed was made whole or not at all, as the next open will show.
+  ///
+  /// `exists`; `invalid` for a name that is empty or too long and for a merge operator that is not
+  /// registered; `no_space` where every number is taken.
+  Task<Result<kv::Family>> create_family(std::string name, kv::FamilyOptions options = {});
+  /// Its keys are gone at once, but to snapshots; their space comes back with compaction. `not_found`.
+  Task<Result<>> drop_family(std::string name);
+  /// In no order.
+  std::vector<kv::Family> families() const;
+  /// `not_found` where there is none of that name.
+  Result<kv::Family> family(std::string_view name) const;
+
   const kv::RootRecord& root() const noexcept { return root_; }
   const LsmOptions& options() const noexcept { return options_; }
 
@@ -59,11 +73,25 @@ class LsmStore final : public kv::Store {
   Task<Result<>> decide(kv::PartitionId id, kv::TransactionId transaction, kv::Outcome outcome);
   static Task<Result<std::unique_ptr<LsmPartition>>> open_on_shard(LsmStore& store, std::uint32_t id);
 
+  // store_families.cc
+  Result<const kv::MergeOperator*> find_operator(const std::string& name) const;
+  Result<bool> choose_operator();
+  Result<KeyRuleTable> rules() const;
+  Task<Result<>> write_families(std::vector<kv::FamilyRecord> families);
+  Task<> set_rules(std::uint8_t type, KeyRules rules);
+  Task<Result<std::uint8_t>> free_number(std::vector<kv::FamilyRecord>& families);
+  Task<bool> holds(kv::KeyRange range);
+  Task<Result<>> erase_family(kv::Family family);
+  Task<> finish_drops();
+
+  static constexpr std::uint32_t root_number = 0;
+
   std::unique_ptr<blob::Home> home_;
   LsmOptions options_;
   unsigned shards_;
   kv::RootRecord root_;
   Joined joined_;
+  Mutex families_mutex_;
   std::unique_ptr<blob::Store> blobs_;                   // the root's; while it is open, the whole is locked
   std::unique_ptr<StoreState> state_;                    // while it is open
   std::vector<std::unique_ptr<ShardContext>> contexts_;  // by shard, each made and destroyed there

@@ -1,5 +1,7 @@
 #include "ashlar/kv/lsm/table_job.h"
 
+#include <algorithm>
+
 #include "ashlar/runtime/sync/sleep.h"
 
 namespace ashlar::lsm {
@@ -19,6 +21,8 @@ class Outputs {
     if (!current_) {
       current_ = CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.partition, job_.level,
                                                      job_.next_number(), job_.in_flight));
+      current_->set_erased_to(job_.horizon.ranges_at);
+      if (finished_.empty()) current_->set_ranges(job_.ranges);
     }
     co_return Result<>{};
   }
@@ -26,6 +30,7 @@ class Outputs {
     return current_ && !(new_key && current_->file_bytes() >= job_.table_bytes_max);
   }
   TableOutput& current() noexcept { return *current_; }
+  bool none() const noexcept { return !current_ && finished_.empty(); }
   Task<Result<>> finish() {
     if (!current_) co_return Result<>{};
     finished_.push_back(CO_TRY(co_await current_->finish()));
@@ -44,30 +49,39 @@ class Outputs {
   std::unique_ptr<TableOutput> current_;
 };
 
+/// Writes what the retention keeps.
+Task<Result<>> write(std::span<const Entry> kept, std::vector<std::byte>& last_key, Outputs& outputs) {
+  for (const Entry& entry : kept) {
+    const bool new_key = !equal(entry.key, last_key);
+    if (new_key) last_key.assign(entry.key.begin(), entry.key.end());
+    if (!outputs.ready(new_key)) CO_TRY(co_await outputs.prepare(new_key));
+    CO_TRY(outputs.current().add(entry, new_key));
+    if (outputs.current().has_full()) CO_TRY(co_await outputs.current().drain());
+  }
+  co_return Result<>{};
+}
+
 Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
-  Retention retention(job.horizon);
-  bool first = true;  // no version of the key was kept yet
+  Retention retention(job.horizon, job.rules, job.nothing_older);
+  std::vector<std::byte> last_key;
   std::uint64_t entries = 0;
   CO_TRY(co_await merge.start());
   while (!merge.done()) {
-    Entry entry = merge.entry();
-    const auto verdict = retention.judge(entry, job.nothing_older);
-    first |= retention.is_new_key();
-    if (verdict != Retention::Verdict::drop) {
-      if (verdict == Retention::Verdict::keep_as_erase) {
-        entry.kind = Kind::erase;
-        entry.expiry_ms = no_expiry;
-        entry.value = {};
-      }
-      if (!outputs.ready(first)) CO_TRY(co_await outputs.prepare(first));
-      CO_TRY(outputs.current().add(entry, std::exchange(first, false)));
-      if (outputs.current().has_full()) CO_TRY(co_await outputs.current().drain());
-    }
+    retention.take(merge.entry());
+    if (!retention.kept().empty()) CO_TRY(co_await write(retention.kept(), last_key, outputs));
     if (++entries % entries_between_looks == 0) {
       if (job.progress != nullptr) *job.progress += entries_between_looks;
       if (Shard::current().should_yield()) co_await yield();
     }
     if (!merge.next()) CO_TRY(co_await merge.fetch());
+  }
+  retention.finish();
+  CO_TRY(co_await write(retention.kept(), last_key, outputs));
+  if (!job.ranges.empty() && outputs.none()) {
+    CO_TRY(co_await outputs.prepare(true));
+    const std::vector<std::byte> key = ranges_key(outputs.current().number());
+    const auto newest = std::ranges::max(job.ranges, {}, &ErasedRange::sequence).sequence;
+    CO_TRY(outputs.current().add({.key = key, .sequence = newest, .kind = Kind::erase, .value = {}}, true));
   }
   co_return co_await outputs.finish();
 }

@@ -22,7 +22,9 @@ struct TableJob {
   std::uint64_t
       table_bytes_max;  ///< a table is cut at the first key beyond; every version of a key is in one table
   Horizon horizon;
-  std::function<bool(Bytes key)> nothing_older;  ///< no deeper table may hold the key
+  const KeyRuleTable& rules;
+  std::vector<ErasedRange> ranges;        ///< go into the first table, or into one of their own
+  Retention::NothingOlder nothing_older;  ///< no deeper table may hold the key
   std::function<std::uint64_t()> next_number;
   std::uint64_t* progress = nullptr;  ///< counts entries as they are merged
   Semaphore* in_flight = nullptr;     ///< bytes that jobs may have with the device at once; null: any number

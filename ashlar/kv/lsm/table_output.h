@@ -31,6 +31,9 @@ class TableOutput final : private TableSink {
 
   /// Errors of TableBuilder::add().
   Result<> add(const Entry& entry, bool first_version) { return builder_.add(entry, first_version); }
+  /// See TableBuilder.
+  void set_ranges(std::vector<ErasedRange> ranges) { builder_.set_ranges(std::move(ranges)); }
+  void set_erased_to(Sequence sequence) noexcept { builder_.set_erased_to(sequence); }
   /// Starts writing what is full; waits only where too many writes are in flight. Errors of writes so far.
   Task<Result<>> drain();
   bool has_full() const noexcept { return !full_.empty(); }

@@ -15,26 +15,44 @@ namespace ashlar::lsm {
 
 class Model {
  public:
+  enum class Kind : std::uint8_t { put, erase, merge };
   struct Version {
-    std::size_t step = 0;              ///< the append that wrote it, from 1
-    std::optional<std::string> value;  ///< nothing: erased
+    std::size_t step = 0;  ///< the append that wrote it, from 1
+    Kind kind = Kind::put;
+    std::string value;
     std::uint64_t expiry_ms = kv::no_expiry;
 
-    bool present(std::uint64_t now_ms) const {
-      return value.has_value() && (expiry_ms == kv::no_expiry || expiry_ms > now_ms);
+    bool absent(std::uint64_t now_ms) const {
+      return kind == Kind::erase || (expiry_ms != kv::no_expiry && expiry_ms <= now_ms);
     }
   };
   using Contents = std::map<std::string, std::string>;
 
-  /// Begins an append; what put(), erase() and clear() do is part of it.
+  /// Begins an append; what put(), merge(), erase() and their like do is part of it.
   std::size_t begin() { return ++steps_; }
   void put(const std::string& key, std::string value, std::uint64_t expiry_ms = kv::no_expiry) {
     set(key, {.step = steps_, .value = std::move(value), .expiry_ms = expiry_ms});
   }
-  void erase(const std::string& key) { set(key, {.step = steps_, .value = {}}); }
-  void clear() {
-    for (auto& [key, history] : keys_) set(key, {.step = steps_, .value = {}});
+  /// The operator is append with a comma.
+  void merge(const std::string& key, const std::string& operand, std::uint64_t expiry_ms = kv::no_expiry) {
+    Version version{.step = steps_, .kind = Kind::merge, .value = operand, .expiry_ms = expiry_ms};
+    const auto& history = keys_[key];
+    if (!history.empty() && history.back().step == steps_) {  // of one append: they are one
+      const Version& older = history.back();
+      version.kind = older.kind == Kind::merge ? Kind::merge : Kind::put;
+      if (older.kind != Kind::erase) version.value = older.value + "," + operand;
+      if (expiry_ms == kv::no_expiry && older.kind != Kind::erase) version.expiry_ms = older.expiry_ms;
+    }
+    set(key, std::move(version));
   }
+  void erase(const std::string& key) { set(key, {.step = steps_, .kind = Kind::erase, .value = {}}); }
+  /// An empty `last`: to the end.
+  void erase_range(const std::string& first, const std::string& last) {
+    for (auto& [key, history] : keys_) {
+      if (key >= first && (last.empty() || key < last)) erase(key);
+    }
+  }
+  void clear() { erase_range("", ""); }
 
   std::size_t steps() const { return steps_; }
   void acknowledge(std::size_t step) { kept_ = std::max(kept_, step); }
@@ -52,6 +70,20 @@ class Model {
     return result;
   }
 
+  /// What a reader at this step and time sees of the key.
+  std::optional<std::string> value_at(const std::string& key, std::size_t step, std::uint64_t now_ms) const {
+    const auto found = keys_.find(key);
+    if (found == keys_.end()) return std::nullopt;
+    std::optional<std::string> operands;
+    for (auto version = found->second.rbegin(); version != found->second.rend(); ++version) {
+      if (version->step > step) continue;
+      if (version->absent(now_ms)) break;
+      operands = operands ? version->value + "," + *operands : version->value;
+      if (version->kind == Kind::put) break;
+    }
+    return operands;
+  }
+
   /// Whether a read that began after step `from` and ended before a later one than `to` may have returned
   /// this.
   bool explains(const std::string& key, const std::optional<std::string>& value, std::size_t from,
@@ -60,11 +92,9 @@ class Model {
       const Version* version = at(key, step);
       if (version != nullptr && version->step < step && step > from) continue;  // seen at its own step
       for (const std::uint64_t now : {began_ms, ended_ms}) {
-        const bool present = version != nullptr && version->present(now);
-        if (present == value.has_value() && (!present || *version->value == *value)) {
-          if (version != nullptr) shown_ = version->step;
-          return true;
-        }
+        if (value_at(key, step, now) != value) continue;
+        if (version != nullptr) shown_ = version->step;
+        return true;
       }
     }
     return false;
@@ -77,8 +107,7 @@ class Model {
     Contents result;
     for (const auto& [key, history] : keys_) {
       if (key < first || (!last.empty() && key >= last)) continue;
-      const Version* version = at(key, step);
-      if (version != nullptr && version->present(now_ms)) result[key] = *version->value;
+      if (auto value = value_at(key, step, now_ms)) result[key] = *std::move(value);
     }
     return result;
   }

@@ -15,9 +15,10 @@ inline Task<Result<>> create_partition(std::string path, const LsmOptions& optio
 }
 
 inline Task<Result<std::unique_ptr<LsmPartition>>> open_partition(std::string path, const LsmOptions& options,
-                                                                  ShardContext& shard, std::uint64_t id) {
+                                                                  ShardContext& shard, std::uint64_t id,
+                                                                  KeyRuleTable rules = {}) {
   auto blobs = CO_TRY(co_await blob::open_directory(std::move(path), options.directory));
-  co_return co_await LsmPartition::open(std::move(blobs), options, shard, id);
+  co_return co_await LsmPartition::open(std::move(blobs), options, shard, id, rules);
 }
 
 }  // namespace ashlar::lsm

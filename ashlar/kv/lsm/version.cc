@@ -54,6 +54,18 @@ Version::~Version() {
   }
 }
 
+void Version::gather_ranges() {
+  std::vector<ErasedRange> all;
+  const auto add = [&](const std::vector<ErasedRange>& some) {
+    all.insert(all.end(), some.begin(), some.end());
+  };
+  for (const Memtable* memtable : memtables) add(memtable->ranges());
+  for (const Run& run : runs) {
+    for (const TableFile* table : run.tables) add(table->table().ranges());
+  }
+  ranges = all.empty() ? nullptr : RangeSet::make(std::move(all));
+}
+
 void Version::pin_all() noexcept {
   for (Memtable* memtable : memtables) memtable->pin();
   for (Run& run : runs) {

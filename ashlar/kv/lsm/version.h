@@ -2,10 +2,13 @@
 
 /// Versions: what a partition consists of at one moment, published for every thread to read (D2).
 
+#include <algorithm>
+#include <memory>
 #include <span>
 #include <vector>
 
 #include "ashlar/kv/lsm/memtable.h"
+#include "ashlar/kv/lsm/range_set.h"
 #include "ashlar/kv/lsm/table_file.h"
 #include "ashlar/runtime/memory/epoch.h"
 #include "ashlar/runtime/sync/condition.h"
@@ -45,9 +48,10 @@ struct Run {
 /// `runs[i + 1]`.
 class Version {
  public:
-  std::vector<Memtable*> memtables;  ///< the first one is written to
-  std::vector<Run> runs;             ///< newest first: by level, then by falling number
-  std::vector<Sequence> clears;      ///< ascending; all that some reader may still tell apart
+  std::vector<Memtable*> memtables;        ///< the first one is written to
+  std::vector<Run> runs;                   ///< newest first: by level, then by falling number
+  std::vector<Sequence> clears;            ///< ascending; all that some reader may still tell apart
+  std::shared_ptr<const RangeSet> ranges;  ///< every erased range of memtables and tables; null: none
 
   /// The newest clear that a reader at `at` knows of: entries below it are absent. Zero: none.
   Sequence cleared_at(Sequence at) const noexcept {
@@ -56,6 +60,16 @@ class Version {
     }
     return {};
   }
+
+  /// Entries of `key` below it are absent to a reader at `at`: a clear, or an erased range. Zero: none.
+  Sequence erased_below(Bytes key, Sequence at) const noexcept {
+    const Sequence cleared = cleared_at(at);
+    if (ranges == nullptr) [[likely]]
+      return cleared;
+    return std::max(cleared, ranges->covering(key, at));
+  }
+  /// Takes the ranges from memtables and tables, after one of them came or went.
+  void gather_ranges();
 
   /// A copy to be changed before it is published; holds nothing until pin_all().
   Version() = default;
@@ -76,7 +90,8 @@ class Version {
  private:
   friend class VersionRef;
   friend class VersionSet;
-  Version(const Version& other) : memtables(other.memtables), runs(other.runs), clears(other.clears) {}
+  Version(const Version& other)
+      : memtables(other.memtables), runs(other.runs), clears(other.clears), ranges(other.ranges) {}
   ~Version();
   friend struct std::default_delete<Version>;
 
@@ -101,6 +116,7 @@ class VersionRef {
     return *this;
   }
   ~VersionRef();
+  VersionRef share() const noexcept { return VersionRef(*version_, *set_); }
   const Version& operator*() const noexcept { return *version_; }
   const Version* operator->() const noexcept { return version_; }
 

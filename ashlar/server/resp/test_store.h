@@ -32,7 +32,7 @@ class TestPartition final : public kv::Partition {
     return std::make_unique<MapCursor>(*this, options);
   }
   using kv::Partition::append;
-  Result<kv::Ticket> append(std::span<const kv::Write> writes, kv::Durability durability) override {
+  Result<kv::Ticket> append(std::span<const kv::Write> writes, const kv::WriteOptions& options) override {
     if (refuse) return std::unexpected(*refuse);
     if (stop_reason()) return fail(Errc::stopped, "append");
     if (writes.empty()) return kv::Ticket();
@@ -42,7 +42,7 @@ class TestPartition final : public kv::Partition {
     apply(writes, sequence);
     appended(sequence, writes);
     if (!hold_durability) settle(sequence);
-    return kv::Ticket(*this, sequence, durability);
+    return kv::Ticket(*this, sequence, options.durability);
   }
   kv::Sequence reserve(kv::Sequence seen) noexcept override {
     clock_.observe(seen);

@@ -10,17 +10,21 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t magic = 0x4c42546c72687361;  // "ashlrTBL"
-constexpr std::uint32_t version = 3;                 // of partitioned tables; others are written as 2
+// 3: the table is partitioned. 4: it has merge operands or erased ranges. Others are written as 2.
+constexpr std::uint32_t version = 4;
 constexpr std::size_t handle_bytes = 16;
 constexpr std::size_t version1_payload_bytes = 32 + 3 * handle_bytes;       // without an owner
 constexpr std::size_t version2_payload_bytes = version1_payload_bytes + 8;  // without partitions
-constexpr std::size_t footer_payload_bytes = version2_payload_bytes + 8;
+constexpr std::size_t version3_payload_bytes = version2_payload_bytes + 8;  // without ranges
+constexpr std::size_t footer_payload_bytes = version3_payload_bytes + handle_bytes;
+
 static_assert(frame_header_bytes + footer_payload_bytes <= 512,
               "the footer is within one sector: it never tears");
 
 constexpr std::size_t payload_bytes(std::uint32_t written_as) noexcept {
-  return written_as == 1 ? version1_payload_bytes
-                         : (written_as == 2 ? version2_payload_bytes : footer_payload_bytes);
+  constexpr std::size_t of_version[] = {0, version1_payload_bytes, version2_payload_bytes,
+                                        version3_payload_bytes, footer_payload_bytes};
+  return of_version[written_as];
 }
 
 }  // namespace
@@ -29,7 +33,9 @@ void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
   std::ranges::fill(page, std::byte{0});
   std::byte* to = page.data() + frame_header_bytes;
   store_le(to, magic);
-  store_le(to + 8, partitioned ? version : 2u);
+  const bool newer = ranges.bytes != 0 || newer_kinds;
+  const std::uint32_t written_as = newer ? version : (partitioned ? 3u : 2u);
+  store_le(to + 8, written_as);
   store_le(to + 12, block_bytes);
   store_le(to + 16, number);
   store_le(to + 24, meta);
@@ -40,8 +46,12 @@ void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
     to += handle_bytes;
   }
   store_le(to, owner);
-  if (partitioned) store_le(to + 8, data_end);
-  const auto bytes = static_cast<std::uint32_t>(payload_bytes(partitioned ? version : 2));
+  if (written_as >= 3) store_le(to + 8, partitioned ? data_end : meta);
+  if (written_as >= 4) {
+    store_le(to + 16, ranges.offset);
+    store_le(to + 24, ranges.bytes);
+  }
+  const auto bytes = static_cast<std::uint32_t>(payload_bytes(written_as));
   seal_frame(page, FrameType::footer, Compression::none, bytes, bytes, {number, offset});
 }
 
@@ -63,14 +73,17 @@ Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t fi
                 .owner = written_as == 1 ? owner_unknown
                                          : load_le<std::uint64_t>(payload.data() + version1_payload_bytes),
                 .block_bytes = load_le<std::uint32_t>(payload.data() + 12),
-                .partitioned = written_as >= 3,
+                .partitioned = written_as == 3,
                 .data_end = load_le<std::uint64_t>(
                     payload.data() + (written_as >= 3 ? version2_payload_bytes : std::size_t{24})),
                 .meta = load_le<std::uint64_t>(payload.data() + 24),
                 .offset = place.offset,
                 .filter = {},
                 .index = {},
-                .properties = {}};
+                .properties = {},
+                .ranges = {},
+                .newer_kinds = written_as == version};
+  footer.partitioned |= footer.data_end != footer.meta;
   const bool block_ok = std::has_single_bit(footer.block_bytes) && footer.block_bytes >= block_bytes_min &&
                         footer.block_bytes <= block_bytes_max;
   const bool ends_ok = footer.data_end <= footer.meta && footer.meta <= footer.offset &&
@@ -80,9 +93,12 @@ Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t fi
   }
   if (owner != owner_unknown && footer.owner != owner_unknown && footer.owner != owner)
     return fail(Errc::corrupt, "table of another partition", place);
-  const std::byte* from = payload.data() + 32;
-  for (BlockHandle* handle : {&footer.filter, &footer.index, &footer.properties}) {
-    *handle = {load_le<std::uint64_t>(from), load_le<std::uint32_t>(from + 8)};
+  std::size_t from = 32;
+  for (BlockHandle* handle : {&footer.filter, &footer.index, &footer.properties, &footer.ranges}) {
+    if (handle == &footer.ranges) from = version3_payload_bytes;
+    if (from + handle_bytes > payload.size()) break;  // a former version
+    *handle = {load_le<std::uint64_t>(payload.data() + from),
+               load_le<std::uint32_t>(payload.data() + from + 8)};
     from += handle_bytes;
     const bool inside = handle->offset >= footer.meta && handle->offset <= footer.offset &&
                         handle->bytes <= footer.offset - handle->offset;

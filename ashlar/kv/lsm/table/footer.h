@@ -19,6 +19,8 @@ struct Footer {
   std::uint64_t meta = 0;               ///< of the first byte after the partitions, or the data blocks
   std::uint64_t offset = 0;             ///< of the footer itself: the file ends one page later
   BlockHandle filter, index, properties;  ///< frames without padding; filter may be of 0 bytes
+  BlockHandle ranges;                     ///< of 0 bytes where the table carries no erased range
+  bool newer_kinds = false;  ///< written: it has entries that a reader of version 2 does not know
 
   /// Writes the page. `number` and `offset` are part of its checksum.
   void encode(std::span<std::byte, page_bytes> page) const noexcept;

@@ -30,6 +30,7 @@ enum class FrameType : std::uint8_t {
   properties = 4,
   footer = 5,
   partition = 6,  ///< filter and index of some of the data blocks
+  ranges = 7,
 };
 
 enum class FilterKind : std::uint8_t {

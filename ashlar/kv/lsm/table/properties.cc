@@ -27,6 +27,9 @@ void for_each_property(P& p, Number number, Text bytes) {
   number(15, p.expiry_ms_quartiles[0]);
   number(16, p.expiry_ms_quartiles[1]);
   number(17, p.expiry_ms_quartiles[2]);
+  number(18, p.operands);
+  number(19, p.ranges);
+  number(20, p.erased_to.value);
 }
 
 void append_varint(std::vector<std::byte>& to, std::uint64_t value) {
@@ -44,6 +47,7 @@ void Properties::count(const Entry& entry, bool first_version) {
   ++entries;
   keys += first_version ? 1 : 0;
   tombstones += entry.kind == Kind::erase ? 1 : 0;
+  operands += entry.kind == Kind::merge ? 1 : 0;
   sequence_min = std::min(sequence_min, entry.sequence);
   sequence_max = std::max(sequence_max, entry.sequence);
   if (entry.expiry_ms != no_expiry) {
@@ -53,6 +57,17 @@ void Properties::count(const Entry& entry, bool first_version) {
   }
   key_bytes += entry.key.size();
   value_bytes += entry.value.size();
+}
+
+void Properties::count(const ErasedRange& range) {
+  ++ranges;
+  sequence_min = std::min(sequence_min, range.sequence);
+  sequence_max = std::max(sequence_max, range.sequence);
+}
+
+bool Properties::ranges_alone() const noexcept {
+  return ranges != 0 && entries == 1 && !smallest.empty() &&
+         smallest[0] == static_cast<std::byte>(kv::KeyType::engine);
 }
 
 std::vector<std::byte> Properties::encode() const {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "ashlar/base/result.h"
+#include "ashlar/kv/lsm/range_set.h"
 #include "ashlar/kv/lsm/table/format.h"
 
 namespace ashlar::lsm {
@@ -22,10 +23,16 @@ struct Properties {
   std::uint64_t key_bytes = 0, value_bytes = 0;
   std::uint64_t data_bytes = 0;      ///< data frames in the file
   std::uint64_t data_raw_bytes = 0;  ///< their payloads, uncompressed
+  std::uint64_t operands = 0;        ///< entries that are merge operands
+  std::uint64_t ranges = 0;          ///< erased ranges that the table carries
+  Sequence erased_to;                ///< no entry is covered by an erased range up to here
   std::vector<std::byte> smallest, largest;
 
   /// Takes an entry into account; `first_version`: the one before has another key. Entries come in order.
   void count(const Entry& entry, bool first_version);
+  void count(const ErasedRange& range);
+  /// A table of ranges alone, with the one entry that such a table has.
+  bool ranges_alone() const noexcept;
 
   std::vector<std::byte> encode() const;
   /// Fails with `corrupt`. Skips properties it does not know.

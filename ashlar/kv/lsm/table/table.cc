@@ -38,6 +38,10 @@ Result<Table> Table::open(const Footer& footer, Bytes meta) {
   }
   const Bytes properties = TRY(payload(FrameType::properties, footer.properties));
   table.properties_ = TRY(Properties::decode(properties, {footer.number, footer.properties.offset}));
+  if (footer.ranges.bytes != 0) {
+    const Bytes ranges = TRY(payload(FrameType::ranges, footer.ranges));
+    table.ranges_ = TRY(decode_ranges(ranges, {footer.number, footer.ranges.offset}));
+  }
   return table;
 }
 

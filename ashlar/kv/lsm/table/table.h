@@ -10,6 +10,7 @@
 #include "ashlar/kv/lsm/table/footer.h"
 #include "ashlar/kv/lsm/table/index.h"
 #include "ashlar/kv/lsm/table/properties.h"
+#include "ashlar/kv/lsm/table/range_section.h"
 #include "ashlar/kv/lsm/table/table_partition.h"
 
 namespace ashlar::lsm {
@@ -64,6 +65,8 @@ class Table {
   std::size_t memory_bytes() const noexcept {
     return guide_.memory_bytes() + properties_.smallest.capacity() + properties_.largest.capacity();
   }
+  /// Erased ranges that it carries, in no order.
+  const std::vector<ErasedRange>& ranges() const noexcept { return ranges_; }
 
  private:
   Result<> open_partitions(Bytes rest, FileRange data, ErrorPlace place) noexcept;
@@ -83,6 +86,7 @@ class Table {
   std::uint64_t number_ = 0;
   std::uint32_t block_bytes_ = 0;
   Properties properties_;
+  std::vector<ErasedRange> ranges_;
 };
 
 }  // namespace ashlar::lsm

@@ -171,6 +171,8 @@ Result<> TableBuilder::finish() {
   TRY(write_block(nullptr));
   properties_.largest = last_key_;
   properties_.expiry_ms_quartiles = expiries_.quartiles();
+  for (const ErasedRange& range : ranges_) properties_.count(range);
+  const std::vector<std::byte> ranges = encode_ranges(ranges_);
   const std::vector<std::byte> properties = properties_.encode();
 
   Footer footer;
@@ -190,7 +192,10 @@ Result<> TableBuilder::finish() {
   footer.filter = place_frame(filter_.payload_bytes());  // of a partitioned table it is empty by now
   footer.index = place_frame(index_payload_bytes());
   footer.properties = place_frame(properties.size());
-  footer.offset = round_up(footer.properties.offset + footer.properties.bytes, page_bytes);
+  footer.ranges = place_frame(ranges.size());
+  const BlockHandle last = ranges.empty() ? footer.properties : footer.ranges;
+  footer.offset = round_up(last.offset + last.bytes, page_bytes);
+  footer.newer_kinds = properties_.operands != 0;
 
   const MutableBytes meta = TRY(allocate(footer.offset + page_bytes - footer.meta));
   std::ranges::fill(meta, std::byte{0});
@@ -205,6 +210,8 @@ Result<> TableBuilder::finish() {
   write(FrameType::index, footer.index, [&](std::byte* to) { write_index(to, footer); });
   write(FrameType::properties, footer.properties,
         [&](std::byte* to) { std::memcpy(to, properties.data(), properties.size()); });
+  write(FrameType::ranges, footer.ranges,
+        [&](std::byte* to) { std::memcpy(to, ranges.data(), ranges.size()); });
   footer.encode(meta.last<page_bytes>());
   return {};
 }

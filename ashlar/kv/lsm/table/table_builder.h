@@ -11,6 +11,7 @@
 #include "ashlar/kv/lsm/table/footer.h"
 #include "ashlar/kv/lsm/table/index.h"
 #include "ashlar/kv/lsm/table/properties.h"
+#include "ashlar/kv/lsm/table/range_section.h"
 #include "ashlar/kv/lsm/table/table_partition.h"
 
 namespace ashlar::lsm {
@@ -42,6 +43,11 @@ class TableBuilder {
   Result<> add(const Entry& entry) { return add(entry, !equal(last_key_, entry.key)); }
   /// The same, where it is known whether the entry before has another key.
   Result<> add(const Entry& entry, bool first_version);
+
+  /// Erased ranges that the table carries.
+  void set_ranges(std::vector<ErasedRange> ranges) { ranges_ = std::move(ranges); }
+  /// No entry is covered by an erased range up to this sequence.
+  void set_erased_to(Sequence sequence) noexcept { properties_.erased_to = sequence; }
 
   /// Writes everything that is left. A table without entries is `invalid`.
   Result<> finish();
@@ -83,6 +89,7 @@ class TableBuilder {
   std::vector<std::uint32_t> block_pages_;
   Properties properties_;
   ExpirySample expiries_;
+  std::vector<ErasedRange> ranges_;
   std::vector<std::byte> last_key_;
   Sequence last_sequence_;
   Compressor compressor_;
