@@ -98,7 +98,7 @@ Json series_of(const std::vector<Sample>& samples) {
 }
 
 std::string short_number(double value) {
-  if (value == 0) return "0";
+  if (value == 0 || !std::isfinite(value)) return fmt::format("{}", value);
   const int whole_digits = static_cast<int>(std::floor(std::log10(std::abs(value)))) + 1;
   return fmt::format("{:.{}f}", value, std::clamp(4 - whole_digits, 0, 4));
 }

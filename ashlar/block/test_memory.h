@@ -35,6 +35,8 @@ class TestMemoryDevice final : public Device {
   TestMemoryDevice(const Spec& spec, std::uint64_t bytes, const TestMemoryOptions& options)
       : Device(spec.text, {.block_bytes = options.block_bytes,
                            .blocks = bytes / options.block_bytes,
+                           .atomic_write_bytes_min = options.block_bytes,
+                           .atomic_write_bytes_max = 64 * options.block_bytes,
                            .write_cache = false,
                            .fua = true,
                            .trim = true,

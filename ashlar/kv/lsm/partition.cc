@@ -464,7 +464,9 @@ void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
 /// Whatever ends the lag calls this again.
 void LsmPartition::update_stall() noexcept {
   const bool stall = log_->queued_bytes() > log_groups_behind_max * options_.log.buffer_bytes ||
-                     frozen_.size() >= options_.memtables_max;
+                     frozen_.size() >= options_.memtables_max ||
+                     // On a full disk the log has what it has: erases go on when a flush has given some back.
+                     (blobs_->full() && !frozen_.empty());
   if (stall && !stalled()) ++counters_.stalls;
   // Nobody waits for space that may never come: what grows is refused then, and what was written is durable.
   const bool no_space =

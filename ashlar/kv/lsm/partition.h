@@ -171,6 +171,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   // partition_compaction.cc
   Task<> compaction_loop(bool first);
   std::optional<Compaction> due_compaction();
+  bool has_room(const Compaction& job) const noexcept;
   Instant next_look() noexcept;
   Task<Result<>> run(Compaction& job);
   Task<Result<>> compact(const Compaction& job, const Version& version);

@@ -59,9 +59,11 @@ void LsmPartition::measure_tables() noexcept {
 
 /// The next job, and whether only snapshots keep one from being due.
 std::optional<Compaction> LsmPartition::due_compaction() {
+  // On a full disk one at a time: what the reserve has is for the flush, too.
+  if (blobs_->full() && !running_.empty()) return std::nullopt;
   const auto pick = [&](const Horizon& now) {
     auto job = pick_compaction(versions_.load(), shape_, now, blobs_->full(), running_);
-    if (job && compaction_halted_ && !job->drop) job.reset();
+    if (job && ((compaction_halted_ && !job->drop) || !has_room(*job))) job.reset();
     return job;
   };
   const Horizon now = horizon();
@@ -69,6 +71,22 @@ std::optional<Compaction> LsmPartition::due_compaction() {
   snapshot_in_the_way_ = !job && now.oldest < last_sequence() &&
                          pick(horizon({.sequence = last_sequence(), .now_ms = now_ms()}));
   return job;
+}
+
+/// On a full disk a job leaves the next flush its room: without that the log gets no segment back, and erases
+/// stop. What a job writes is guessed: each tombstone takes one entry away, and itself.
+bool LsmPartition::has_room(const Compaction& job) const noexcept {
+  if (!blobs_->full() || job.drop || job.move) return true;
+  const auto space = blobs_->space();
+  if (!space) return true;
+  std::uint64_t entries = 0, gone = 0, needed = 0;
+  for (const TableFile* table : job.inputs()) {
+    entries += table->meta().entries;
+    gone += 2 * table->meta().tombstones;
+  }
+  if (gone < entries) needed = job.bytes() / entries * (entries - gone);
+  for (const Memtable* memtable : versions_.load().memtables) needed += memtable->bytes();
+  return needed <= space->free_bytes;
 }
 
 /// When compaction must look again though nothing happened: entries expire.

@@ -150,7 +150,8 @@ Task<> expect_whole(FaultDevice& device, Channel& channel) {
   for (int i = 1; i <= 40; ++i) {
     const auto old = static_cast<std::byte>(i), fresh = static_cast<std::byte>(i + 100);
     data.fill(old);
-    EXPECT_TRUE(co_await channel.atomic_write(Lba(16), data));
+    const Result<> first = co_await channel.atomic_write(Lba(16), data);
+    EXPECT_TRUE(first) << first.error().to_string();
     data.fill(fresh);
     EXPECT_TRUE(co_await channel.atomic_write(Lba(16), data));
     EXPECT_TRUE(co_await device.cut_power());

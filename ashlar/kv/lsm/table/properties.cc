@@ -7,6 +7,9 @@
 namespace ashlar::lsm {
 namespace {
 
+/// From here on a property that is zero is not written: a table without such entries is what it always was.
+constexpr std::uint64_t first_optional_tag = 18;
+
 /// Applies `number(tag, field)` and `bytes(tag, field)` to all properties: the one list of tags.
 template <class P, class Number, class Text>
 void for_each_property(P& p, Number number, Text bytes) {
@@ -27,7 +30,7 @@ void for_each_property(P& p, Number number, Text bytes) {
   number(15, p.expiry_ms_quartiles[0]);
   number(16, p.expiry_ms_quartiles[1]);
   number(17, p.expiry_ms_quartiles[2]);
-  number(18, p.operands);
+  number(first_optional_tag, p.operands);
   number(19, p.ranges);
   number(20, p.erased_to.value);
 }
@@ -75,6 +78,7 @@ std::vector<std::byte> Properties::encode() const {
   for_each_property(
       *this,
       [&](std::uint64_t tag, std::uint64_t value) {
+        if (tag >= first_optional_tag && value == 0) return;
         std::byte buffer[varint_size_max];
         const auto size = static_cast<std::size_t>(store_varint(buffer, value) - buffer);
         append_varint(to, tag);

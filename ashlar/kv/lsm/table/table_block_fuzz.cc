@@ -27,7 +27,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     for (const std::uint64_t snapshot : {entry.sequence.value, ~std::uint64_t{0}}) {
       const BlockLookup found = block->find(entry.key, hash, Sequence{snapshot});
       if (found.state == BlockLookup::State::found && !inside(found.entry.value)) std::abort();
-      block->prefetch(hash);
+      Block::Hint(*block).prefetch(hash);
     }
     if (block->lower_bound(entry.key, entry.sequence) > block->count()) std::abort();
   }
