@@ -31,6 +31,13 @@ constexpr std::uint64_t root_bytes_max = 16u << 20;
 /// A segment write's parts at most.
 constexpr std::size_t segment_parts_max = 16;
 
+/// In the number of a table that a repair has set aside: the number it had, or that of a segment, is below.
+/// Its content is whatever could not be read, so that nobody opens it but people.
+constexpr std::uint64_t quarantine_bit = std::uint64_t{1} << 63;
+constexpr bool quarantined(std::uint64_t table) noexcept {
+  return (table & quarantine_bit) != 0;
+}
+
 /// A segment's name: which log of the store, and which segment of that log.
 struct SegmentName {
   std::uint32_t log = 0;
@@ -122,9 +129,13 @@ class Store {
   virtual Task<Result<std::unique_ptr<Table>>> open_table(std::uint64_t number) = 0;
   /// A second table with the same content, sharing its space. Survives power loss once ok.
   virtual Task<Result<>> clone_table(std::uint64_t from, std::uint64_t to) = 0;
+  /// The same in another store of the same shard, under the same number. False, and nothing done, where the
+  /// two cannot share space: then it is to be copied.
+  virtual Task<Result<bool>> share_table(std::uint64_t number, Store& with);
   /// Its space is free once the last clone and the last open Table are gone. May come back after power loss.
   virtual Task<Result<>> remove_table(std::uint64_t number) = 0;
-  /// Removes every table whose number is not in `keep` (ascending): what crashes left behind.
+  /// Removes every table whose number is not in `keep` (ascending), but for those in quarantine: what crashes
+  /// left behind.
   Task<Result<>> remove_tables_except(std::vector<std::uint64_t> keep);
 
   /// `bytes` of zeroes (whole blocks), all of it allocated and written. Survives power loss once ok. Never

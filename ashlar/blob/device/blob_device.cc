@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ashlar/base/endian.h"
+#include "ashlar/base/log.h"
 #include "ashlar/blob/device/volume.h"
 #include "ashlar/blob/device/volume_log.h"
 #include "ashlar/runtime/mesh/invoke.h"
@@ -209,7 +210,33 @@ Task<Result<std::unique_ptr<Store>>> BlobDevice::open_volume(VolumeNumber number
 }
 
 Task<Result<std::optional<std::uint64_t>>> BlobDevice::lend(VolumeNumber volume) {
-  co_return co_await invoke(home_, [&] { return leases_->lend(volume, false); });
+  co_return co_await invoke(home_, [&] { return lend_at_home(volume); });
+}
+
+Task<Result<std::optional<std::uint64_t>>> BlobDevice::lend_at_home(VolumeNumber volume) {
+  if (leases_->free_chunks() == 0) CO_TRY(co_await grow());
+  co_return co_await leases_->lend(volume, false);
+}
+
+/// At home, where no chunk is free: the device may have grown since it was opened. Only what other shards do
+/// not read changes in the layout.
+Task<Result<>> BlobDevice::grow() {
+  const MutexLock lock = co_await growing_.lock();
+  if (leases_->free_chunks() != 0) co_return Result<>{};
+  CO_TRY(co_await device_.refresh());
+  Channel& channel = *CO_TRY(co_await device_.channel());
+  const std::uint64_t chunks = layout_.chunks_in(channel.geometry().bytes());
+  if (chunks <= layout_.chunk_count) co_return Result<>{};
+  Superblock grown = layout_;
+  ++grown.generation;
+  grown.chunk_count = chunks;
+  grown.used_bytes = grown.chunk_at(chunks);
+  CO_TRY(co_await write_superblocks(channel, grown));
+  layout_.generation = grown.generation;
+  layout_.chunk_count = grown.chunk_count;
+  layout_.used_bytes = grown.used_bytes;
+  log::info("{}: grown to {} chunks", device_.spec(), chunks);
+  co_return co_await leases_->grow();
 }
 
 Task<Result<>> BlobDevice::give_back(std::uint64_t chunk) {

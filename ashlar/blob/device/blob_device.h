@@ -15,6 +15,7 @@
 #include "ashlar/blob/store.h"
 #include "ashlar/block/device.h"
 #include "ashlar/runtime/shard/shard_id.h"
+#include "ashlar/runtime/sync/mutex.h"
 
 namespace ashlar::blob {
 
@@ -37,8 +38,9 @@ struct VolumeOptions {
 /// calls come from any shard. Lifecycle: all stores are closed before it goes, and it before the device.
 class BlobDevice {
  public:
-  /// Where the device has grown, there are more chunks; one that is smaller than it was is `corrupt`.
-  /// `not_found` where it is not formatted. Nobody else may use it meanwhile: Device::claim().
+  /// Where the device has grown, there are more chunks, also while it is open, once the old ones are lent;
+  /// one that is smaller than it was is `corrupt`. `not_found` where it is not formatted. Nobody else may use
+  /// it meanwhile: Device::claim().
   static Task<Result<std::unique_ptr<BlobDevice>>> open(Device& device);
   ~BlobDevice();
 
@@ -49,6 +51,8 @@ class BlobDevice {
   std::vector<VolumeNumber> volumes() const { return leases_->volumes(); }
   /// Chunks that no volume has. Any shard.
   std::uint64_t free_chunks() const noexcept { return leases_->free_chunks(); }
+  /// All there are. Any shard.
+  std::uint64_t chunks() const noexcept { return leases_->chunks(); }
 
   // For volumes, on any shard: carried out at home.
   Task<Result<std::optional<std::uint64_t>>> lend(VolumeNumber volume);
@@ -60,6 +64,8 @@ class BlobDevice {
   Task<Result<>> start();
   Task<Result<>> read_superblock(Channel& channel);
   Task<Result<>> follow_size(Channel& channel);
+  Task<Result<std::optional<std::uint64_t>>> lend_at_home(VolumeNumber volume);
+  Task<Result<>> grow();
   struct Admission {
     std::uint64_t head = 0;
     std::vector<std::uint64_t> chunks;
@@ -72,6 +78,7 @@ class BlobDevice {
   Superblock layout_;
   std::unique_ptr<LeaseTable> leases_;
   std::vector<VolumeNumber> open_;  // volumes that are open
+  Mutex growing_;
 };
 
 /// What the superblock's two places hold. Shared with `ashlar check`.

@@ -53,25 +53,52 @@ Task<Result<>> LeaseTable::create() {
   co_return Result<>{};
 }
 
+/// The newer of the two copies of a block: its generation, and the owners.
+Task<Result<std::uint64_t>> LeaseTable::read(std::uint64_t block, MutableBytes memory,
+                                             std::uint32_t* owners) {
+  std::uint64_t newest = 0;
+  for (unsigned copy = 0; copy < 2; ++copy) {
+    CO_TRY(co_await channel_.read(lba(channel_, table_at(copy, block)), memory));
+    std::uint32_t found[leases_per_block];
+    const auto generation = decode(block, memory, found);
+    if (!generation || *generation <= newest) continue;
+    if (*generation % 2 != (copy + 1) % 2)
+      co_return fail(Errc::corrupt, "lease table: a copy in the other's place",
+                     {.offset = table_at(copy, block)});
+    newest = *generation;
+    std::ranges::copy(found, owners);
+  }
+  if (newest == 0) co_return fail(Errc::corrupt, "lease table", {.offset = table_at(0, block)});
+  co_return newest;
+}
+
+Task<Result<>> LeaseTable::grow() {
+  const std::uint64_t before = generations_.size();
+  const std::uint64_t blocks = (layout_.chunk_count + leases_per_block - 1) / leases_per_block;
+  std::vector<std::uint64_t> generations;
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
+  for (std::uint64_t block = before; block < blocks; ++block) {
+    std::vector<std::uint32_t> owners(leases_per_block);
+    generations.push_back(CO_TRY(co_await read(block, memory.bytes(), owners.data())));
+    if (std::ranges::any_of(owners, [](std::uint32_t owner) { return owner != 0; }))
+      co_return fail(Errc::corrupt, "lease table: a chunk beyond the last is lent",
+                     {.offset = table_at(0, block)});
+  }
+  generations_.insert(generations_.end(), generations.begin(), generations.end());
+  free_chunks_.fetch_add(layout_.chunk_count - owners_.size(), std::memory_order_relaxed);
+  owners_.resize(layout_.chunk_count, 0);
+  chunks_.store(owners_.size(), std::memory_order_relaxed);
+  co_return Result<>{};
+}
+
 Task<Result<>> LeaseTable::load() {
   const std::uint64_t blocks = (layout_.chunk_count + leases_per_block - 1) / leases_per_block;
   owners_.assign(blocks * leases_per_block, 0);
   generations_.assign(blocks, 0);
   const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   for (std::uint64_t block = 0; block < blocks; ++block) {
-    for (unsigned copy = 0; copy < 2; ++copy) {
-      CO_TRY(co_await channel_.read(lba(channel_, table_at(copy, block)), memory));
-      std::uint32_t found[leases_per_block];
-      const auto generation = decode(block, memory.bytes(), found);
-      if (!generation || *generation <= generations_[block]) continue;
-      if (*generation % 2 != (copy + 1) % 2)
-        co_return fail(Errc::corrupt, "lease table: a copy in the other's place",
-                       {.offset = table_at(copy, block)});
-      generations_[block] = *generation;
-      std::ranges::copy(found, owners_.begin() + static_cast<std::ptrdiff_t>(block * leases_per_block));
-    }
-    if (generations_[block] == 0)
-      co_return fail(Errc::corrupt, "lease table", {.offset = table_at(0, block)});
+    std::uint32_t* const owners = owners_.data() + block * leases_per_block;
+    generations_[block] = CO_TRY(co_await read(block, memory.bytes(), owners));
   }
   for (std::uint64_t chunk = 0; chunk < owners_.size(); ++chunk) {
     const std::uint32_t volume = owners_[chunk] & ~head_bit;
@@ -81,6 +108,7 @@ Task<Result<>> LeaseTable::load() {
                      {.object = chunk, .offset = table_at(0, chunk / leases_per_block)});
   }
   owners_.resize(layout_.chunk_count);
+  chunks_ = owners_.size();
   const std::vector<VolumeNumber> heads = volumes();
   if (std::ranges::adjacent_find(heads) != heads.end())
     co_return fail(Errc::corrupt, "lease table: a volume with two heads", {.offset = layout_.lease_at});

@@ -17,7 +17,7 @@ namespace ashlar::blob {
 using VolumeNumber = std::uint32_t;
 constexpr VolumeNumber volume_max = 0x7ffffffe;  ///< volumes are 1 to this
 
-/// Owner: the device's home shard; free_chunks() and lent_chunks() on any. One change at a time reaches the
+/// Owner: the device's home shard; free_chunks() and chunks() on any. One change at a time reaches the
 /// device: they queue here.
 class LeaseTable {
  public:
@@ -27,6 +27,8 @@ class LeaseTable {
   Task<Result<>> create();
   /// Of the chunks that there are.
   Task<Result<>> load();
+  /// The layout has more chunks than before: they are free.
+  Task<Result<>> grow();
 
   /// A free chunk is the volume's from here on, durably; nothing where none is free.
   Task<Result<std::optional<std::uint64_t>>> lend(VolumeNumber volume, bool head);
@@ -42,6 +44,7 @@ class LeaseTable {
   std::vector<std::uint64_t> chunks_of(VolumeNumber volume) const;
   std::vector<VolumeNumber> volumes() const;  ///< ascending
   std::uint64_t free_chunks() const noexcept { return free_chunks_.load(std::memory_order_relaxed); }
+  std::uint64_t chunks() const noexcept { return chunks_.load(std::memory_order_relaxed); }
 
  private:
   static constexpr std::uint32_t head_bit = 0x80000000;
@@ -53,6 +56,7 @@ class LeaseTable {
   void encode(std::uint64_t block, std::uint64_t generation, MutableBytes into) const noexcept;
   /// The generation; nothing where the copy is not valid.
   std::optional<std::uint64_t> decode(std::uint64_t block, Bytes from, std::uint32_t* owners) const noexcept;
+  Task<Result<std::uint64_t>> read(std::uint64_t block, MutableBytes memory, std::uint32_t* owners);
   Task<Result<>> set(std::uint64_t chunk, std::uint32_t owner);
   Task<Result<>> write(std::uint64_t block);
 
@@ -60,7 +64,7 @@ class LeaseTable {
   const Superblock& layout_;
   std::vector<std::uint32_t> owners_;       // by chunk
   std::vector<std::uint64_t> generations_;  // by block of the table; the newer copy is that of its parity
-  std::atomic<std::uint64_t> free_chunks_{0};
+  std::atomic<std::uint64_t> free_chunks_{0}, chunks_{0};
   std::uint64_t next_ = 0;  // where to look for a free chunk
   bool stopped_ = false;
   Mutex changing_;

@@ -1,74 +1,119 @@
 #include "ashlar/blob/device/space.h"
 
 #include <algorithm>
-#include <optional>
+#include <iterator>
 
 namespace ashlar::blob {
 
 void Space::add_chunk(std::uint64_t chunk, std::uint64_t reserved_units) {
-  Chunk& added = chunks_[chunk];
-  added.used.assign(layout_.units_per_chunk(), false);
-  std::fill_n(added.used.begin(), static_cast<std::ptrdiff_t>(reserved_units), true);
-  added.reserved_units = reserved_units;
-  added.free_units = layout_.units_per_chunk() - reserved_units;
-  free_units_ += added.free_units;
+  chunks_[chunk] = reserved_units;
+  const std::uint64_t per_chunk = layout_.units_per_chunk();
+  if (reserved_units < per_chunk) add_run(chunk * per_chunk + reserved_units, per_chunk - reserved_units);
 }
 
 std::optional<std::uint64_t> Space::take_out_empty_chunk() {
-  for (auto at = chunks_.begin(); at != chunks_.end(); ++at) {
-    if (at->second.reserved_units != 0 || at->second.free_units != layout_.units_per_chunk()) continue;
-    const std::uint64_t chunk = at->first;
-    free_units_ -= at->second.free_units;
-    chunks_.erase(at);
-    return chunk;
-  }
-  return std::nullopt;
+  const std::uint64_t per_chunk = layout_.units_per_chunk();
+  // The lowest run of a whole chunk; no run is longer.
+  const auto whole = by_size_.lower_bound({per_chunk, 0});
+  if (whole == by_size_.end()) return std::nullopt;
+  const std::uint64_t chunk = chunk_of(whole->second);
+  remove_run(runs_.find(whole->second));
+  chunks_.erase(chunk);
+  return chunk;
 }
 
-Extents Space::allocate(std::uint64_t units) {
+void Space::add_run(std::uint64_t first, std::uint64_t units) {
+  runs_.emplace(first, units);
+  by_size_.emplace(units, first);
+  free_units_ += units;
+}
+
+void Space::remove_run(Runs::iterator run) {
+  by_size_.erase({run->second, run->first});
+  free_units_ -= run->second;
+  runs_.erase(run);
+}
+
+/// [first, first + units) of a run that holds them.
+void Space::take(Runs::iterator run, std::uint64_t first, std::uint64_t units, Extents& to) {
+  const std::uint64_t begin = run->first, end = begin + run->second;
+  remove_run(run);
+  if (begin < first) add_run(begin, first - begin);
+  if (first + units < end) add_run(first + units, end - first - units);
+  if (!to.empty() && to.back().first + to.back().units == first) {
+    to.back().units += units;
+  } else {
+    to.push_back({first, units});
+  }
+}
+
+Extents Space::allocate(std::uint64_t units, std::optional<std::uint64_t> behind) {
   Extents found;
   if (units > free_units_) return found;
-  for (auto& [number, chunk] : chunks_) {
-    if (chunk.free_units == 0) continue;
-    const std::uint64_t first = number * layout_.units_per_chunk();
-    for (std::uint64_t unit = 0; unit < chunk.used.size() && units != 0; ++unit) {
-      if (chunk.used[unit]) continue;
-      chunk.used[unit] = true;
-      --chunk.free_units;
-      --free_units_;
-      --units;
-      if (!found.empty() && found.back().first + found.back().units == first + unit) {
-        ++found.back().units;
-      } else {
-        found.push_back({first + unit, 1});
-      }
+  if (behind) {
+    if (const auto next = runs_.find(*behind); next != runs_.end()) {
+      const std::uint64_t part = std::min(units, next->second);
+      take(next, next->first, part, found);
+      units -= part;
     }
-    if (units == 0) break;
+  }
+  while (units != 0) {
+    auto best = by_size_.lower_bound({units, 0});
+    if (best == by_size_.end()) best = std::prev(best);
+    const auto run = runs_.find(best->second);
+    const std::uint64_t part = std::min(units, run->second);
+    take(run, run->first, part, found);
+    units -= part;
   }
   return found;
 }
 
 bool Space::occupy(const Extents& extents) {
-  for (const Extent& extent : extents) {
-    for (std::uint64_t unit = extent.first; unit < extent.first + extent.units; ++unit) {
-      const auto chunk = chunks_.find(unit / layout_.units_per_chunk());
-      if (chunk == chunks_.end() || chunk->second.used[unit % layout_.units_per_chunk()]) return false;
-      set({unit, 1}, true);
-    }
+  return std::ranges::all_of(extents, [this](const Extent& extent) { return occupy(extent); });
+}
+
+bool Space::occupy(const Extent& extent) {
+  Extents taken;
+  // It may span chunks that follow each other, and with them several runs.
+  for (std::uint64_t first = extent.first; first < extent.first + extent.units;) {
+    auto run = runs_.upper_bound(first);
+    if (run == runs_.begin()) return false;
+    --run;
+    const std::uint64_t end = run->first + run->second;
+    if (end <= first) return false;
+    const std::uint64_t part = std::min(end, extent.first + extent.units) - first;
+    take(run, first, part, taken);
+    first += part;
   }
   return true;
 }
 
 void Space::free(const Extents& extents) noexcept {
-  for (const Extent& extent : extents) {
-    for (std::uint64_t unit = extent.first; unit < extent.first + extent.units; ++unit) set({unit, 1}, false);
-  }
+  for (const Extent& extent : extents) free(extent);
 }
 
-void Space::set(const Extent& unit, bool used) noexcept {
-  Chunk& chunk = chunks_.at(unit.first / layout_.units_per_chunk());
-  chunk.used[unit.first % layout_.units_per_chunk()] = used;
-  used ? (--chunk.free_units, --free_units_) : (++chunk.free_units, ++free_units_);
+void Space::free(const Extent& extent) noexcept {
+  const std::uint64_t per_chunk = layout_.units_per_chunk();
+  for (std::uint64_t first = extent.first, left = extent.units; left != 0;) {
+    const std::uint64_t chunk = chunk_of(first);
+    std::uint64_t begin = first, units = std::min(left, (chunk + 1) * per_chunk - first);
+    first += units;
+    left -= units;
+    // With its neighbours in the chunk it is one run.
+    auto next = runs_.lower_bound(begin);
+    if (next != runs_.end() && next->first == begin + units && chunk_of(next->first) == chunk) {
+      units += next->second;
+      remove_run(next);
+    }
+    auto before = runs_.lower_bound(begin);
+    if (before != runs_.begin() && chunk_of((--before)->first) == chunk &&
+        before->first + before->second == begin) {
+      begin = before->first;
+      units += before->second;
+      remove_run(before);
+    }
+    add_run(begin, units);
+  }
 }
 
 }  // namespace ashlar::blob

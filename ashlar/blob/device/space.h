@@ -6,13 +6,17 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "ashlar/blob/device/extents.h"
 
 namespace ashlar::blob {
 
-/// Owner: one volume. Lifecycle: outlives the bodies that it hands out.
+/// Owner: one volume. Lifecycle: outlives the bodies that it hands out. Invariant: a free run lies in one
+/// chunk and touches no other of that chunk.
 class Space {
  public:
   explicit Space(const Superblock& layout) noexcept : layout_(layout) {}
@@ -24,24 +28,32 @@ class Space {
   /// none.
   std::optional<std::uint64_t> take_out_empty_chunk();
 
-  /// `units` in as few extents as a first fit finds; empty where there are not as many.
-  Extents allocate(std::uint64_t units);
+  /// `units`, from unit `behind` on as far as it is free, so that a blob that grows stays in one piece; then
+  /// from the smallest run that holds the rest, or else from the largest ones. Empty where there are not as
+  /// many.
+  Extents allocate(std::uint64_t units, std::optional<std::uint64_t> behind = {});
   /// At open: these units are in use. False where one is not the volume's, or is in use already.
   bool occupy(const Extents& extents);
   void free(const Extents& extents) noexcept;
 
   std::uint64_t free_units() const noexcept { return free_units_; }
+  /// How many pieces the free units are in.
+  std::size_t free_runs() const noexcept { return runs_.size(); }
 
  private:
-  struct Chunk {
-    std::vector<bool> used;
-    std::uint64_t free_units = 0;
-    std::uint64_t reserved_units = 0;
-  };
-  void set(const Extent& extent, bool used) noexcept;
+  using Runs = std::map<std::uint64_t, std::uint64_t>;  // units by first unit
+
+  void add_run(std::uint64_t first, std::uint64_t units);
+  void remove_run(Runs::iterator run);
+  void take(Runs::iterator run, std::uint64_t first, std::uint64_t units, Extents& to);
+  bool occupy(const Extent& extent);
+  void free(const Extent& extent) noexcept;
+  std::uint64_t chunk_of(std::uint64_t unit) const noexcept { return unit / layout_.units_per_chunk(); }
 
   const Superblock& layout_;
-  std::map<std::uint64_t, Chunk> chunks_;
+  std::map<std::uint64_t, std::uint64_t> chunks_;              // reserved units by chunk
+  Runs runs_;                                                  // free ones
+  std::set<std::pair<std::uint64_t, std::uint64_t>> by_size_;  // (units, first unit) of each
   std::uint64_t free_units_ = 0;
 };
 

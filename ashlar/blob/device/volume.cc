@@ -80,12 +80,14 @@ Result<FileSystemSpace> Volume::space() {
   const Superblock& layout = device_.layout();
   return FileSystemSpace{
       .free_bytes = space_.free_units() * unit_bytes + device_.free_chunks() * layout.chunk_bytes,
-      .total_bytes = layout.chunk_count * layout.chunk_bytes};
+      .total_bytes = device_.chunks() * layout.chunk_bytes};
 }
 
 /// Units that nobody has: from the volume's chunks, as long as that leaves the reserve; then from new chunks;
 /// at the end from the reserve, for those entitled to it. `more` besides, as far as there are any to spare.
-Task<Result<Extents>> Volume::take(std::uint64_t units, Entitled entitled, std::uint64_t more) {
+/// From unit `behind` on where that is free.
+Task<Result<Extents>> Volume::take(std::uint64_t units, Entitled entitled, std::uint64_t more,
+                                   std::optional<std::uint64_t> behind) {
   if (units == 0) co_return Extents();
   while (space_.free_units() < units + more + reserve_units_) {
     const auto chunk = CO_TRY(co_await device_.lend(number_));
@@ -95,13 +97,13 @@ Task<Result<Extents>> Volume::take(std::uint64_t units, Entitled entitled, std::
   // What seems to be free may belong to a blob whose record failed: that is known at the next open.
   if (log_.stopped()) co_return fail(Errc::stopped, "allocation of units", {.object = number_});
   const std::uint64_t free = space_.free_units(), spare = free - std::min(free, reserve_units_);
-  if (spare >= units) co_return space_.allocate(std::min(units + more, spare));
+  if (spare >= units) co_return space_.allocate(std::min(units + more, spare), behind);
   full_ = true;
   wanted_units_ = std::max(wanted_units_, units);
   nudge_.nudge();
   if (entitled == Entitled::no || free < units)
     co_return fail(Errc::no_space, "allocation of units", {.object = number_});
-  co_return space_.allocate(units);
+  co_return space_.allocate(units, behind);
 }
 
 Task<Result<BodyPointer>> Volume::body(std::uint64_t units, Entitled entitled) {
@@ -111,7 +113,9 @@ Task<Result<BodyPointer>> Volume::body(std::uint64_t units, Entitled entitled) {
 
 Task<Result<>> Volume::extend(Body& body, std::uint64_t units, std::uint64_t more) {
   const std::uint64_t missing = units - units_of(body.extents);
-  const Extents taken = CO_TRY(co_await take(missing, Entitled::to_reserve, more));
+  std::optional<std::uint64_t> behind;
+  if (!body.extents.empty()) behind = body.extents.back().first + body.extents.back().units;
+  const Extents taken = CO_TRY(co_await take(missing, Entitled::to_reserve, more, behind));
   for (const Extent& extent : taken) {
     Extent* const last = body.extents.empty() ? nullptr : &body.extents.back();
     if (last != nullptr && last->first + last->units == extent.first) {

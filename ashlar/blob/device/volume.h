@@ -56,7 +56,8 @@ class Volume final : public Store {
   enum class Entitled : std::uint8_t { no, to_reserve };
   Result<> adopt();
   Result<BodyPointer> adopt(const Extents& extents, std::uint64_t object);
-  Task<Result<Extents>> take(std::uint64_t units, Entitled entitled, std::uint64_t more = 0);
+  Task<Result<Extents>> take(std::uint64_t units, Entitled entitled, std::uint64_t more = 0,
+                             std::optional<std::uint64_t> behind = {});
   Task<Result<BodyPointer>> body(std::uint64_t units, Entitled entitled);
   Task<> restore();
   Task<> look_after();

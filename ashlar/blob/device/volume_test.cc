@@ -284,6 +284,46 @@ TEST(Volume, FollowsADeviceThatGrowsAndRefusesOneThatShrank) {
   EXPECT_EQ(shrunk.error().code, Errc::corrupt) << shrunk.error().to_string();
 }
 
+Task<Result<>> fill_segments(Store& store, std::uint64_t* count) {
+  for (;; ++*count) {
+    const auto made = co_await store.create_segment({3, *count + 1}, 1u << 20);
+    if (made) continue;
+    EXPECT_EQ(made.error().code, Errc::no_space);
+    co_return Result<>{};
+  }
+}
+
+Task<Result<>> grow_while_open(BlobDevice& blobs) {
+  const std::uint64_t before = blobs.chunks();
+  std::uint64_t made = 0;
+  const auto fill = [&made](Store& store) { return fill_segments(store, &made); };
+  CO_TRY(co_await with_volume(blobs, 1, fill));
+  const std::uint64_t at_first = made;
+  EXPECT_GT(at_first, 0u);
+  CO_TRY(co_await make_disk(40u << 20));
+  CO_TRY(co_await with_volume(blobs, 1, fill));
+  EXPECT_EQ(blobs.chunks(), before + 28);
+  EXPECT_GT(made, at_first + 20);
+  co_return Result<>{};
+}
+
+TEST(Volume, FollowsADeviceThatGrowsWhileItIsOpen) {
+  Machine machine;
+  ASSERT_TRUE(machine.run([] { return prepare(12u << 20); }));
+  const Result<> grown = machine.run([] { return with_device(spec, grow_while_open); });
+  ASSERT_TRUE(grown) << grown.error().to_string();
+  std::uint64_t segments = 0;
+  ASSERT_TRUE(machine.run([&] {
+    return on_store([&](Store& store) -> Task<Result<>> {
+      return [](Store& of, std::uint64_t* into) -> Task<Result<>> {
+        *into = CO_TRY(of.list()).segments.size();
+        co_return Result<>{};
+      }(store, &segments);
+    });
+  }));
+  EXPECT_GT(segments, 20u);
+}
+
 /// A partition that is gone must not come back empty.
 TEST(Volume, AHomeMakesPartitionsOnlyWhereAsked) {
   Machine machine;

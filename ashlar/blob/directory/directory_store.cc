@@ -4,6 +4,7 @@
 #include "ashlar/blob/directory/directory_store.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "ashlar/base/log.h"
@@ -27,6 +28,7 @@ class DirectoryStore final : public Store {
   Task<Result<std::unique_ptr<TableWriter>>> create_table(std::uint64_t number) override;
   Task<Result<std::unique_ptr<Table>>> open_table(std::uint64_t number) override;
   Task<Result<>> clone_table(std::uint64_t from, std::uint64_t to) override;
+  Task<Result<bool>> share_table(std::uint64_t number, Store& with) override;
   Task<Result<>> remove_table(std::uint64_t number) override;
   Task<Result<std::unique_ptr<Segment>>> create_segment(SegmentName name, std::uint64_t bytes) override;
   Task<Result<std::unique_ptr<Segment>>> open_segment(SegmentName name) override;
@@ -125,6 +127,19 @@ Task<Result<std::unique_ptr<Table>>> DirectoryStore::open_table(std::uint64_t nu
 Task<Result<>> DirectoryStore::clone_table(std::uint64_t from, std::uint64_t to) {
   CO_TRY(co_await link_file(file(table_file_name(from)), file(table_file_name(to))));
   co_return co_await sync_directory(path_);
+}
+
+Task<Result<bool>> DirectoryStore::share_table(std::uint64_t number, Store& with) {
+  const auto* other = dynamic_cast<const DirectoryStore*>(&with);
+  if (other == nullptr) co_return false;
+  const std::string name = table_file_name(number);
+  const Result<> linked = co_await link_file(file(name), other->file(name));
+  // Another file system, one without links, or too many of them.
+  const int why = linked ? 0 : linked.error().native;
+  if (why == EXDEV || why == EPERM || why == EMLINK || why == EOPNOTSUPP) co_return false;
+  CO_TRY(linked);
+  CO_TRY(co_await sync_directory(other->path_));
+  co_return true;
 }
 
 Task<Result<>> DirectoryStore::remove_table(std::uint64_t number) {
