@@ -57,13 +57,7 @@ Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::create(blob::Store& blob
   std::unique_ptr<ManifestLog> log(new ManifestLog(blobs));
   CO_TRY(co_await log->open_segments());
   log->state_.partition = partition;
-  // Above any generation that an interrupted creation may have left.
-  for (const auto& segment : log->segments_) {
-    const IoBuffer block = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
-    CO_TRY(co_await segment->read(0, block.bytes()));
-    if (const auto record = parse(block.bytes(), 0))
-      log->generation_ = std::max(log->generation_, record->generation);
-  }
+  CO_TRY(co_await log->find_newest());  // generations go on above what an interrupted creation may have left
   while (log->segments_.size() < 2) {
     const blob::SegmentName name{manifest_log_number, log->segments_.size() + 1};
     log->segments_.push_back(CO_TRY(co_await blobs.create_segment(name, segment_bytes)));
@@ -80,6 +74,27 @@ Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::open(blob::Store& blobs)
   co_return std::move(log);
 }
 
+Task<Result<ManifestState>> ManifestLog::read(blob::Store& blobs) {
+  ManifestLog log(blobs);
+  CO_TRY(co_await log.open_segments());
+  CO_TRY(co_await log.read_current());
+  co_return std::move(log.state_);
+}
+
+Task<Result<>> ManifestLog::replace(blob::Store& blobs, ManifestState state) {
+  std::unique_ptr<ManifestLog> log(new ManifestLog(blobs));
+  CO_TRY(co_await log->open_segments());
+  log->state_ = std::move(state);
+  // Above every generation that a reader may find, retirements included; in a segment that is not current.
+  const std::optional<std::size_t> current = CO_TRY(co_await log->find_newest());
+  while (log->segments_.size() < 2) CO_TRY(co_await log->add_segment(0));
+  if (current) {
+    log->current_ = *current;
+    log->started_ = true;
+  }
+  co_return co_await log->begin_generation();
+}
+
 Task<Result<>> ManifestLog::open_segments() {
   const blob::Listing listing = CO_TRY(blobs_.list());
   for (const blob::SegmentInfo& info : listing.segments) {
@@ -92,6 +107,24 @@ Task<Result<>> ManifestLog::open_segments() {
     CO_TRY(co_await segments_.back()->settle());
   }
   co_return Result<>{};
+}
+
+/// The segment with the newest snapshot; generation_ becomes the greatest that any segment begins with.
+Task<Result<std::optional<std::size_t>>> ManifestLog::find_newest() {
+  std::optional<std::size_t> newest;
+  std::uint64_t newest_generation = 0;
+  for (std::size_t i = 0; i < segments_.size(); ++i) {
+    const IoBuffer content = CO_TRY(Shard::current().buffers().allocate_regardless(segments_[i]->bytes()));
+    CO_TRY(co_await segments_[i]->read(0, content.bytes()));
+    const auto first = parse(content.bytes(), 0);
+    if (!first) continue;
+    generation_ = std::max(generation_, first->generation);
+    if (first->index == 0 && first->generation > newest_generation) {
+      newest_generation = first->generation;
+      newest = i;
+    }
+  }
+  co_return newest;
 }
 
 Task<Result<>> ManifestLog::read_current() {

@@ -27,6 +27,11 @@ class ManifestLog {
   /// A new partition. May be repeated where an earlier creation was interrupted: it begins anew.
   static Task<Result<std::unique_ptr<ManifestLog>>> create(blob::Store& blobs, std::uint64_t partition);
   static Task<Result<std::unique_ptr<ManifestLog>>> open(blob::Store& blobs);
+  /// What open() would find; changes nothing.
+  static Task<Result<ManifestState>> read(blob::Store& blobs);
+  /// Begins anew with this state, over whatever manifest there is, readable or not; it is current once this
+  /// is ok, and until then what was there stays as it was.
+  static Task<Result<>> replace(blob::Store& blobs, ManifestState state);
 
   const ManifestState& state() const noexcept { return state_; }
   /// Applies the edit and makes it durable: the commit point of flush and compaction.
@@ -36,6 +41,7 @@ class ManifestLog {
   explicit ManifestLog(blob::Store& blobs) noexcept : blobs_(blobs) {}
 
   Task<Result<>> open_segments();
+  Task<Result<std::optional<std::size_t>>> find_newest();
   Task<Result<>> read_current();
   Task<Result<>> write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index, Bytes edit);
   Task<Result<>> begin_generation();

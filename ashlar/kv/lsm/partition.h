@@ -84,6 +84,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<Result<>> settle_compaction();
 
  private:
+  friend class PartitionCut;
+
   /// A memtable that is full, with what its flush makes superfluous.
   struct Frozen {
     Memtable* memtable;

@@ -1,0 +1,397 @@
+// Repair of a partition, step by step:
+//
+//   1. the manifest is read, the log followed, every table checked; where all is whole, that is all
+//   2. tables that are damaged go into quarantine: a clone under another number, then the number is free
+//   3. of a damaged log, and of any log where the manifest is lost, the records newer than the tables become
+//      tables
+//   4. where the manifest is lost: tables of which nothing says that one is newer than the other are merged
+//      (arrange.h); each goes as deep as what it overlaps lets it
+//   5. the new manifest: the commit point
+//   6. the log's segments, whose records are in tables now, go into quarantine
+//   7. commit records of transactions across partitions, which others may ask for, begin the new log
+//
+// A crash before 5 leaves tables that nothing names, and what was damaged; after it, segments that the next
+// repair takes away.
+
+#include "ashlar/kv/lsm/repair.h"
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <utility>
+
+#include "ashlar/kv/lsm/arrange.h"
+#include "ashlar/kv/lsm/batch.h"
+#include "ashlar/kv/lsm/blob_stream.h"
+#include "ashlar/kv/lsm/checkpoint.h"
+#include "ashlar/kv/lsm/manifest_log.h"
+#include "ashlar/kv/lsm/shard_context.h"
+#include "ashlar/kv/lsm/table_job.h"
+#include "ashlar/kv/lsm/transaction_record.h"
+#include "ashlar/kv/root_record.h"
+#include "ashlar/log/recovery.h"
+#include "ashlar/log/salvage.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+constexpr std::uint32_t root_number = 0;
+constexpr std::uint32_t log_number = 0;
+constexpr std::uint64_t segment_bit = std::uint64_t{1} << 62;  // of a number in quarantine
+
+/// Puts the records that no table holds into a memtable. Of transactions across partitions those whose commit
+/// record is there, too; the others may be committed or not, and keys of theirs written since.
+class Replay final : public wal::RecordVisitor {
+ public:
+  /// A commit record, for participants that ask for the outcome.
+  struct Commit {
+    wal::RecordHeader header;
+    std::vector<std::byte> payload;
+  };
+
+  Replay(ChunkPool& chunks, std::size_t bytes, Sequence flushed)
+      : chunks_(chunks), bytes_(bytes), flushed_(flushed) {
+    begin();
+  }
+  Result<> on_record(const wal::Record& record) override {
+    last = std::max(last, Sequence{record.header.sequence});
+    const Result<> taken = take(record);
+    if (!taken) ++undecoded;  // what of it was decoded stays: this is salvage
+    return {};
+  }
+  Memtable& memtable() noexcept { return static_cast<Memtable&>(*pin_.held()); }
+  bool full() noexcept { return memtable().bytes() >= bytes_; }
+  bool empty() noexcept { return memtable().empty() && memtable().ranges().empty(); }
+  void begin() { pin_ = kv::Pin(*new Memtable(chunks_, bytes_)); }
+  std::uint64_t in_doubt() const noexcept { return undecoded + prepared_.size(); }
+  const std::vector<Commit>& commits() const noexcept { return commits_; }
+
+  std::uint64_t records = 0, undecoded = 0;
+  Sequence cleared, last;
+
+ private:
+  using Key = std::pair<Sequence, kv::LockOwner>;
+
+  Result<> take(const wal::Record& record) {
+    const ErrorPlace place{.object = record.segment, .offset = record.offset};
+    const Sequence sequence{record.header.sequence};
+    if (record.header.type == wal::RecordType::write)
+      return sequence <= flushed_ ? Result<>() : take_batch(record.payload, sequence, place);
+    const TransactionHead head = TRY(decode_transaction_head(record.payload, place));
+    const Key key{head.id.sequence, head.id.number};
+    if (record.header.type == wal::RecordType::prepare) {
+      prepared_.insert_or_assign(key, std::vector(head.rest.begin(), head.rest.end()));
+      return {};
+    }
+    const kv::Outcome outcome = TRY(decode_outcome(head, place));
+    const auto batch = prepared_.extract(key);
+    if (outcome == kv::Outcome::aborted) return {};
+    commits_.push_back({record.header, {record.payload.begin(), record.payload.end()}});
+    if (batch.empty() || sequence <= flushed_) return {};
+    return take_batch(batch.mapped(), head.id.sequence, place);
+  }
+  Result<> take_batch(Bytes payload, Sequence sequence, ErrorPlace place) {
+    ++records;
+    BatchReader batch(payload, sequence, place);
+    while (TRY(batch.next())) {
+      const Entry& entry = batch.entry();
+      if (entry.kind == Kind::clear) {
+        cleared = std::max(cleared, sequence);
+      } else if (entry.kind == Kind::erase_range) {
+        memtable().add_range({.first = std::string(as_text(entry.key)),
+                              .end = std::string(as_text(entry.value)),
+                              .sequence = sequence});
+      } else {
+        memtable().insert(entry, key_hash(entry.key));
+      }
+    }
+    return {};
+  }
+
+  ChunkPool& chunks_;
+  std::size_t bytes_;
+  Sequence flushed_;
+  kv::Pin pin_;
+  std::map<Key, std::vector<std::byte>> prepared_;  // batches without an outcome so far
+  std::vector<Commit> commits_;
+};
+
+/// Accepts what recovery would replay.
+class Ignore final : public wal::RecordVisitor {
+ public:
+  Result<> on_record(const wal::Record&) override { return {}; }
+};
+
+class Repair {
+ public:
+  Repair(blob::Store& blobs, std::uint32_t partition, const LsmOptions& options, RepairOptions how)
+      : blobs_(blobs), options_(options), how_(how), shard_(options, options.cache_bytes) {
+    report_.partition = partition;
+  }
+  ~Repair() { shard_.epochs().drain(); }
+  Task<Result<PartitionRepair>> run();
+
+ private:
+  Task<Result<>> examine();
+  Task<Result<>> check_tables();
+  Task<Result<>> quarantine_tables();
+  Task<Result<>> salvage_log();
+  Task<Result<>> write_memtable(Replay& replay);
+  Task<Result<>> remove_log();
+  Task<Result<>> keep_commits();
+  TableJob job(unsigned level);
+  Sequence flushed() const noexcept;
+
+  blob::Store& blobs_;
+  const LsmOptions& options_;
+  RepairOptions how_;
+  ShardContext shard_;
+  KeyRuleTable rules_;  // none: merge operands stay as they are
+  PartitionRepair report_;
+  std::optional<ManifestState> manifest_;
+  bool log_damaged_ = false;
+  std::vector<TableMeta> whole_;  // tables that can be read
+  std::vector<blob::SegmentName> segments_;
+  std::vector<Replay::Commit> commits_;
+  ManifestState next_;
+};
+
+TableJob Repair::job(unsigned level) {
+  return {.blobs = blobs_,
+          .options = options_.table,
+          .partition = report_.partition,
+          .level = level,
+          .run = std::nullopt,
+          .table_bytes_max = options_.table_bytes,
+          .horizon = {.oldest = {}, .oldest_now_ms = 0, .cleared = {}},  // every version stays
+          .rules = rules_,
+          .ranges = {},
+          .nothing_older = [](Bytes) { return false; },
+          .next_number = [this] { return next_.next_number++; }};
+}
+
+Sequence Repair::flushed() const noexcept {
+  Sequence newest = manifest_ ? manifest_->flushed : Sequence{};
+  if (manifest_) return newest;
+  for (const TableMeta& table : whole_) newest = std::max(newest, table.largest_sequence);
+  return newest;
+}
+
+Task<Result<>> Repair::check_tables() {
+  const blob::Listing listing = CO_TRY(blobs_.list());
+  for (const blob::SegmentInfo& segment : listing.segments) {
+    if (segment.name.log == log_number) segments_.push_back(segment.name);
+  }
+  for (const blob::TableInfo& info : listing.tables) {
+    if (blob::quarantined(info.number)) continue;
+    next_.next_number = std::max(next_.next_number, info.number + 1);
+    const auto known = manifest_ ? manifest_->tables.find(info.number) : decltype(manifest_->tables.end())();
+    if (manifest_ && known == manifest_->tables.end()) continue;  // what a crash left
+    auto found = co_await check_table(blobs_, report_.partition, info.number);
+    if (found) {
+      whole_.push_back(manifest_ ? known->second : *std::move(found));
+      continue;
+    }
+    if (found.error().code != Errc::corrupt && found.error().code != Errc::io)
+      co_return std::unexpected(found.error());
+    LostTable lost{.number = info.number, .why = found.error(), .smallest_key = {}, .largest_key = {}};
+    if (manifest_) {
+      lost.entries = known->second.entries;
+      lost.smallest_key = known->second.smallest_key;
+      lost.largest_key = known->second.largest_key;
+    }
+    report_.lost.push_back(std::move(lost));
+  }
+  if (!manifest_) co_return Result<>{};
+  for (const auto& [number, table] : manifest_->tables) {  // those that are not there at all
+    const auto same = [n = number](const blob::TableInfo& info) { return info.number == n; };
+    if (std::ranges::any_of(listing.tables, same)) continue;
+    report_.lost.push_back({number, Error{Errc::corrupt, 0, "table is missing", number, 0}, table.entries,
+                            table.smallest_key, table.largest_key});
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> Repair::examine() {
+  auto read = co_await ManifestLog::read(blobs_);
+  if (read && read->partition == report_.partition && !how_.force) {
+    manifest_ = *std::move(read);
+    next_ = *manifest_;
+  } else if (!read && read.error().code != Errc::corrupt && read.error().code != Errc::io) {
+    co_return std::unexpected(read.error());
+  }
+  next_.partition = report_.partition;
+  CO_TRY(co_await check_tables());
+  if (manifest_) {
+    Ignore ignore;
+    const std::uint64_t first = std::max<std::uint64_t>(manifest_->log_index, 1);
+    const auto recovered = co_await wal::recover(blobs_, log_number, first, ignore);
+    log_damaged_ = !recovered;
+    report_.healthy = recovered && report_.lost.empty();
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> Repair::quarantine_tables() {
+  const blob::Listing listing = CO_TRY(blobs_.list());
+  const auto there = [&](std::uint64_t number) {
+    return std::ranges::any_of(listing.tables, [&](const auto& info) { return info.number == number; });
+  };
+  for (const LostTable& lost : report_.lost) {
+    if (!there(lost.number)) continue;
+    const std::uint64_t aside = lost.number | blob::quarantine_bit;
+    if (!there(aside)) CO_TRY(co_await blobs_.clone_table(lost.number, aside));
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> Repair::write_memtable(Replay& replay) {
+  if (replay.empty()) co_return Result<>{};
+  JobMerge merge;
+  merge.add(replay.memtable());
+  TableJob write = job(0);
+  write.ranges = replay.memtable().ranges();
+  for (TableMeta& table : CO_TRY(co_await write_tables(merge, write))) whole_.push_back(std::move(table));
+  replay.begin();
+  co_return Result<>{};
+}
+
+Task<Result<>> Repair::salvage_log() {
+  Replay replay(shard_.chunks(), options_.memtable_bytes, flushed());
+  const auto salvage = CO_TRY(co_await wal::Salvage::open(blobs_, log_number));
+  while (CO_TRY(co_await salvage->next(replay))) {
+    if (replay.full()) CO_TRY(co_await write_memtable(replay));
+  }
+  CO_TRY(co_await write_memtable(replay));
+  report_.log_salvaged = true;
+  report_.records_salvaged = replay.records;
+  report_.records_in_doubt = replay.in_doubt();
+  commits_ = replay.commits();
+  next_.cleared = std::max(next_.cleared, replay.cleared);
+  next_.flushed = std::max(next_.flushed, replay.last);  // all of it is in tables
+  co_return Result<>{};
+}
+
+/// Segments cannot be cloned: a damaged one's bytes, as far as they can be read, become a table in
+/// quarantine.
+Task<Result<>> Repair::remove_log() {
+  for (const blob::SegmentName& name : segments_) {
+    const std::uint64_t aside = name.number | segment_bit | blob::quarantine_bit;
+    const auto segment = co_await blobs_.open_segment(name);
+    const blob::Listing listing = CO_TRY(blobs_.list());
+    const bool kept =
+        std::ranges::any_of(listing.tables, [&](const auto& info) { return info.number == aside; });
+    if (segment && !kept) {
+      const auto stream = CO_TRY(co_await StreamWriter::create(blobs_, aside));
+      const IoBuffer buffer = CO_TRY(Shard::current().buffers().allocate_regardless(stream_buffer_bytes));
+      for (std::uint64_t at = 0; at < (*segment)->bytes(); at += stream_buffer_bytes) {
+        const MutableBytes piece =
+            buffer.bytes().first(std::min(stream_buffer_bytes, (*segment)->bytes() - at));
+        if (!co_await (*segment)->read(at, piece)) std::ranges::fill(piece, std::byte{0});
+        CO_TRY(co_await stream->append(piece));
+      }
+      CO_TRY(co_await stream->finish());
+    }
+    CO_TRY(co_await blobs_.remove_segment(name));
+  }
+  co_return Result<>{};
+}
+
+/// Another participant may be in doubt, and asks this one at the next open.
+Task<Result<>> Repair::keep_commits() {
+  if (commits_.empty()) co_return Result<>{};
+  const auto log = CO_TRY(co_await PartitionCopy::begin(blobs_, options_));
+  Result<> kept;
+  for (const Replay::Commit& commit : commits_) {
+    if (kept) kept = co_await log->make_room();
+    if (kept) kept = log->append(commit.header, commit.payload);
+  }
+  co_return co_await log->finish(kept, next_);
+}
+
+Task<Result<PartitionRepair>> Repair::run() {
+  CO_TRY(co_await examine());
+  report_.tables = whole_.size();
+  if (report_.healthy) co_return std::move(report_);
+  CO_TRY(co_await quarantine_tables());
+  const bool salvage = !manifest_ || log_damaged_;
+  if (salvage) CO_TRY(co_await salvage_log());
+  if (!manifest_) {
+    report_.manifest_rebuilt = true;
+    Arrangement arrangement{.job = job(0), .shard = shard_, .merged = 0};
+    whole_ = CO_TRY(co_await arrange(std::move(whole_), arrangement));
+    report_.tables_merged = arrangement.merged;
+  }
+  next_.tables.clear();
+  for (TableMeta& table : whole_) {
+    next_.flushed = std::max(next_.flushed, table.largest_sequence);
+    next_.tables[table.number] = std::move(table);
+  }
+  next_.last_sequence = std::max(next_.last_sequence, next_.flushed);
+  if (salvage) next_.log_index = 0;
+  report_.tables = next_.tables.size();
+  CO_TRY(co_await ManifestLog::replace(blobs_, next_));
+  if (salvage) {
+    CO_TRY(co_await remove_log());
+    CO_TRY(co_await keep_commits());
+  }
+  co_return std::move(report_);
+}
+
+/// What the partitions of one data set share.
+struct WholeRepair {
+  blob::Home& home;
+  blob::Store& root;
+  kv::RootRecord record;
+  const LsmOptions& options;
+  RepairOptions how;
+  bool renamed = false;
+};
+
+Task<Result<PartitionRepair>> repair_if_damaged(WholeRepair& whole, blob::Store& blobs, std::uint32_t id) {
+  const VerifyReport found = co_await verify_partition(blobs, id, {});
+  if (found.damages.empty() && !whole.how.force)
+    co_return PartitionRepair{.partition = id, .healthy = true, .tables = found.tables, .lost = {}};
+  // Numbers of tables may be given again: it is not the data set that backups know any more.
+  if (!std::exchange(whole.renamed, true)) {
+    whole.record.directory_id = Shard::current().backend().random();
+    CO_TRY(co_await whole.root.write_root(root_number, whole.record.encode()));
+  }
+  co_return co_await repair_partition(blobs, id, whole.options, whole.how);
+}
+
+Task<Result<std::vector<PartitionRepair>>> repair_opened(blob::Home& home, blob::Store& root,
+                                                         const LsmOptions& options, RepairOptions how) {
+  const auto stored = CO_TRY(co_await root.read_root(root_number));
+  if (!stored) co_return fail(Errc::not_found, "root record: no data set");
+  WholeRepair whole{home, root, CO_TRY(kv::RootRecord::decode(*stored)), options, how};
+  std::vector<PartitionRepair> reports;
+  for (std::uint32_t id = 0; id < whole.record.partitioner.partitions(); ++id) {
+    const auto blobs = CO_TRY(co_await home.open_partition(id));
+    auto repaired = co_await repair_if_damaged(whole, *blobs, id);
+    const Result<> closed = co_await blobs->close();
+    reports.push_back(CO_TRY(std::move(repaired)));
+    CO_TRY(closed);
+  }
+  co_return reports;
+}
+
+}  // namespace
+
+Task<Result<PartitionRepair>> repair_partition(blob::Store& blobs, std::uint32_t partition,
+                                               const LsmOptions& options, RepairOptions how) {
+  const auto repair = std::make_unique<Repair>(blobs, partition, options, how);
+  co_return co_await repair->run();
+}
+
+Task<Result<std::vector<PartitionRepair>>> repair_data_set(blob::Home& home, const LsmOptions& options,
+                                                           RepairOptions how) {
+  const auto root = CO_TRY(co_await home.open_root());
+  auto repaired = co_await repair_opened(home, *root, options, how);
+  const Result<> closed = co_await root->close();
+  if (repaired && !closed) co_return std::unexpected(closed.error());
+  co_return repaired;
+}
+
+}  // namespace ashlar::lsm
