@@ -5,7 +5,7 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 set(ASHLAR_PUBLIC_HEADERS
-  ashlar/base/result.h
+  ashlar/base/error.h
   ashlar/embed/ashlar.h
   ashlar/embed/ashlar_c.h
   ashlar/embed/db.h

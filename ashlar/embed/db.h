@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-#include "ashlar/base/result.h"
+#include "ashlar/base/error.h"
 #include "ashlar/embed/iterator.h"
 #include "ashlar/embed/options.h"
 #include "ashlar/embed/reader.h"

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "ashlar/base/result.h"
+#include "ashlar/base/error.h"
 #include "ashlar/embed/options.h"
 
 namespace ashlar {
