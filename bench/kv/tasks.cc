@@ -51,7 +51,7 @@ class TaskWorker {
         const StoredKey key = stored(operation.key);
         const kv::PartitionId id = store_.partition_of(key);
         if (store_.home_of(id) == Shard::current().id()) {
-          const auto value = CO_TRY(co_await store_.partition(id).get(key));
+          const auto value = CO_TRY(co_await store_.partition(id).get(key, reading()));
           if (!value || value->bytes.empty()) pace.missing();
         } else if (CO_TRY(co_await read_elsewhere(key, id)) == 0) {
           pace.missing();
@@ -95,7 +95,7 @@ class TaskWorker {
     const StoredKey key = stored(number);
     const kv::PartitionId id = store_.partition_of(key);
     if (store_.home_of(id) != Shard::current().id()) co_return co_await read_elsewhere(key, id);
-    const auto value = CO_TRY(co_await store_.partition(id).get(key));
+    const auto value = CO_TRY(co_await store_.partition(id).get(key, reading()));
     co_return value ? value->bytes.size() : 0;
   }
 
@@ -103,13 +103,15 @@ class TaskWorker {
     {
       const epoch::Guard guard;
       kv::Peek found;
-      if (store_.partition(id).peek(key, kv::Durability::durable, found))
+      if (store_.partition(id).peek(key, durability(), found))
         co_return found.present ? found.value.size() : 0;
     }
-    co_return co_await invoke(store_.home_of(id), [&] { return size_of(store_.partition(id), key); });
+    co_return co_await invoke(store_.home_of(id),
+                              [&] { return size_of(store_.partition(id), key, reading()); });
   }
-  static Task<Result<std::size_t>> size_of(kv::Partition& partition, const StoredKey& key) {
-    const auto value = CO_TRY(co_await partition.get(key));
+  static Task<Result<std::size_t>> size_of(kv::Partition& partition, const StoredKey& key,
+                                           kv::ReadOptions reading) {
+    const auto value = CO_TRY(co_await partition.get(key, reading));
     co_return value ? value->bytes.size() : 0;
   }
 
@@ -120,7 +122,7 @@ class TaskWorker {
     for (std::uint16_t part = 0; part < store_.partitions(); ++part) {
       reads_.clear();
       for (const StoredKey& key : keys_) {
-        if (store_.partition_of(key).value == part) reads_.emplace_back().key = &key;
+        if (store_.partition_of(key).value == part) reads_.push_back({.key = &key, .options = reading()});
       }
       if (reads_.empty()) continue;
       const kv::PartitionId id{part};
@@ -177,6 +179,8 @@ class TaskWorker {
     const kv::Ticket ticket = CO_TRY(partition.append(writes, durability));
     co_return co_await ticket;
   }
+  /// A read sees what the peer's would: writes that were acknowledged, durable or not.
+  kv::ReadOptions reading() const noexcept { return {.durability = durability()}; }
   kv::Durability durability() const noexcept {
     return plan_.durable ? kv::Durability::durable : kv::Durability::periodic;
   }

@@ -37,7 +37,7 @@ struct RingOptions {
   unsigned workers_max = 0;      ///< IOWQ_MAX_WORKERS, for operations that block; 0: the kernel's limit
   int workers_cpu = -1;          ///< IOWQ_AFF: the CPU they are bound to; -1: as the shard is
   bool log_writes_only = false;  ///< with iopoll: of writes, only those of role log are polled for
-  unsigned gather = 16;          ///< see GatherLimit
+  unsigned gather = 16;          ///< see GatherBound
 };
 
 /// A further ring. Owner: the shard that opened it. Its loop polls the ring with the main one, and completes

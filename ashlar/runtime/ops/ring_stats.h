@@ -36,23 +36,4 @@ struct RingStats {
   }
 };
 
-/// How many reads and writes may gather in a submission queue before the kernel is entered for them, rather
-/// than at the end of the loop's turn: what is handed over together reaches the device together, which waits
-/// for the last of it. A share of what is outstanding, so that the device never lacks more than that share;
-/// at least two, since a single one goes with the next wait.
-class GatherLimit {
- public:
-  /// One in `of` that are outstanding; 0: any number.
-  explicit GatherLimit(unsigned of) noexcept : of_(of) {}
-  /// Another one is in the queue; whether it is time to enter. `outstanding`: with those in the queue.
-  bool reached(unsigned outstanding) noexcept {
-    return ++gathered_ >= 2 && of_ != 0 && gathered_ >= outstanding / of_;
-  }
-  void entered() noexcept { gathered_ = 0; }
-
- private:
-  unsigned of_;
-  unsigned gathered_ = 0;
-};
-
 }  // namespace ashlar

@@ -255,8 +255,8 @@ TEST_F(RingsTest, WhatGathersIsBounded) {
       << "2, 2, 2, 2, 2, 3, 4, 5, 7: a fourth each time";
 }
 
-TEST(GatherLimit, KeepsWhatWaitsToAShareOfWhatIsOutstanding) {
-  GatherLimit limit(16);
+TEST(GatherBound, KeepsWhatWaitsToAShareOfWhatIsOutstanding) {
+  GatherBound limit(16);
   EXPECT_FALSE(limit.reached(1)) << "a single one goes with the next wait";
   EXPECT_TRUE(limit.reached(2));
   limit.entered();
@@ -265,7 +265,12 @@ TEST(GatherLimit, KeepsWhatWaitsToAShareOfWhatIsOutstanding) {
   limit.entered();
   for (int i = 0; i < 7; ++i) EXPECT_FALSE(limit.reached(128)) << i;
   EXPECT_TRUE(limit.reached(128));
-  GatherLimit any(0);
+  limit.entered();
+  limit.came_back(40);
+  limit.came_back(0);
+  for (int i = 0; i < 19; ++i) EXPECT_FALSE(limit.reached(64)) << i;
+  EXPECT_TRUE(limit.reached(64)) << "half of what came back together";
+  GatherBound any(0);
   for (unsigned i = 1; i < 1000; ++i) EXPECT_FALSE(any.reached(i));
 }
 

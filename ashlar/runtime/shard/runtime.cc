@@ -30,8 +30,12 @@ RuntimeOptions resolved(RuntimeOptions options, const Topology& topology) {
   if (options.shards == 0) options.shards = topology.shards_suggested();
   // Where shards share cores with others, a long spin takes the core from whoever we wait for (D19).
   // One that was chosen, and is not the default, stands.
-  if (options.shards >= topology.cpus().size() && options.shard.spin == ShardOptions().spin)
+  if (options.shards >= topology.cpus().size() && options.shard.spin == ShardOptions().spin) {
     options.shard.spin = std::chrono::microseconds(5);
+    // The shard that will answer has a core of its own, so that waiting for it awake keeps nobody from it.
+    if (options.pin && options.shards > 1 && options.shards == topology.cpus().size())
+      options.shard.spin_for_messages = std::chrono::microseconds(100);
+  }
   if (options.memory_cap_bytes == 0) options.memory_cap_bytes = topology.memory_bytes() / 4 * 3;
   return options;
 }

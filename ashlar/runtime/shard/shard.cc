@@ -17,6 +17,9 @@ constexpr std::uint64_t resumption_ns_min = 100;
 // The clock is read once per this many resumptions.
 constexpr unsigned clock_interval = 32;
 
+// Messages come and go once per this many: those of a slice do not wait for its end.
+constexpr unsigned mesh_interval = 8;
+
 // A slice ends after this many as well: where time stands still, tasks that yield to each other would go on
 // for ever.
 constexpr std::uint64_t resumptions_per_slice_max = 1024;
@@ -34,6 +37,7 @@ void cpu_relax() noexcept {
 Shard::Shard(ShardId id, std::unique_ptr<Backend> backend, Mesh& mesh, const ShardOptions& options)
     : id_(id),
       options_(options),
+      spin_(options.spin),
       memory_(options.memory_cap != nullptr ? *options.memory_cap : MemoryCap::unlimited()),
       buffers_(Regions::process(), memory_),
       backend_(std::move(backend)),
@@ -55,7 +59,7 @@ Shard::~Shard() {
 }
 
 bool Shard::should_yield() const noexcept {
-  if (context_.share != Share::foreground && (backend_->pending() || mesh_.has_inbound())) return true;
+  if (mesh_.has_inbound() || (context_.share != Share::foreground && backend_->pending())) return true;
   return backend_->now() >= slice_end_;
 }
 
@@ -93,6 +97,11 @@ Shard::Slice Shard::run_slice() noexcept {
     context_ = waiter->context;
     waiter->coroutine.resume();
     ++resumed;
+    if (resumed % mesh_interval == 0) {
+      context_ = {};
+      stats_.messages += mesh_.receive();
+      mesh_.flush();
+    }
     if (resumed % clock_interval == 0) {
       const Instant now = backend_->now();
       running_since_.store(now.time_since_epoch().count(), std::memory_order_relaxed);
@@ -165,13 +174,21 @@ void Shard::run(const std::atomic<bool>& done) noexcept {
       continue;
     }
     if (idle_since == never) idle_since = turn_time_;
-    if (turn_time_ - idle_since < options_.spin) {
+    if (turn_time_ - idle_since < spin_) {
       cpu_relax();
       continue;
     }
     sleep(never, &done);
+    adapt_spin(turn_time_ - idle_since);
     idle_since = never;
   }
+}
+
+// After a sleep that came to its end `idle` after there was last something to do.
+void Shard::adapt_spin(Duration idle) noexcept {
+  if (options_.spin_for_messages <= options_.spin) return;
+  const bool soon = mesh_.has_inbound() && idle < 2 * options_.spin_for_messages;
+  spin_ = soon ? std::min(2 * spin_, options_.spin_for_messages) : std::max(spin_ / 2, options_.spin);
 }
 
 // The sender publishes, fences, reads `sleeping_`; we set `sleeping_`, fence, look again. One of the two sees

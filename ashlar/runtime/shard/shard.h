@@ -26,6 +26,9 @@ class TaskScope;
 struct ShardOptions {
   Duration spin =
       std::chrono::microseconds(120);  ///< polls this long before it sleeps: as long as a durable write
+  /// And up to this long where other shards' messages keep coming soon after it fell asleep: to be woken
+  /// costs as much as dozens of them. Not above `spin`: no such thing.
+  Duration spin_for_messages = {};
   Duration slice = std::chrono::microseconds(200);  ///< longest run of one share before I/O is looked at
   Duration stall = std::chrono::milliseconds(50);   ///< a task that holds the shard longer is reported
   IoRingsOptions rings;
@@ -145,11 +148,13 @@ class Shard {
   unsigned pick_share() noexcept;
   std::size_t receive_posts() noexcept;
   bool run_pollers() noexcept;
+  void adapt_spin(Duration idle) noexcept;
 
   static inline constinit thread_local Shard* current_ = nullptr;
 
   ShardId id_;
   ShardOptions options_;
+  Duration spin_;  // between options_.spin and options_.spin_for_messages
   MemoryBudget memory_;
   BufferPool buffers_;
   FramePool frames_{memory_};

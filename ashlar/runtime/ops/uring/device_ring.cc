@@ -346,6 +346,7 @@ unsigned DeviceRing::reap() noexcept {
     if (completed(*static_cast<Operation*>(io_uring_cqe_get_data(cqe)), cqe->res)) ++finished;
   }
   io_uring_cq_advance(&ring_, seen);
+  gather_.came_back(seen);
   return finished;
 }
 

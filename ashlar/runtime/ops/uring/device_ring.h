@@ -11,6 +11,7 @@
 #include "ashlar/runtime/ops/io_ring.h"
 #include "ashlar/runtime/ops/operation_list.h"
 #include "ashlar/runtime/ops/uring/fixed_buffers.h"
+#include "ashlar/runtime/ops/uring/gather_bound.h"
 
 namespace ashlar {
 
@@ -79,7 +80,7 @@ class DeviceRing final : public IoRing {
   bool ring_open_ = false;
   unsigned flags_ = 0;
   unsigned in_kernel_ = 0;
-  GatherLimit gather_;
+  GatherBound gather_;
   RingStats stats_;
   Instant seen_at_{};  // when the completions being looked at were seen
   OperationList waiting_;

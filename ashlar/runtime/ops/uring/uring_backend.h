@@ -21,6 +21,7 @@
 #include "ashlar/runtime/ops/system_backend.h"
 #include "ashlar/runtime/ops/uring/device_ring.h"
 #include "ashlar/runtime/ops/uring/fixed_buffers.h"
+#include "ashlar/runtime/ops/uring/gather_bound.h"
 #include "ashlar/runtime/ops/uring/receive_buffers.h"
 #include "ashlar/runtime/ops/uring/ring.h"
 
@@ -41,7 +42,7 @@ struct UringOptions {
   unsigned registered_files_max = 16384;  ///< lowered to the soft RLIMIT_NOFILE; 0 registers none
   RingProfile best_profile = RingProfile::defer_taskrun;
   KernelAge pretend = KernelAge::newest;
-  unsigned gather = 16;          ///< see GatherLimit
+  unsigned gather = 16;          ///< see GatherBound
   unsigned cancels_refused = 0;  ///< for tests: so many cancels at first find no free submission entry
 };
 
@@ -152,7 +153,7 @@ class UringBackend final : public SystemBackend {
   KernelAge pretend_ = KernelAge::newest;
   unsigned cancels_refused_ = 0;
   unsigned in_flight_ = 0;
-  GatherLimit gather_{0};
+  GatherBound gather_{0};
   RingStats stats_;    // of reads and writes
   Instant seen_at_{};  // when the completions being looked at were seen
   std::uint64_t wake_value_ = 0;

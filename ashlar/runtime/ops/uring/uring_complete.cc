@@ -79,6 +79,7 @@ unsigned UringBackend::reap() noexcept {
     }
   }
   io_uring_cq_advance(&ring_, seen);
+  gather_.came_back(seen);
   return finished;
 }
 

@@ -41,7 +41,7 @@ Result<> UringBackend::open(const UringOptions& options) {
   receive_buffers_ = std::make_unique<ReceiveBuffers>();
   pretend_ = options.pretend;
   cancels_refused_ = options.cancels_refused;
-  gather_ = GatherLimit(options.gather);
+  gather_ = GatherBound(options.gather);
   TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes,
                              pretend_ != KernelAge::linux_5_11));
   multishot_accept_ = multishot_receive_ = receive_buffers_->provided();
