@@ -28,8 +28,9 @@ namespace ashlar::blob {
 /// A root's payload at most.
 constexpr std::uint64_t root_bytes_max = 16u << 20;
 
-/// A segment write's parts at most.
+/// Parts of a segment's write, and of a table's read, at most.
 constexpr std::size_t segment_parts_max = 16;
+constexpr std::size_t table_parts_max = 16;
 
 /// In the number of a table that a repair has set aside: the number it had, or that of a segment, is below.
 /// Its content is whatever could not be read, so that nobody opens it but people.
@@ -87,6 +88,9 @@ class Table {
 
   /// Fills `into` (whole blocks, at a block's offset). corrupt where the table ends before.
   virtual Task<Result<>> read(std::uint64_t offset, MutableBytes into) = 0;
+  /// The same into several places, one after the other: one read of the device. Each is whole blocks; `into`
+  /// must live until completion and has at most table_parts_max.
+  virtual Task<Result<>> read_parts(std::uint64_t offset, std::span<const MutableBytes> into) = 0;
   virtual std::uint64_t bytes() const noexcept = 0;
 };
 

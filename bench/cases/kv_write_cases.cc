@@ -115,8 +115,11 @@ void add_large_values(std::vector<Case>& cases) {
     made.name = fmt::format("kv-large-values/{}-{}-{}", read ? "get" : "put", size, setup);
     made.summary = fmt::format("{} of {} values, beside RocksDB, {}", read ? "get" : "put", size, setup);
     made.plan = {.keys = total_bytes / bytes, .value_bytes = bytes, .timed = true};
-    if (read) {
+    made.ours.engine.cache_bytes = made.peer_cache_bytes = 64_MiB;
+    if (read) {  // from the device: else the peer has it all in the page cache
       made.plan.mix.reads = 100;
+      made.direct = true;
+      made.ours.engine.cache_bytes = 1_MiB;
     } else {
       made.plan.mix.updates = 100;
       made.plan.choice = Choice::shuffled;
@@ -125,7 +128,6 @@ void add_large_values(std::vector<Case>& cases) {
       made.source = Source::empty;
       made.amplification = true;
     }
-    made.ours.engine.cache_bytes = made.peer_cache_bytes = 64_MiB;
     made.peer_setup = setup;
     cases.push_back(make_case(made));
   };

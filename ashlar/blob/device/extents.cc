@@ -59,8 +59,8 @@ std::optional<std::uint64_t> whole(const Place& place, std::uint64_t offset, std
 }
 
 /// Requests for the pieces, over consecutive memory segments that are cut where the pieces are.
-Task<Result<>> transfer(Place place, Op op, std::uint64_t offset, std::vector<ashlar::Segment> memory,
-                        std::uint64_t bytes, IoOptions options) {
+Task<Result<>> transfer_pieces(Place place, Op op, std::uint64_t offset, std::vector<ashlar::Segment> memory,
+                               std::uint64_t bytes, IoOptions options) {
   const std::uint32_t device_block = place.channel.geometry().block_bytes;
   const std::vector<Piece> pieces = pieces_of(place.layout, place.extents, offset, bytes);
   const auto requests = std::make_unique<Request[]>(pieces.size());
@@ -90,6 +90,31 @@ bool inside(const Place& place, std::uint64_t offset, std::uint64_t bytes) noexc
   return aligned(offset) && aligned(bytes) && bytes != 0 && offset <= size && bytes <= size - offset;
 }
 
+/// One request where the range lies in one extent.
+template <class Part>
+Task<Result<>> transfer(Place place, Op op, std::uint64_t offset, std::span<const Part> parts,
+                        IoOptions options) {
+  assert(parts.size() <= segment_parts_max);
+  std::array<ashlar::Segment, segment_parts_max> segments;
+  const std::span<const ashlar::Segment> memory = std::span(segments).first(parts.size());
+  std::uint64_t bytes = 0;
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    segments[i] = Channel::segment_of(parts[i]);
+    bytes += parts[i].size();
+  }
+  if (!inside(place, offset, bytes)) {
+    co_return fail(Errc::invalid, op == Op::read ? "read of blob" : "write of blob",
+                   {.object = place.object, .offset = offset});
+  }
+  if (const auto at = whole(place, offset, bytes)) {
+    const Lba lba(*at / place.channel.geometry().block_bytes);
+    const Result<> result = co_await Io(place.channel, op, lba, memory, options);
+    if (!result) co_return named(result.error(), place, offset);
+    co_return result;
+  }
+  co_return co_await transfer_pieces(place, op, offset, {memory.begin(), memory.end()}, bytes, options);
+}
+
 }  // namespace
 
 std::uint64_t units_of(const Extents& extents) noexcept {
@@ -98,36 +123,12 @@ std::uint64_t units_of(const Extents& extents) noexcept {
   return units;
 }
 
-Task<Result<>> read(Place place, std::uint64_t offset, MutableBytes into) {
-  if (!inside(place, offset, into.size()))
-    co_return fail(Errc::invalid, "read of blob", {.object = place.object, .offset = offset});
-  if (const auto at = whole(place, offset, into.size())) {
-    const Lba lba(*at / place.channel.geometry().block_bytes);
-    const Result<> result = co_await place.channel.read(lba, into);
-    if (!result) co_return named(result.error(), place, offset);
-    co_return result;
-  }
-  co_return co_await transfer(place, Op::read, offset, {Channel::segment_of(into)}, into.size(), {});
+Task<Result<>> read(Place place, std::uint64_t offset, std::span<const MutableBytes> into) {
+  return transfer(place, Op::read, offset, into, {});
 }
 
 Task<Result<>> write(Place place, std::uint64_t offset, std::span<const Bytes> from, IoOptions options) {
-  assert(from.size() <= segment_parts_max);
-  std::array<ashlar::Segment, segment_parts_max> segments;
-  const std::span<const ashlar::Segment> memory = std::span(segments).first(from.size());
-  std::uint64_t bytes = 0;
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    segments[i] = Channel::segment_of(from[i]);
-    bytes += from[i].size();
-  }
-  if (!inside(place, offset, bytes))
-    co_return fail(Errc::invalid, "write of blob", {.object = place.object, .offset = offset});
-  if (const auto at = whole(place, offset, bytes)) {
-    const Lba lba(*at / place.channel.geometry().block_bytes);
-    const Result<> result = co_await place.channel.write(lba, memory, options);
-    if (!result) co_return named(result.error(), place, offset);
-    co_return result;
-  }
-  co_return co_await transfer(place, Op::write, offset, {memory.begin(), memory.end()}, bytes, options);
+  return transfer(place, Op::write, offset, from, options);
 }
 
 Task<Result<>> write_zeroes(Place place, std::uint64_t offset, std::uint64_t bytes) {

@@ -36,7 +36,7 @@ struct Place {
 /// Moves consecutive bytes of a blob: whole blocks, inside of its extents; memory aligned to a block, of at
 /// most segment_parts_max parts. Mostly one request, without an allocation; one for each extent that the
 /// range touches. Errors name the blob and the offset in it.
-Task<Result<>> read(Place place, std::uint64_t offset, MutableBytes into);
+Task<Result<>> read(Place place, std::uint64_t offset, std::span<const MutableBytes> into);
 Task<Result<>> write(Place place, std::uint64_t offset, std::span<const Bytes> from, IoOptions options = {});
 /// Zeroes from `offset` on, as far as the extents reach; not durable until a flush.
 Task<Result<>> write_zeroes(Place place, std::uint64_t offset, std::uint64_t bytes);

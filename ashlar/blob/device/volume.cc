@@ -255,7 +255,8 @@ Task<Result<std::optional<std::vector<std::byte>>>> Volume::read_root(std::uint3
   std::vector<std::byte> payload(root.bytes);
   if (root.bytes != 0) {
     const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(align_up(root.bytes)));
-    CO_TRY(co_await blob::read(place(*body, number), 0, memory.bytes()));
+    const MutableBytes parts[] = {memory.bytes()};
+    CO_TRY(co_await blob::read(place(*body, number), 0, parts));
     std::ranges::copy(memory.bytes().first(root.bytes), payload.begin());
   }
   if (crc32c(payload) != root.checksum) co_return fail(Errc::corrupt, "read root", {.object = number});

@@ -30,7 +30,13 @@ Task<Result<>> VolumeTableWriter::publish(std::uint64_t bytes) {
 }
 
 Task<Result<>> VolumeTable::read(std::uint64_t offset, MutableBytes into) {
-  if (!within(offset, into.size(), align_up(bytes_)))
+  co_return co_await read_parts(offset, {&into, 1});
+}
+
+Task<Result<>> VolumeTable::read_parts(std::uint64_t offset, std::span<const MutableBytes> into) {
+  std::uint64_t size = 0;
+  for (const MutableBytes part : into) size += part.size();
+  if (!within(offset, size, align_up(bytes_)))
     co_return fail(Errc::corrupt, "read of table", {.object = number_, .offset = offset});
   co_return co_await blob::read(volume_.place(*body_, number_), offset, into);
 }
@@ -47,7 +53,7 @@ Task<Result<>> VolumeSegment::write(std::uint64_t offset, std::span<const Bytes>
 Task<Result<>> VolumeSegment::read(std::uint64_t offset, MutableBytes into) {
   if (!within(offset, into.size(), bytes_))
     co_return fail(Errc::invalid, "read of segment", {.object = name_.number, .offset = offset});
-  co_return co_await blob::read(volume_.place(*body_, name_.number), offset, into);
+  co_return co_await blob::read(volume_.place(*body_, name_.number), offset, {&into, 1});
 }
 
 Task<Result<>> VolumeSegment::settle() {

@@ -29,6 +29,7 @@ class VolumeTable final : public Table {
       : volume_(volume), number_(number), bytes_(bytes), body_(std::move(body)) {}
 
   Task<Result<>> read(std::uint64_t offset, MutableBytes into) override;
+  Task<Result<>> read_parts(std::uint64_t offset, std::span<const MutableBytes> into) override;
   std::uint64_t bytes() const noexcept override { return bytes_; }
 
  private:

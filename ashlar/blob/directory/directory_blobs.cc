@@ -13,8 +13,9 @@
 namespace ashlar::blob {
 namespace {
 
-constexpr std::uint64_t zeroes_bytes = 1u << 20;  // one write
-constexpr std::size_t zeroes_depth = 4;           // at once
+// What a write of the log may find before it in the disk's queue, while the next segment is filled.
+constexpr std::uint64_t zeroes_bytes = 512u << 10;  // one write
+constexpr std::size_t zeroes_depth = 2;             // at once
 
 Task<Result<>> read_all(const File& file, std::uint64_t offset, MutableBytes into) {
   assert(aligned(offset) && aligned(into.size()));
@@ -58,6 +59,20 @@ Task<Result<>> DirectoryTableWriter::publish(std::uint64_t bytes) {
 
 Task<Result<>> DirectoryTable::read(std::uint64_t offset, MutableBytes into) {
   co_return co_await read_all(file_, offset, into);
+}
+
+Task<Result<>> DirectoryTable::read_parts(std::uint64_t offset, std::span<const MutableBytes> into) {
+  assert(aligned(offset) && into.size() <= table_parts_max);
+  std::array<iovec, table_parts_max> vectors;
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < into.size(); ++i) {
+    assert(aligned(into[i].size()));
+    vectors[i] = {into[i].data(), into[i].size()};
+    bytes += into[i].size();
+  }
+  const std::size_t got = CO_TRY(co_await file_.read(std::span(vectors).first(into.size()), offset));
+  if (got != bytes) co_return fail(Errc::corrupt, "read beyond the end", {file_.object(), offset + got});
+  co_return Result<>();
 }
 
 Task<Result<>> DirectorySegment::write(std::uint64_t offset, std::span<const Bytes> from) {

@@ -31,6 +31,7 @@ class DirectoryTable final : public Table {
   DirectoryTable(File file, std::uint64_t bytes) : file_(std::move(file)), bytes_(bytes) {}
 
   Task<Result<>> read(std::uint64_t offset, MutableBytes into) override;
+  Task<Result<>> read_parts(std::uint64_t offset, std::span<const MutableBytes> into) override;
   std::uint64_t bytes() const noexcept override { return bytes_; }
 
  private:

@@ -1,6 +1,7 @@
 #include "ashlar/kv/lsm/read_ahead.h"
 
 #include <algorithm>
+#include <array>
 
 #include "ashlar/runtime/sync/scope.h"
 
@@ -13,7 +14,7 @@ constexpr std::uint32_t hits_that_halve = 8;
 
 }  // namespace
 
-/// One read. Belongs to the walk, and to itself once the walk has gone.
+/// A block that is read. Belongs to the walk, and to itself once the walk has gone.
 struct ReadAhead::Fetch {
   Fetch(TableFile& file, RunPosition at, bool keep_it) noexcept
       : table(file), position(at), keep(keep_it), pin(file) {}
@@ -27,21 +28,53 @@ struct ReadAhead::Fetch {
   kv::Pin pin;
 };
 
-Task<> ReadAhead::run(Fetch* fetch) {
-  if (!fetch->abandoned) fetch->outcome = co_await fetch->table.load(fetch->position.block, fetch->keep);
-  fetch->done = true;
-  if (fetch->abandoned) {
-    delete fetch;
-  } else {
+/// Neighbours, in the order of the walk.
+struct ReadAhead::Together {
+  std::array<Fetch*, blob::table_parts_max> fetches;
+  std::size_t count = 0;
+
+  Fetch& first() const noexcept { return *fetches[0]; }
+  Fetch& last() const noexcept { return *fetches[count - 1]; }
+};
+
+Task<> ReadAhead::run(Together together) {
+  std::array<Result<LoadedBlock>, blob::table_parts_max> outcomes;
+  const auto blocks = std::span(outcomes).first(together.count);
+  const bool forward = together.first().position <= together.last().position;
+  const auto fetches = std::span(together.fetches).first(together.count);
+  if (!std::ranges::all_of(fetches, &Fetch::abandoned)) {
+    const Fetch& lowest = forward ? together.first() : together.last();
+    co_await lowest.table.load_together(lowest.position.block, blocks, lowest.keep);
+  }
+  for (std::size_t i = 0; i < fetches.size(); ++i) {
+    Fetch* fetch = fetches[i];
+    fetch->done = true;
+    if (fetch->abandoned) {
+      delete fetch;
+      continue;
+    }
+    fetch->outcome = std::move(blocks[forward ? i : blocks.size() - 1 - i]);
     fetch->finished.notify_all();
   }
 }
 
-void ReadAhead::start(RunPosition at) {
-  TableFile& table = *tables_[at.table];
-  auto* fetch = new Fetch(table, at, policy_.fill_cache && misses_ < kept_blocks_max);
+/// Begins to read the block, with `together` where it is the neighbour of its last.
+void ReadAhead::add(RunPosition at, Together& together) {
+  if (together.count != 0) {
+    const RunPosition last = together.last().position;
+    const bool neighbour =
+        last.table == at.table &&
+        (direction_ == Direction::forward ? last.block + 1 == at.block : at.block + 1 == last.block);
+    if (!neighbour || together.count == together.fetches.size()) start(together);
+  }
+  auto* fetch = new Fetch(*tables_[at.table], at, policy_.fill_cache && misses_ < kept_blocks_max);
   fetches_.push_back(fetch);
-  table.reads().spawn(run(fetch));
+  together.fetches[together.count++] = fetch;
+}
+
+void ReadAhead::start(Together& together) {
+  if (together.count != 0) together.first().table.reads().spawn(run(together));
+  together.count = 0;
 }
 
 /// Forgets what the walk has passed.
@@ -73,11 +106,12 @@ bool ReadAhead::next(RunPosition& at) const noexcept {
   return at >= last_;
 }
 
-void ReadAhead::top_up(RunPosition at) {
+void ReadAhead::top_up(RunPosition at, Together& together) {
+  if (fetches_.size() > window_ / 2) return;
   if (!fetches_.empty()) at = fetches_.back()->position;
   // Blocks that are cached do not count, but are not looked through without end either.
   for (std::uint32_t looks = 0; looks < 2 * window_ && fetches_.size() < window_ && next(at); ++looks) {
-    if (!tables_[at.table]->cached().holds(at.block)) start(at);
+    if (!tables_[at.table]->cached().holds(at.block)) add(at, together);
   }
 }
 
@@ -87,7 +121,9 @@ void ReadAhead::hit(RunPosition at) {
     hits_in_a_row_ = 0;
     window_ /= 2;
   }
-  if (window_ != 0) top_up(at);
+  Together together;
+  if (window_ != 0) top_up(at, together);
+  start(together);
 }
 
 void ReadAhead::missed(RunPosition at, bool read_it) {
@@ -97,8 +133,10 @@ void ReadAhead::missed(RunPosition at, bool read_it) {
   hits_in_a_row_ = 0;
   ++misses_;
   drop_until(at);
-  if (read_it && fetches_.empty()) start(at);
-  top_up(at);
+  Together together;
+  if (read_it && fetches_.empty()) add(at, together);
+  top_up(at, together);
+  start(together);
 }
 
 ReadAhead::Fetch* ReadAhead::front(RunPosition at) noexcept {

@@ -3,9 +3,9 @@
 /// Reads of a run's blocks that go on while the blocks before them are being walked.
 ///
 ///  1. A walk that misses a block reads that block alone: it may be a short one.
-///  2. Each further miss in sequence doubles the window, up to its limit; from then on that many blocks are
-///     being read, or have been, ahead of the walk, into the next table where one ends, and never past the
-///     bound.
+///  2. Each further miss in sequence doubles the window, up to its limit; from then on half as many blocks at
+///     least are being read, or have been, ahead of the walk, into the next table where one ends, and never
+///     past the bound. Half a window is asked for at a time: neighbours are one read.
 ///  3. Blocks that the cache has are passed over, and many of them in a row halve the window.
 ///  4. A long walk leaves no traces: from its 64th block on, what it reads stays out of the cache, as it does
 ///     from the first on where the caller wants that. A block read ahead is pinned until the walk has it.
@@ -62,10 +62,12 @@ class ReadAhead {
 
  private:
   struct Fetch;
+  struct Together;
 
-  static Task<> run(Fetch* fetch);
-  void start(RunPosition at);
-  void top_up(RunPosition at);
+  static Task<> run(Together together);
+  void add(RunPosition at, Together& together);
+  void start(Together& together);
+  void top_up(RunPosition at, Together& together);
   void drop_until(RunPosition at, bool all = false) noexcept;
   bool next(RunPosition& at) const noexcept;
   bool before(RunPosition a, RunPosition b) const noexcept {

@@ -1,5 +1,8 @@
 #include "ashlar/kv/lsm/table_file.h"
 
+#include <array>
+#include <optional>
+
 #include "ashlar/kv/lsm/table/footer.h"
 #include "ashlar/runtime/shard/shard.h"
 
@@ -60,6 +63,24 @@ Task<Result<LoadedBlock>> TableFile::load(std::uint32_t ordinal, bool keep) {
   }
   BlockFill fill(*cached_, ordinal, keep);
   co_return fill.finish(co_await blob_->read(fill.handle().offset, fill.memory()));
+}
+
+Task<> TableFile::load_together(std::uint32_t first, std::span<Result<LoadedBlock>> outcomes, bool keep) {
+  std::array<std::optional<BlockFill>, blob::table_parts_max> fills;
+  std::array<MutableBytes, blob::table_parts_max> parts;
+  std::uint32_t count = 0;
+  for (std::uint64_t end = table_.block(first).offset; count < outcomes.size(); ++count) {
+    if (table_.block(first + count).offset != end || cached_->filling(first + count) != nullptr) break;
+    BlockFill& fill = fills[count].emplace(*cached_, first + count, keep);
+    parts[count] = fill.memory();
+    end += fill.handle().bytes;
+  }
+  if (count != 0) {
+    const Result<> read =
+        co_await blob_->read_parts(fills[0]->handle().offset, std::span(parts).first(count));
+    for (std::uint32_t i = 0; i < count; ++i) outcomes[i] = fills[i]->finish(read);
+  }
+  for (; count < outcomes.size(); ++count) outcomes[count] = co_await load(first + count, keep);
 }
 
 void TableFile::released() noexcept {

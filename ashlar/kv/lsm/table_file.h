@@ -4,6 +4,7 @@
 /// cached.
 
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "ashlar/blob/store.h"
@@ -58,6 +59,9 @@ class TableFile final : public kv::Pinnable {
   /// Reads block `ordinal` from the device, into the cache unless it is not to `keep`. Whoever waits holds a
   /// version with this table, or pins it.
   Task<Result<LoadedBlock>> load(std::uint32_t ordinal, bool keep = true);
+  /// The same of outcomes.size() blocks from `first` on, at most blob::table_parts_max, by one read where
+  /// they stand side by side and nobody else is reading one of them.
+  Task<> load_together(std::uint32_t first, std::span<Result<LoadedBlock>> outcomes, bool keep);
   /// Reads whole pages, past the cache.
   Task<Result<>> read(std::uint64_t offset, MutableBytes into) { return blob_->read(offset, into); }
 

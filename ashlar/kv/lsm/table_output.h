@@ -22,7 +22,7 @@ namespace ashlar::lsm {
 class TableOutput final : private TableSink {
  public:
   static constexpr std::size_t buffer_bytes = 256u << 10;
-  static constexpr std::uint64_t writes_in_flight_max = 8;
+  static constexpr std::uint64_t writes_in_flight_max = 4;
 
   /// `owner`: the partition. `in_flight`: as TableJob has it.
   static Task<Result<std::unique_ptr<TableOutput>>> create(blob::Store& blobs, const TableOptions& options,

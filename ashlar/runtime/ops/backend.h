@@ -53,6 +53,8 @@ class Backend {
   virtual unsigned poll() noexcept = 0;
   /// Whether poll() has anything to do; a few loads, no system call.
   virtual bool pending() const noexcept = 0;
+  /// Whether what was submitted here goes to the kernel with the next poll() or wait() only.
+  virtual bool unsubmitted() const noexcept { return false; }
   /// Blocks until something completes, wake() is called or `until` has come; then completes as poll() does.
   virtual unsigned wait(Instant until) noexcept = 0;
   /// Ends a wait(), or the next one, from any thread (D19: the caller has published and fenced before).

@@ -20,6 +20,9 @@ constexpr unsigned clock_interval = 32;
 // Messages come and go once per this many: those of a slice do not wait for its end.
 constexpr unsigned mesh_interval = 8;
 
+// To poll for less than this before sleeping does not pay for the system call that submits first.
+constexpr Duration spin_worth_a_call = std::chrono::microseconds(10);
+
 // A slice ends after this many as well: where time stands still, tasks that yield to each other would go on
 // for ever.
 constexpr std::uint64_t resumptions_per_slice_max = 1024;
@@ -155,10 +158,12 @@ bool Shard::run_pollers() noexcept {
   return happened;
 }
 
+bool Shard::has_ready() const noexcept {
+  return std::ranges::any_of(shares_, [](const ShareState& state) { return !state.ready.empty(); });
+}
+
 bool Shard::has_work() const noexcept {
-  for (const ShareState& state : shares_) {
-    if (!state.ready.empty()) return true;
-  }
+  if (has_ready()) return true;
   for (const Poller& poller : pollers_) {
     if (poller.awaits()) return true;
   }
@@ -171,6 +176,8 @@ void Shard::run(const std::atomic<bool>& done) noexcept {
   while (!done.load(std::memory_order_acquire)) {
     if (poll_once()) {
       idle_since = never;
+      // To submit and to wait is one system call then, not two.
+      if (spin_ < spin_worth_a_call && !has_ready() && backend_->unsubmitted()) sleep(never, &done);
       continue;
     }
     if (idle_since == never) idle_since = turn_time_;

@@ -148,6 +148,7 @@ class Shard {
   unsigned pick_share() noexcept;
   std::size_t receive_posts() noexcept;
   bool run_pollers() noexcept;
+  bool has_ready() const noexcept;
   void adapt_spin(Duration idle) noexcept;
 
   static inline constinit thread_local Shard* current_ = nullptr;

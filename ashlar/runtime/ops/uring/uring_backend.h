@@ -61,6 +61,7 @@ class UringBackend final : public SystemBackend {
   void cancel(Operation& operation) noexcept override;
   unsigned poll() noexcept override;
   bool pending() const noexcept override;
+  bool unsubmitted() const noexcept override { return io_uring_sq_ready(&ring_) != 0; }
   unsigned wait(Instant until) noexcept override;
   void recycle(ReceiveBuffer& buffer) noexcept override;
   std::uint64_t receive_buffer_bytes_total() const noexcept override {

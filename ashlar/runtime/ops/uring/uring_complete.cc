@@ -140,11 +140,6 @@ void UringBackend::completed(Operation& operation, std::int32_t result, std::uin
     case OpCode::sync_directory: directory_step_completed(operation, result); return;
     case OpCode::open:
       if (result >= 0) register_file(result);
-      // A signal kept the kernel from making a worker for it: it has not begun.
-      if (result == -ECANCELED && !operation.cancel_requested) {
-        start(operation);
-        return;
-      }
       break;
     case OpCode::resize:
       // Before Linux 6.9 there is no such operation; the system call is short.
@@ -155,7 +150,8 @@ void UringBackend::completed(Operation& operation, std::int32_t result, std::uin
       break;
     default: break;
   }
-  if ((result == -EINTR || result == -EAGAIN) && !operation.cancel_requested) {
+  // -ECANCELED: a signal kept the kernel from making a worker for it, and it has not begun.
+  if ((result == -EINTR || result == -EAGAIN || result == -ECANCELED) && !operation.cancel_requested) {
     start(operation);
     return;
   }
