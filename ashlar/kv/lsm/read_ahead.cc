@@ -9,7 +9,7 @@ namespace ashlar::lsm {
 
 namespace {
 
-constexpr std::uint32_t kept_blocks_max = 64;  // of one walk
+constexpr std::uint32_t kept_blocks_max = 32;  // of one walk
 constexpr std::uint32_t hits_that_halve = 8;
 
 }  // namespace

@@ -7,7 +7,7 @@
 ///     least are being read, or have been, ahead of the walk, into the next table where one ends, and never
 ///     past the bound. Half a window is asked for at a time: neighbours are one read.
 ///  3. Blocks that the cache has are passed over, and many of them in a row halve the window.
-///  4. A long walk leaves no traces: from its 64th block on, what it reads stays out of the cache, as it does
+///  4. A long walk leaves no traces: from its 32nd block on, what it reads stays out of the cache, as it does
 ///     from the first on where the caller wants that. A block read ahead is pinned until the walk has it.
 
 #include <deque>
