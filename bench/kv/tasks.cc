@@ -203,7 +203,8 @@ class TaskWorker {
     std::uint64_t entries = 0;
     while (entries < count && CO_TRY(co_await cursor->next())) {
       entries += cursor->item().key.size() + cursor->item().value.size() != 0 ? 1 : 0;
-      if (Shard::current().should_yield()) co_await yield();
+      // Some 2 us of work between two looks at the clock, which costs as much as half an entry.
+      if (entries % 16 == 0 && Shard::current().should_yield()) co_await yield();
     }
     co_return entries;
   }
