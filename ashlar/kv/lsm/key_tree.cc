@@ -290,6 +290,26 @@ KeyTree::Place KeyTree::next(Place place) noexcept {
   return {place.node_->next, 0};
 }
 
+void KeyTree::fetch_after(Place place) noexcept {
+  constexpr unsigned keys_ahead = 8, versions_ahead = 4;
+  constexpr std::size_t fetched_bytes = 4 * line_bytes;  // a key, and mostly its version behind it
+  const Node* const node = place.node_;
+  if (node == nullptr) return;
+  if (place.index_ == 0 && node->next != nullptr) {
+    prefetch(node->next, line_bytes);
+    prefetch(&node->next->keys, sizeof node->keys);
+  }
+  const auto ahead = [&](unsigned steps) -> MemtableKey* {
+    const unsigned index = place.index_ + steps;
+    if (index < node->count) return node->keys[index];
+    const Node* const next = node->next;
+    return next != nullptr && index - node->count < next->count ? next->keys[index - node->count] : nullptr;
+  };
+  if (const MemtableKey* key = ahead(keys_ahead)) prefetch(key, fetched_bytes);
+  if (const MemtableKey* key = ahead(versions_ahead))
+    prefetch(key->newest.load(std::memory_order_relaxed), fetched_bytes);
+}
+
 KeyTree::Place KeyTree::previous(Place place) noexcept {
   if (place.index_ > 0) return {place.node_, place.index_ - 1};
   const Node* before = place.node_->previous;

@@ -54,6 +54,9 @@ class KeyTree {
   /// The last key below it.
   Place before(Bytes key) const noexcept;
   static Place next(Place place) noexcept;
+  /// A hint for a walk that goes on from here: keys and versions of its next steps, so that a flush does not
+  /// wait for one key's cache misses after the other's.
+  static void fetch_after(Place place) noexcept;
   static Place previous(Place place) noexcept;
 
   /// How many batches were inserted: places from before the last one are not valid.

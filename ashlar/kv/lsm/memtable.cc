@@ -231,6 +231,7 @@ void Memtable::Iterator::next() noexcept {
 
 void Memtable::Iterator::next_key() noexcept {
   at_newest(KeyTree::next(place()));
+  KeyTree::fetch_after(place_);
 }
 
 void Memtable::Iterator::previous() {
