@@ -4,66 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <cstdlib>
-#include <deque>
 
-#include "ashlar/app/config_file.h"
+#include "ashlar/app/bound_options.h"
+#include "ashlar/app/kv_command_line.h"
 #include "ashlar/app/version.h"
 
 namespace ashlar::app {
 namespace {
-
-/// An option on the command line of one command, and what was given for it.
-struct Flag {
-  Option* option;
-  CLI::Option* bound = nullptr;
-  std::string text;
-};
-
-/// What parsing leaves behind; the configuration file and the environment are applied before the flags.
-struct Given {
-  std::string config_file;
-  std::deque<Flag> flags;  // bound by address
-};
-
-std::string help_of(const Option& option) {
-  std::string text(option.help());
-  if (const std::string bounds = option.bounds(); !bounds.empty()) text += fmt::format(" ({})", bounds);
-  if (!option.default_value().empty()) text += fmt::format(" [{}]", option.default_value());
-  return text;
-}
-
-/// Adds the options that a command uses, by table or by name; none stands for all.
-void bind(CLI::App& command, OptionSet& set, Given& given, std::initializer_list<std::string_view> used) {
-  command.add_option("--config", given.config_file, "Configuration file; its keys: `ashlar options`")
-      ->type_name("FILE.toml")
-      ->envname("ASHLAR_CONFIG");
-  for (Option& option : set) {
-    const std::string_view name = option.name();
-    const std::size_t dot = name.find('.');
-    const std::string_view table = dot == std::string_view::npos ? std::string_view() : name.substr(0, dot);
-    const auto uses = [used](std::string_view what) {
-      return std::find(used.begin(), used.end(), what) != used.end();
-    };
-    if (used.size() != 0 && !uses(table) && !uses(name)) continue;
-    Flag& flag = given.flags.emplace_back(&option);
-    flag.bound =
-        option.kind() == Option::Kind::flag
-            ? command.add_flag(option.flag(), flag.text, help_of(option))
-            : command.add_option(option.flag(), flag.text, help_of(option))->type_name(option.form());
-    if (!table.empty()) flag.bound->group(fmt::format("[{}]", table));
-  }
-}
-
-OptionResult apply(const Given& given, OptionSet& set) {
-  if (!given.config_file.empty())
-    if (OptionResult result = read_config_file(given.config_file, set); !result) return result;
-  if (OptionResult result = set.set_from_environment(std::getenv); !result) return result;
-  for (const Flag& flag : given.flags)
-    if (flag.bound->count() != 0)
-      if (OptionResult result = flag.option->set(flag.text); !result) return result;
-  return {};
-}
 
 int usage_error(const std::string& message) {
   fmt::print(stderr, "ashlar: {}\n", message);
@@ -79,32 +26,6 @@ std::string unexpected_argument(const CLI::App& app, const OptionSet& set) {
   return meant == nullptr || meant->flag() == flag
              ? fmt::format("unknown option {}", flag)
              : fmt::format("unknown option {}, did you mean {}?", flag, meant->flag());
-}
-
-void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
-  CLI::App* const kv = app.add_subcommand("kv", "Look into a data directory that no server holds");
-  bind(*kv, set, given, {"data", "runtime", "kv", "log", "blob", "log-level", "log-timestamps"});
-  kv->require_subcommand(1);
-  const auto add = [&](const char* name, const char* help, Command command) {
-    CLI::App* const sub = kv->add_subcommand(name, help)->fallthrough();
-    sub->callback([&line, command] { line.command = command; });
-    return sub;
-  };
-  const auto positional = [](CLI::App* sub, const char* name, auto& field) {
-    return sub->add_option(name, field)->type_name("");
-  };
-  positional(add("get", "Print the value of KEY", Command::kv_get), "KEY", line.key)->required();
-  CLI::App* const put = add("put", "Store VALUE under KEY", Command::kv_put);
-  positional(put, "KEY", line.key)->required();
-  positional(put, "VALUE", line.value)->required();
-  positional(add("del", "Delete each KEY", Command::kv_del), "KEY", line.keys)->required();
-  CLI::App* const scan =
-      add("scan", "Print keys and values from FROM (included) to TO (excluded)", Command::kv_scan);
-  positional(scan, "FROM", line.from);
-  positional(scan, "TO", line.to);
-  scan->add_option("--limit", line.limit, "Stop after so many entries")->type_name("NUMBER");
-  scan->add_flag("--reverse", line.reverse, "From the last to the first");
-  add("stats", "Print what the engine knows about itself", Command::kv_stats);
 }
 
 void declare_trace(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) {
@@ -152,6 +73,15 @@ void declare_format(CLI::App& format, FormatArguments& arguments, Given& given, 
   format.add_flag("--overwrite", arguments.overwrite, "Also where it holds data already, which is lost");
 }
 
+CLI::App* declare_device(CLI::App& command, DeviceArguments& arguments, Given& given, OptionSet& set) {
+  bind(command, set, given, {"runtime", "blob", "log-level", "log-timestamps"});
+  command.add_option("TARGET", arguments.target, "dir:PATH, blob(DEVICE) or a device's spec")
+      ->type_name("")
+      ->required();
+  command.add_flag("--json", arguments.json, "Print JSON");
+  return &command;
+}
+
 void declare_doctor(CLI::App& doctor, DoctorOptions& options, Given& given, OptionSet& set) {
   bind(doctor, set, given, {"data", "runtime", "log-level", "log-timestamps"});
   doctor.add_option("TARGET", options.targets, "Paths, devices and device specs; none: the data directory")
@@ -192,6 +122,12 @@ std::expected<CommandLine, int> parse_command_line(int argc, char** argv, Settin
   declare_trace(app, line, given, settings.set);
   declare_format(*add("format", "Make a device ready to hold data: --data 'blob(DEVICE)'", Command::format),
                  line.format, given, settings.set);
+  declare_device(*add("check", "Say what of a device or data set is damaged", Command::check), line.device,
+                 given, settings.set)
+      ->add_flag("--metadata", line.device.metadata, "Leave the contents of the data set out");
+  declare_device(*add("inspect", "Print how a device or data set is laid out", Command::inspect), line.device,
+                 given, settings.set)
+      ->add_flag("--blobs", line.device.blobs, "List every blob, and where it is");
   add("devices", "Print the reference of all kinds of device, as Markdown", Command::devices);
   add("options", "Print the reference of all options, as Markdown", Command::options);
   add("version", "Print the version and what it was built with", Command::version);

@@ -7,10 +7,14 @@
 #include <string>
 #include <vector>
 
+#include "ashlar/app/copies_command.h"
+#include "ashlar/app/device_command.h"
 #include "ashlar/app/doctor.h"
+#include "ashlar/app/dump_command.h"
 #include "ashlar/app/format_command.h"
 #include "ashlar/app/settings.h"
 #include "ashlar/app/trace_command.h"
+#include "ashlar/app/transfer_command.h"
 
 namespace ashlar::app {
 
@@ -21,6 +25,17 @@ enum class Command : std::uint8_t {
   kv_del,
   kv_scan,
   kv_stats,
+  kv_verify,
+  kv_repair,
+  kv_checkpoint,
+  kv_backup,
+  kv_backups,
+  kv_restore,
+  kv_export,
+  kv_import,
+  kv_dump,
+  check,
+  inspect,
   doctor,
   devices,
   format,
@@ -32,12 +47,17 @@ enum class Command : std::uint8_t {
 
 struct CommandLine {
   Command command = Command::version;
+  std::string data;               ///< kv stats; empty: option `data`
   std::string key;                ///< kv get and put
   std::string value;              ///< kv put
   std::vector<std::string> keys;  ///< kv del
   std::string from, to;           ///< kv scan; empty is no bound
   std::uint64_t limit = 0;        ///< kv scan; 0 is none
   bool reverse = false;           ///< kv scan
+  CopiesArguments copies;
+  TransferArguments transfer;
+  DumpArguments dump;
+  DeviceArguments device;
   DoctorOptions doctor;
   FormatArguments format;
   TraceArguments trace;

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <cstdio>
-#include <filesystem>
 
+#include "ashlar/app/data_command.h"
+#include "ashlar/app/key_text.h"
 #include "ashlar/base/units.h"
-#include "ashlar/kv/lsm/store.h"
-#include "ashlar/runtime/shard/runtime.h"
 
 namespace ashlar::app {
 namespace {
@@ -26,21 +25,6 @@ Result<kv::StoredKey> stored(Context& context, const std::string& key) {
 
 void print_bytes(Bytes bytes) {
   std::fwrite(bytes.data(), 1, bytes.size(), stdout);
-}
-
-/// One field of a line: tabs, line ends, backslashes and what is not ASCII are escaped as in C.
-std::string escaped(Bytes bytes) {
-  std::string text;
-  for (const char c : as_text(bytes)) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (c == '\\')
-      text += "\\\\";
-    else if (byte >= 0x20 && byte < 0x7f)
-      text += c;
-    else
-      text += fmt::format("\\x{:02x}", byte);
-  }
-  return text;
 }
 
 Task<Result<>> get(Context* context) {
@@ -129,7 +113,7 @@ Task<Result<>> stats(Context* context) {
   co_return Result<>();
 }
 
-Task<Result<>> run_command(Context* context) {
+Task<Result<>> run_command_of(Context* context) {
   switch (context->line.command) {
     case Command::kv_get: return get(context);
     case Command::kv_put: return put(context);
@@ -139,48 +123,19 @@ Task<Result<>> run_command(Context* context) {
   }
 }
 
-Task<Result<>> run_on(DataLocation location, lsm::LsmOptions options, const CommandLine* line, bool* absent,
-                      std::string* said) {
-  auto home = co_await open_home(std::move(location), options);
-  if (!home) {
-    *said = home.error();
-    co_return fail(Errc::not_found, "data");
-  }
-  const auto store = CO_TRY(co_await lsm::LsmStore::open(*std::move(home), options, 1));
-  Context context{*line, *store};
-  const Result<> done = co_await run_command(&context);
-  const Result<> closed = co_await store->close();
-  *absent = context.absent;
-  co_return done ? closed : done;
+Task<int> run_on(const CommandLine* line, const Settings* settings) {
+  auto data = co_await open_data(line->data.empty() ? settings->data.location : line->data, settings);
+  if (!data) co_return data.error();
+  Context context{*line, *data->store};
+  const Result<> done = co_await run_command_of(&context);
+  const int status = done ? context.absent : say_failed(data->name, done.error());
+  co_return co_await close_data(*std::move(data), status);
 }
 
 }  // namespace
 
-int run_kv(const CommandLine& line, const Settings& settings, const DataLocation& location) {
-  // Opening creates what is missing. Here a missing directory is a mistyped one.
-  std::error_code error;
-  const std::string& directory = location.directory;
-  if (!location.on_device() && (!std::filesystem::is_directory(directory, error) ||
-                                std::filesystem::is_empty(directory, error) || error)) {
-    fmt::print(stderr, "ashlar: {} is no data directory; `ashlar serve` makes one\n", directory);
-    return 1;
-  }
-  RuntimeOptions options = settings.runtime;
-  options.shards = 1;
-  options.pin = false;
-  Runtime runtime(options);
-  bool absent = false;
-  std::string said;
-  const Result<> result =
-      runtime.run([&](Shard&) { return run_on(location, settings.engine, &line, &absent, &said); });
-  if (!said.empty()) {
-    fmt::print(stderr, "ashlar: {}\n", said);
-  } else if (!result) {
-    const bool held = result.error().code == Errc::busy;
-    fmt::print(stderr, "ashlar: {}: {}{}\n", location.name(), result.error(),
-               held ? "; does a server hold it?" : "");
-  }
-  return result && !absent ? 0 : 1;
+int run_kv(const CommandLine& line, const Settings& settings) {
+  return run_command(settings.runtime, 1, [&](unsigned) { return run_on(&line, &settings); });
 }
 
 }  // namespace ashlar::app

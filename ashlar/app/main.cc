@@ -1,4 +1,5 @@
-/// The `ashlar` program. Exit status: 0 done, 1 failed, 2 the command line or the configuration is wrong.
+/// The `ashlar` program. Exit status: 0 done, 1 failed, 2 the command line or the configuration is
+/// wrong, 3 done, and what it found is damaged.
 
 #include <fmt/core.h>
 
@@ -16,38 +17,51 @@
 namespace ashlar::app {
 namespace {
 
-int run_on_data(const CommandLine& line, Settings& settings) {
+int run_on_location(const CommandLine& line, Settings& settings) {
   const auto location = location_of(settings.data);
   if (!location) {
     fmt::print(stderr, "ashlar: {}\n", location.error());
     return exit_usage;
   }
-  if (line.command == Command::doctor) {
-    DoctorOptions options = line.doctor;
-    if (location->on_device() && options.targets.empty()) options.targets.push_back(location->device);
-    return run_doctor(options, settings, location->directory);
-  }
   if (line.command == Command::serve) return run_serve(settings, *location);
-  return run_kv(line, settings, *location);
+  DoctorOptions options = line.doctor;
+  if (location->on_device() && options.targets.empty()) options.targets.push_back(location->device);
+  return run_doctor(options, settings, location->directory);
+}
+
+int print(const std::string& page) {
+  fmt::print("{}", page);
+  return 0;
 }
 
 int run(const CommandLine& line, Settings& settings) {
-  if (line.command == Command::options) {
-    fmt::print("{}", settings.reference());
-    return 0;
+  switch (line.command) {
+    case Command::options: return print(settings.reference());
+    case Command::version: return print(version_details());
+    case Command::devices: return print(devices_reference(standard_registry()));
+    case Command::format: return format(line.format, settings.runtime);
+    case Command::trace_show: return show_trace(line.trace, settings.runtime);
+    case Command::trace_replay: return replay_trace(line.trace, settings.runtime);
+    case Command::serve:
+    case Command::doctor: return run_on_location(line, settings);
+    case Command::kv_verify: return verify_data(line.copies, settings);
+    case Command::kv_repair: return repair_data(line.copies, settings);
+    case Command::kv_checkpoint: return make_checkpoint(line.copies, settings);
+    case Command::kv_backup: return make_backup(line.copies, settings);
+    case Command::kv_backups: return list_backups(line.copies, settings);
+    case Command::kv_restore: return restore_backup(line.copies, settings);
+    case Command::kv_export: return export_data(line.transfer, settings);
+    case Command::kv_import: return import_data(line.transfer, settings);
+    case Command::kv_dump: return dump_data(line.dump, settings);
+    case Command::check: return check_target(line.device, settings);
+    case Command::inspect: return inspect_target(line.device, settings);
+    case Command::kv_get:
+    case Command::kv_put:
+    case Command::kv_del:
+    case Command::kv_scan:
+    case Command::kv_stats: return run_kv(line, settings);
   }
-  if (line.command == Command::version) {
-    fmt::print("{}", version_details());
-    return 0;
-  }
-  if (line.command == Command::devices) {
-    fmt::print("{}", devices_reference(standard_registry()));
-    return 0;
-  }
-  if (line.command == Command::format) return format(line.format, settings.runtime);
-  if (line.command == Command::trace_show) return show_trace(line.trace, settings.runtime);
-  if (line.command == Command::trace_replay) return replay_trace(line.trace, settings.runtime);
-  return run_on_data(line, settings);
+  return exit_usage;
 }
 
 }  // namespace
