@@ -32,8 +32,8 @@ Task<int> verify(const Context* context, unsigned shards) {
   const auto report = co_await lsm::verify_data_set(*data->home, {.shards = shards});
   co_await data->home->close();
   if (!report) co_return say_failed(data->name, report.error());
-  fmt::print("{}",
-             context->arguments.json ? report_json(data->name, *report) : report_text(data->name, *report));
+  fmt::print("{}", context->arguments.json ? report_json(data->name, *report).text()
+                                           : report_text(data->name, *report));
   co_return report->damages.empty() ? 0 : exit_damaged;
 }
 
@@ -45,7 +45,8 @@ Task<int> repair(const Context* context) {
       co_await lsm::repair_data_set(*data->home, context->settings.engine, {.force = arguments.force});
   co_await data->home->close();
   if (!report) co_return say_failed(data->name, report.error().to_string());
-  fmt::print("{}", arguments.json ? report_json(data->name, *report) : report_text(data->name, *report));
+  fmt::print("{}",
+             arguments.json ? report_json(data->name, *report).text() : report_text(data->name, *report));
   co_return lost_something(*report) ? exit_damaged : 0;
 }
 
@@ -101,7 +102,7 @@ Task<int> add_generation(const Context* context, const std::string& name, Reposi
   const auto made = co_await repository.add(*store);
   if (!made) co_return say_failed(name, made.error().to_string());
   if (arguments.json) {
-    fmt::print("{}", report_json({*made}, {}));
+    fmt::print("{}", report_json({*made}, {}).text());
   } else {
     fmt::print("{}: backup {}: {} tables, {}; {} were added\n", name, made->number, made->tables,
                approximate_bytes(made->table_bytes), approximate_bytes(made->added_bytes));
@@ -127,7 +128,7 @@ Task<int> list(const Context* context, const std::string& name, Repository& repo
     if (!found) co_return say_failed(name, found.error().to_string());
     damages = *std::move(found);
   }
-  fmt::print("{}", context->arguments.json ? report_json(repository.generations(), damages)
+  fmt::print("{}", context->arguments.json ? report_json(repository.generations(), damages).text()
                                            : report_text(repository.generations(), damages));
   co_return damages.empty() ? 0 : exit_damaged;
 }

@@ -5,9 +5,8 @@
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
-#include "ashlar/app/json_text.h"
+#include "ashlar/app/json.h"
 #include "ashlar/app/key_text.h"
 #include "ashlar/base/units.h"
 
@@ -19,7 +18,6 @@ using lsm::Damage;
 using lsm::LostTable;
 using lsm::PartitionRepair;
 using lsm::VerifyReport;
-using nlohmann::json;
 
 const char* name_of(Damage::Part part) {
   switch (part) {
@@ -50,8 +48,8 @@ std::string line_of(const LostTable& table) {
   return fmt::format("{} is lost and set aside: {}", what, table.why.to_string());
 }
 
-json as_json(const LostTable& table) {
-  json one = {{"number", table.number}, {"error", error_json(table.why)}};
+Json as_json(const LostTable& table) {
+  Json one = {{"number", table.number}, {"error", error_json(table.why)}};
   if (table.entries != 0) {
     one["entries"] = table.entries;
     one["smallest_key"] = key_text(as_bytes(table.smallest_key));
@@ -84,24 +82,24 @@ std::string report_text(const std::string& name, const VerifyReport& report) {
   return text;
 }
 
-std::string report_json(const std::string& name, const VerifyReport& report) {
-  json damages = json::array();
+Json report_json(const std::string& name, const VerifyReport& report) {
+  Json damages = Json::array();
   for (const Damage& damage : report.damages) {
-    json one = error_json(damage.error);
+    Json one = error_json(damage.error);
     one["part"] = name_of(damage.part);
     one["partition"] = damage.partition;
     damages.push_back(std::move(one));
   }
-  return json_text({{"data", name},
-                    {"whole", report.damages.empty()},
-                    {"partitions", report.partitions},
-                    {"tables", report.tables},
-                    {"table_bytes", report.table_bytes},
-                    {"entries", report.entries},
-                    {"log_records", report.log_records},
-                    {"unreferenced_tables", report.unreferenced_tables},
-                    {"quarantined_blobs", report.quarantined_blobs},
-                    {"damages", std::move(damages)}});
+  return {{"data", name},
+          {"whole", report.damages.empty()},
+          {"partitions", report.partitions},
+          {"tables", report.tables},
+          {"table_bytes", report.table_bytes},
+          {"entries", report.entries},
+          {"log_records", report.log_records},
+          {"unreferenced_tables", report.unreferenced_tables},
+          {"quarantined_blobs", report.quarantined_blobs},
+          {"damages", std::move(damages)}};
 }
 
 std::string report_text(const std::string& name, const std::vector<PartitionRepair>& report) {
@@ -114,10 +112,10 @@ std::string report_text(const std::string& name, const std::vector<PartitionRepa
   return text;
 }
 
-std::string report_json(const std::string& name, const std::vector<PartitionRepair>& report) {
-  json partitions = json::array();
+Json report_json(const std::string& name, const std::vector<PartitionRepair>& report) {
+  Json partitions = Json::array();
   for (const PartitionRepair& part : report) {
-    json lost = json::array();
+    Json lost = Json::array();
     for (const LostTable& table : part.lost) lost.push_back(as_json(table));
     partitions.push_back({{"partition", part.partition},
                           {"healthy", part.healthy},
@@ -129,8 +127,7 @@ std::string report_json(const std::string& name, const std::vector<PartitionRepa
                           {"records_left_out", part.records_in_doubt},
                           {"lost", std::move(lost)}});
   }
-  return json_text(
-      {{"data", name}, {"lost_something", lost_something(report)}, {"partitions", std::move(partitions)}});
+  return {{"data", name}, {"lost_something", lost_something(report)}, {"partitions", std::move(partitions)}};
 }
 
 bool lost_something(const std::vector<PartitionRepair>& report) {
@@ -150,8 +147,8 @@ std::string report_text(const std::vector<BackupGeneration>& generations, const 
   return text;
 }
 
-std::string report_json(const std::vector<BackupGeneration>& generations, const std::vector<Error>& damages) {
-  json list = json::array(), damaged = json::array();
+Json report_json(const std::vector<BackupGeneration>& generations, const std::vector<Error>& damages) {
+  Json list = Json::array(), damaged = Json::array();
   for (const BackupGeneration& one : generations) {
     list.push_back({{"id", one.number},
                     {"created_ms", one.created_ms},
@@ -162,7 +159,7 @@ std::string report_json(const std::vector<BackupGeneration>& generations, const 
                     {"added_bytes", one.added_bytes}});
   }
   for (const Error& damage : damages) damaged.push_back(error_json(damage));
-  return json_text({{"generations", std::move(list)}, {"damages", std::move(damaged)}});
+  return {{"generations", std::move(list)}, {"damages", std::move(damaged)}};
 }
 
 }  // namespace ashlar::app

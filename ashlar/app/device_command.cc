@@ -3,13 +3,12 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "ashlar/app/command_line.h"
 #include "ashlar/app/copies_report.h"
 #include "ashlar/app/data_command.h"
 #include "ashlar/app/device_report.h"
-#include "ashlar/app/json_text.h"
+#include "ashlar/app/json.h"
 #include "ashlar/blob/device/device_home.h"
 #include "ashlar/device/standard_registry.h"
 #include "ashlar/kv/lsm/verify.h"
@@ -48,18 +47,18 @@ bool has_data_set(const blob::DeviceReport& report) {
   });
 }
 
-Task<int> check_contents(const std::string& name, blob::Home& home, std::string& text, nlohmann::json& all,
+Task<int> check_contents(const std::string& name, blob::Home& home, std::string& text, Json& all,
                          unsigned shards) {
   const auto report = co_await lsm::verify_data_set(home, {.shards = shards});
   co_await home.close();
   if (!report) co_return say_failed(name, report.error().to_string());
   text += report_text(name, *report);
-  all["data_set"] = nlohmann::json::parse(report_json(name, *report), nullptr, false);
+  all["data_set"] = report_json(name, *report);
   co_return report->damages.empty() ? 0 : exit_damaged;
 }
 
-int print(const DeviceArguments& arguments, const std::string& text, const nlohmann::json& all, int status) {
-  if (status != 1) fmt::print("{}", arguments.json ? json_text(all) : text);
+int print(const DeviceArguments& arguments, const std::string& text, const Json& all, int status) {
+  if (status != 1) fmt::print("{}", arguments.json ? all.text() : text);
   return status;
 }
 
@@ -73,10 +72,10 @@ Task<int> check_device(const Context* context, std::string spec, unsigned shards
     co_return say_failed(spec, report.error().to_string());
   }
   std::string text = damages_text(*report);
-  nlohmann::json all = {{"target", spec},
-                        {"works", report->works()},
-                        {"volumes", report->volumes.size()},
-                        {"damages", damages_json(*report)}};
+  Json all = {{"target", spec},
+              {"works", report->works()},
+              {"volumes", report->volumes.size()},
+              {"damages", damages_json(*report)}};
   text += fmt::format("{}: {} volumes, {} of {} chunks free: {}\n", spec, report->volumes.size(),
                       report->free_chunks, report->layout.chunk_count,
                       report->damages.empty() ? "whole"
@@ -97,7 +96,7 @@ Task<int> check_directory(const Context* context, unsigned shards) {
   auto data = co_await find_home(context->arguments.target, &context->settings, Expect::something);
   if (!data) co_return data.error();
   std::string text;
-  nlohmann::json all = {{"target", data->name}};
+  Json all = {{"target", data->name}};
   const int status = co_await check_contents(data->name, *data->home, text, all, shards);
   co_return print(context->arguments, text, all, status);
 }
@@ -110,7 +109,7 @@ Task<int> inspect_device(const Context* context, std::string spec) {
   co_await (*device)->close();
   if (!report) co_return say_failed(spec, report.error().to_string());
   if (arguments.json) {
-    fmt::print("{}", json_text(inspect_json(spec, *report, arguments.blobs)));
+    fmt::print("{}", inspect_json(spec, *report, arguments.blobs).text());
   } else {
     fmt::print("{}{}", damages_text(*report), inspect_text(spec, *report, arguments.blobs));
   }
@@ -138,7 +137,7 @@ Task<Result<>> inspect_opened(const DeviceArguments& arguments, const NamedHome&
   const auto stores = CO_TRY(co_await list_stores(*data.home, root, record.partitioner.partitions()));
   const FileSystemSpace space = CO_TRY(root.space());
   if (arguments.json) {
-    fmt::print("{}", json_text(inspect_json(data.name, record, space, stores, arguments.blobs)));
+    fmt::print("{}", inspect_json(data.name, record, space, stores, arguments.blobs).text());
   } else {
     fmt::print("{}", inspect_text(data.name, record, space, stores, arguments.blobs));
   }

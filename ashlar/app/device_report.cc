@@ -2,9 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
-#include "ashlar/app/json_text.h"
+#include "ashlar/app/json.h"
 #include "ashlar/base/units.h"
 
 namespace ashlar::app {
@@ -15,7 +13,6 @@ using blob::DeviceReport;
 using blob::Extents;
 using blob::Superblock;
 using blob::VolumeReport;
-using nlohmann::json;
 
 const char* name_of(DeviceDamage::Part part) {
   switch (part) {
@@ -54,8 +51,8 @@ std::string extents_text(const Superblock& layout, const Extents& extents) {
   return text;
 }
 
-json extents_json(const Superblock& layout, const Extents& extents) {
-  json list = json::array();
+Json extents_json(const Superblock& layout, const Extents& extents) {
+  Json list = Json::array();
   for (const blob::Extent& extent : extents)
     list.push_back({{"offset", layout.first_chunk + extent.first * blob::unit_bytes},
                     {"bytes", extent.units * blob::unit_bytes}});
@@ -89,15 +86,15 @@ const char* role_of(blob::VolumeNumber number) {
   return number == 1 ? "root" : "partition";
 }
 
-json blobs_json(const blob::Listing& listing) {
-  json list = json::array();
-  for (const std::uint32_t number : listing.roots) list.push_back({{"name", fmt::format("root {}", number)}});
+/// Names and bytes; the bytes of a root are not listed.
+std::vector<std::pair<std::string, std::uint64_t>> blobs_of(const blob::Listing& listing) {
+  std::vector<std::pair<std::string, std::uint64_t>> blobs;
+  for (const std::uint32_t number : listing.roots) blobs.push_back({fmt::format("root {}", number), 0});
   for (const blob::SegmentInfo& segment : listing.segments)
-    list.push_back({{"name", fmt::format("segment {}.{}", segment.name.log, segment.name.number)},
-                    {"bytes", segment.bytes}});
+    blobs.push_back({fmt::format("segment {}.{}", segment.name.log, segment.name.number), segment.bytes});
   for (const blob::TableInfo& table : listing.tables)
-    list.push_back({{"name", fmt::format("table {}", table.number)}, {"bytes", table.bytes}});
-  return list;
+    blobs.push_back({fmt::format("table {}", table.number), table.bytes});
+  return blobs;
 }
 
 std::uint64_t bytes_of(const blob::Listing& listing) {
@@ -119,10 +116,10 @@ std::string damages_text(const DeviceReport& report) {
   return text;
 }
 
-json damages_json(const DeviceReport& report) {
-  json list = json::array();
+Json damages_json(const DeviceReport& report) {
+  Json list = Json::array();
   for (const DeviceDamage& damage : report.damages) {
-    json one = error_json(damage.error);
+    Json one = error_json(damage.error);
     one["part"] = name_of(damage.part);
     one["volume"] = damage.volume;
     one["mended_at_open"] = damage.mended_at_open;
@@ -161,11 +158,11 @@ std::string inspect_text(const std::string& name, const DeviceReport& report, bo
   return text;
 }
 
-json inspect_json(const std::string& name, const DeviceReport& report, bool blobs) {
+Json inspect_json(const std::string& name, const DeviceReport& report, bool blobs) {
   const Superblock& layout = report.layout;
-  json volumes = json::array();
+  Json volumes = Json::array();
   for (const VolumeReport& volume : report.volumes) {
-    json one = {{"volume", volume.number},
+    Json one = {{"volume", volume.number},
                 {"role", role_of(volume.number)},
                 {"head_chunk", volume.head},
                 {"chunks", volume.chunks},
@@ -178,7 +175,7 @@ json inspect_json(const std::string& name, const DeviceReport& report, bool blob
                 {"free_bytes", volume.free_units * blob::unit_bytes},
                 {"free_runs", volume.free_runs}};
     if (blobs) {
-      one["blobs"] = json::array();
+      one["blobs"] = Json::array();
       for (const Blob& blob : blobs_of(volume))
         one["blobs"].push_back(
             {{"name", blob.name}, {"bytes", blob.bytes}, {"extents", extents_json(layout, *blob.extents)}});
@@ -214,25 +211,26 @@ std::string inspect_text(const std::string& name, const kv::RootRecord& root, Fi
                         store.listing.segments.size(), store.listing.roots.size(),
                         approximate_bytes(bytes_of(store.listing)));
     if (!blobs) continue;
-    for (const json& blob : blobs_json(store.listing)) {
-      text += fmt::format("  {:<20}", blob["name"].get<std::string>());
-      if (blob.contains("bytes")) text += fmt::format("  {:>12}", blob["bytes"].get<std::uint64_t>());
-      text += '\n';
-    }
+    for (const auto& [blob, bytes] : blobs_of(store.listing))
+      text += fmt::format("  {:<20}  {:>12}\n", blob, bytes);
   }
   return text;
 }
 
-json inspect_json(const std::string& name, const kv::RootRecord& root, FileSystemSpace space,
+Json inspect_json(const std::string& name, const kv::RootRecord& root, FileSystemSpace space,
                   const std::vector<StoreReport>& stores, bool blobs) {
-  json list = json::array();
+  Json list = Json::array();
   for (const StoreReport& store : stores) {
-    json one = {{"name", store.name},
+    Json one = {{"name", store.name},
                 {"tables", store.listing.tables.size()},
                 {"segments", store.listing.segments.size()},
                 {"roots", store.listing.roots.size()},
                 {"bytes", bytes_of(store.listing)}};
-    if (blobs) one["blobs"] = blobs_json(store.listing);
+    if (blobs) {
+      one["blobs"] = Json::array();
+      for (const auto& [blob, bytes] : blobs_of(store.listing))
+        one["blobs"].push_back({{"name", blob}, {"bytes", bytes}});
+    }
     list.push_back(std::move(one));
   }
   return {{"target", name},

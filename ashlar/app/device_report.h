@@ -5,8 +5,7 @@
 #include <string>
 #include <vector>
 
-#include <nlohmann/json_fwd.hpp>
-
+#include "ashlar/app/json.h"
 #include "ashlar/blob/device/device_check.h"
 #include "ashlar/kv/root_record.h"
 
@@ -14,11 +13,11 @@ namespace ashlar::app {
 
 /// One line for each damage.
 std::string damages_text(const blob::DeviceReport& report);
-nlohmann::json damages_json(const blob::DeviceReport& report);
+Json damages_json(const blob::DeviceReport& report);
 
 /// Superblock, geometry, volumes, space; `blobs`: every blob with its extents.
 std::string inspect_text(const std::string& name, const blob::DeviceReport& report, bool blobs);
-nlohmann::json inspect_json(const std::string& name, const blob::DeviceReport& report, bool blobs);
+Json inspect_json(const std::string& name, const blob::DeviceReport& report, bool blobs);
 
 /// A blob store of a data set in a directory.
 struct StoreReport {
@@ -27,7 +26,7 @@ struct StoreReport {
 };
 std::string inspect_text(const std::string& name, const kv::RootRecord& root, FileSystemSpace space,
                          const std::vector<StoreReport>& stores, bool blobs);
-nlohmann::json inspect_json(const std::string& name, const kv::RootRecord& root, FileSystemSpace space,
-                            const std::vector<StoreReport>& stores, bool blobs);
+Json inspect_json(const std::string& name, const kv::RootRecord& root, FileSystemSpace space,
+                  const std::vector<StoreReport>& stores, bool blobs);
 
 }  // namespace ashlar::app

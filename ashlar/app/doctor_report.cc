@@ -3,15 +3,14 @@
 #include <vector>
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include "ashlar/app/doctor.h"
+#include "ashlar/app/json.h"
 
 namespace ashlar::app {
 namespace {
 
 using State = Finding::State;
-using nlohmann::json;
 
 constexpr std::size_t subject_columns = 26;
 
@@ -71,10 +70,10 @@ void add(std::string& text, const Ladder& ladder) {
     text += fmt::format("\n  auto: takes {}\n", ladder.steps[ladder.chosen].spec);
 }
 
-json as_json(const std::vector<Finding>& findings) {
-  json list = json::array();
+Json as_json(const std::vector<Finding>& findings) {
+  Json list = Json::array();
   for (const Finding& finding : findings) {
-    json one = {
+    Json one = {
         {"subject", finding.subject}, {"state", to_string(finding.state)}, {"detail", finding.detail}};
     if (finding.state == State::problem) one["state"] = "problem";
     if (!finding.why.empty()) one["why"] = finding.why;
@@ -84,10 +83,10 @@ json as_json(const std::vector<Finding>& findings) {
   return list;
 }
 
-json as_json(const Ladder& ladder) {
-  json rungs = json::array();
+Json as_json(const Ladder& ladder) {
+  Json rungs = Json::array();
   for (const LadderStep& step : ladder.steps) {
-    json needs = json::array();
+    Json needs = Json::array();
     for (const Need& need : step.verdict.needs)
       needs.push_back({{"lacks", need.lacks}, {"command", need.remedy}});
     rungs.push_back({{"name", step.rung->name},
@@ -100,7 +99,7 @@ json as_json(const Ladder& ladder) {
   const bool found = ladder.chosen < ladder.steps.size();
   return {{"path", ladder.path},
           {"for", goal_names[static_cast<std::size_t>(ladder.goal)]},
-          {"chosen", found ? json(ladder.steps[ladder.chosen].spec) : json()},
+          {"chosen", found ? Json(ladder.steps[ladder.chosen].spec) : Json()},
           {"rungs", std::move(rungs)}};
 }
 
@@ -131,17 +130,17 @@ std::string report_text(const Diagnosis& diagnosis) {
 
 // A path may hold any bytes: what is no UTF-8 is replaced.
 std::string report_json(const Diagnosis& diagnosis) {
-  json targets = json::array();
+  Json targets = Json::array();
   for (const Examined& target : diagnosis.targets) {
-    json one = {{"target", target.name}, {"findings", as_json(target.findings)}};
+    Json one = {{"target", target.name}, {"findings", as_json(target.findings)}};
     if (target.ladder) one["ladder"] = as_json(*target.ladder);
     targets.push_back(std::move(one));
   }
-  const json all = {{"works", diagnosis.works()},
+  const Json all = {{"works", diagnosis.works()},
                     {"machine", as_json(diagnosis.machine)},
                     {"io_uring", as_json(diagnosis.uring)},
                     {"targets", std::move(targets)}};
-  return all.dump(2, ' ', false, json::error_handler_t::replace) + '\n';
+  return all.text();
 }
 
 }  // namespace ashlar::app

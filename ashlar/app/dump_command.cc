@@ -2,10 +2,8 @@
 
 #include <fmt/format.h>
 
-#include <nlohmann/json.hpp>
-
 #include "ashlar/app/data_command.h"
-#include "ashlar/app/json_text.h"
+#include "ashlar/app/json.h"
 #include "ashlar/app/key_text.h"
 #include "ashlar/kv/lsm/batch.h"
 #include "ashlar/kv/lsm/manifest_log.h"
@@ -18,7 +16,6 @@ namespace ashlar::app {
 namespace {
 
 using lsm::Entry;
-using nlohmann::json;
 
 constexpr std::uint32_t root_number = 0, log_number = 0;
 
@@ -34,13 +31,19 @@ const char* name_of(kv::Kind kind) {
   return "?";
 }
 
-void print_line(const json& object) {
-  fmt::print("{}\n", object.dump(-1, ' ', false, json::error_handler_t::replace));
+void print_line(const Json& object) {
+  fmt::print("{}\n", object.line());
+}
+
+/// A member a line.
+void print_members(const Json& object) {
+  for (std::size_t i = 0; i < object.names().size(); ++i)
+    fmt::print("{:<15}  {}\n", object.names()[i], object.at(i).plain());
 }
 
 /// Of an entry; `value` of an erased range is its end.
-json entry_json(const Entry& entry) {
-  json one = {{"kind", name_of(entry.kind)}, {"sequence", entry.sequence.value}};
+Json entry_json(const Entry& entry) {
+  Json one = {{"kind", name_of(entry.kind)}, {"sequence", entry.sequence.value}};
   if (!entry.key.empty()) one["key"] = key_text(entry.key);
   if (entry.kind == kv::Kind::erase_range) {
     one["end"] = key_text(entry.value);
@@ -65,17 +68,17 @@ std::string entry_text(const Entry& entry) {
 
 void dump_root(const kv::RootRecord& root, bool as_json) {
   const bool hashed = root.partitioner.scheme() == kv::Partitioner::Scheme::hash;
-  json families = json::array();
+  Json families = Json::array();
   for (const kv::FamilyRecord& record : root.families)
     families.push_back({{"name", record.family.name},
                         {"number", record.family.number},
                         {"dropped", record.dropped},
                         {"merge_operator", record.family.options.merge_operator},
                         {"ttl_ms", record.family.options.ttl_ms}});
-  json boundaries = json::array();
+  Json boundaries = Json::array();
   for (const std::string& boundary : root.partitioner.boundaries())
     boundaries.push_back(escaped(as_bytes(boundary)));
-  const json all = {{"data_set", fmt::format("{:016x}", root.directory_id)},
+  const Json all = {{"data_set", fmt::format("{:016x}", root.directory_id)},
                     {"created_ms", root.created_ms},
                     {"engine", root.engine},
                     {"partitions", root.partitioner.partitions()},
@@ -84,11 +87,10 @@ void dump_root(const kv::RootRecord& root, bool as_json) {
                     {"merge_operator", root.merge_operator},
                     {"families", std::move(families)}};
   if (as_json) return print_line(all);
-  for (const auto& [name, value] : all.items())
-    fmt::print("{:<15}  {}\n", name, value.is_string() ? value.get<std::string>() : value.dump());
+  print_members(all);
 }
 
-json table_json(const lsm::TableMeta& table) {
+Json table_json(const lsm::TableMeta& table) {
   return {{"level", table.level},
           {"run", table.run},
           {"number", table.number},
@@ -103,16 +105,16 @@ json table_json(const lsm::TableMeta& table) {
 
 Task<Result<>> dump_manifest(blob::Store& blobs, bool as_json) {
   const lsm::ManifestState state = CO_TRY(co_await lsm::ManifestLog::read(blobs));
-  json head = {{"partition", state.partition},   {"next_number", state.next_number},
+  Json head = {{"partition", state.partition},   {"next_number", state.next_number},
                {"flushed", state.flushed.value}, {"log_index", state.log_index},
                {"cleared", state.cleared.value}, {"last_sequence", state.last_sequence.value}};
   if (as_json) {
-    head["tables"] = json::array();
+    head["tables"] = Json::array();
     for (const lsm::TableMeta* table : state.in_order()) head["tables"].push_back(table_json(*table));
     print_line(head);
     co_return Result<>{};
   }
-  for (const auto& [name, value] : head.items()) fmt::print("{:<13}  {}\n", name, value.dump());
+  print_members(head);
   if (!state.tables.empty())
     fmt::print("\n{:>5} {:>6} {:>8} {:>12} {:>10} {:>10}  {}\n", "level", "run", "table", "bytes", "entries",
                "tombstones", "keys");
@@ -137,7 +139,7 @@ class LogDump final : public wal::RecordVisitor {
 
   Result<> on_record(const wal::Record& record) override {
     if (arguments_.limit != 0 && ++shown_ > arguments_.limit) return std::unexpected(enough);
-    json line = {{"index", record.index},
+    Json line = {{"index", record.index},
                  {"segment", record.segment},
                  {"offset", record.offset},
                  {"sequence", record.header.sequence}};
@@ -147,7 +149,7 @@ class LogDump final : public wal::RecordVisitor {
     if (record.header.type != wal::RecordType::write) {
       const lsm::TransactionHead head = TRY(lsm::decode_transaction_head(record.payload, place));
       line["transaction"] = fmt::format("{:016x}", head.id.number);
-      line["participants"] = json::array();
+      line["participants"] = Json::array();
       for (const kv::PartitionId id : head.participants) line["participants"].push_back(id.value);
       batch = head.rest;
       sequence = head.id.sequence;
@@ -161,9 +163,9 @@ class LogDump final : public wal::RecordVisitor {
   }
 
  private:
-  Result<> show(json line, Bytes batch, kv::Sequence sequence, ErrorPlace place) const {
-    if (arguments_.json) line["operations"] = json::array();
-    if (!arguments_.json) fmt::print("{}\n", line.dump());
+  Result<> show(Json line, Bytes batch, kv::Sequence sequence, ErrorPlace place) const {
+    if (arguments_.json) line["operations"] = Json::array();
+    if (!arguments_.json) fmt::print("{}\n", line.line());
     lsm::BatchReader reader(batch, sequence, place);
     while (TRY(reader.next())) {
       if (arguments_.json) {

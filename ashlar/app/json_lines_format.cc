@@ -6,7 +6,9 @@
 #include <nlohmann/json.hpp>
 
 #include "ashlar/app/base64.h"
+#include "ashlar/app/json.h"
 #include "ashlar/app/text_input.h"
+#include "ashlar/app/utf8.h"
 #include "ashlar/kv/family.h"
 #include "ashlar/kv/key.h"
 
@@ -18,30 +20,14 @@ using nlohmann::json;
 // A value of the greatest size, every byte of it escaped, and the rest.
 constexpr std::size_t line_bytes_max = 7 * kv::value_bytes_max;
 
-/// Well-formed UTF-8 (RFC 3629): no surrogates, nothing longer than it must be.
-bool is_utf8(std::string_view text) noexcept {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned>(static_cast<unsigned char>(text[i])); };
-  for (std::size_t i = 0; i < text.size();) {
-    const unsigned first = byte(i++);
-    if (first < 0x80) continue;
-    const unsigned more = first >= 0xf0 ? 3 : (first >= 0xe0 ? 2 : 1);
-    if (first < 0xc2 || first > 0xf4 || text.size() - i < more) return false;
-    const unsigned low = first == 0xe0 ? 0xa0 : (first == 0xf0 ? 0x90 : 0x80);
-    const unsigned high = first == 0xed ? 0x9f : (first == 0xf4 ? 0x8f : 0xbf);
-    if (byte(i) < low || byte(i) > high) return false;
-    for (unsigned k = 1; k < more; ++k)
-      if ((byte(i + k) & 0xc0) != 0x80) return false;
-    i += more;
-  }
-  return true;
-}
-
 void append_member(std::string& to, std::string_view name, const std::string& bytes) {
   if (to.back() != '{') to += ',';
-  if (is_utf8(bytes))
-    to += fmt::format("\"{}\":{}", name, json(bytes).dump());
-  else
+  if (is_utf8(bytes)) {
+    to += fmt::format("\"{}\":", name);
+    append_json_string(to, bytes);
+  } else {
     to += fmt::format("\"{}_base64\":\"{}\"", name, encode_base64(bytes));
+  }
 }
 
 /// The characters of a line, and how far the parser has come.
