@@ -126,7 +126,8 @@ class DeviceCheck {
     const Bytes payload = Bytes(memory.bytes()).first(root.bytes);
     if (root.bytes != 0) {
       const Place place{channel_, report_.layout, root.extents, number};
-      CO_TRY(co_await read(place, 0, memory.bytes()));
+      const MutableBytes parts[] = {memory.bytes()};
+      CO_TRY(co_await read(place, 0, parts));
     }
     if (crc32c(payload) == root.checksum) co_return Result<>{};
     co_return damaged(Part::root, volume, {Errc::corrupt, 0, "payload of a root", number, 0});
