@@ -128,17 +128,21 @@ std::vector<std::byte> BackupCatalogue::encode() const {
 Result<BackupCatalogue> BackupCatalogue::decode(Bytes bytes, ErrorPlace place) {
   BackupCatalogue catalogue;
   FieldReader in(bytes, "backup catalogue", place);
+  bool has_root = false;
   while (!in.at_end()) {
     auto field = TRY(in.field());
     switch (field.tag) {
-      case tag_root: catalogue.root = TRY(kv::RootRecord::decode(TRY(field.content.bytes()))); break;
+      case tag_root:
+        catalogue.root = TRY(kv::RootRecord::decode(TRY(field.content.bytes())));
+        has_root = true;
+        break;
       case tag_partition: TRY(take_partition(catalogue, field.content)); break;
       case tag_table: TRY(take_table(catalogue, field.content)); break;
       default:
         if (field.tag < first_skippable_tag) return field.content.error(Errc::unsupported);
     }
   }
-  if (catalogue.partitions.size() != catalogue.root.partitioner.partitions()) return in.error();
+  if (!has_root || catalogue.partitions.size() != catalogue.root.partitioner.partitions()) return in.error();
   for (const Partition& partition : catalogue.partitions) {
     if (partition.tables.size() != partition.state.tables.size()) return in.error();
   }
