@@ -246,9 +246,9 @@ TEST(Log, AFailedWriteStopsItUntilItIsReopened) {
         co_return Result<>();
       },
       [](sim::World& world) {
-        // The first two writes are those of zeroes and of the header.
+        // The first three writes are those of zeroes and of the header.
         world.faults().add(
-            {.code = OpCode::write, .path_part = "0.0000000001.log", .nth = 6, .verdict = {.error = EIO}});
+            {.code = OpCode::write, .path_part = "0.0000000001.log", .nth = 7, .verdict = {.error = EIO}});
       });
   EXPECT_TRUE(result) << result.error().to_string();
   EXPECT_TRUE(failing);
