@@ -107,6 +107,10 @@ Task<Result<>> stats(Context* context) {
       fmt::print("  level {}: {} tables in {} runs, {}\n", level, at.tables, at.runs,
                  approximate_bytes(at.bytes));
     }
+    if (figures.value_table_count != 0) {
+      fmt::print("  {} value tables, {}, of which {} alive\n", figures.value_table_count,
+                 approximate_bytes(figures.value_table_bytes), approximate_bytes(figures.live_value_bytes));
+    }
     fmt::print("  space amplification {:.2f}, compaction lags behind by {}\n", figures.space_amplification(),
                approximate_bytes(figures.compaction_debt_bytes));
   }

@@ -67,8 +67,8 @@ class Inputs final : public TableOwner {
  public:
   void remove_later(std::uint64_t) noexcept override {}
   TaskScope& table_reads() noexcept override { return reads_; }
-  Task<Result<>> open(const Group& group, const Arrangement& arrangement) {
-    for (const TableMeta& table : group.tables) {
+  Task<Result<>> open(const std::vector<TableMeta>& tables, const Arrangement& arrangement) {
+    for (const TableMeta& table : tables) {
       files_.push_back(CO_TRY(co_await TableFile::open(arrangement.job.blobs, arrangement.job.partition,
                                                        table, arrangement.shard.cache(), *this)));
       files_.back()->pin();
@@ -86,7 +86,7 @@ class Inputs final : public TableOwner {
   TaskScope reads_{nullptr};
 };
 
-Task<Result<std::vector<TableMeta>>> merge_inputs(const Inputs& inputs, const Arrangement& arrangement) {
+Task<Result<JobOutput>> merge_inputs(const Inputs& inputs, const Arrangement& arrangement) {
   JobMerge merge;
   TableJob job = arrangement.job;
   for (TableFile* const file : inputs.files()) {
@@ -97,10 +97,12 @@ Task<Result<std::vector<TableMeta>>> merge_inputs(const Inputs& inputs, const Ar
   co_return co_await write_tables(merge, job);
 }
 
-Task<Result<std::vector<TableMeta>>> merge_group(const Group& group, const Arrangement& arrangement) {
+}  // namespace
+
+Task<Result<JobOutput>> merge_tables(std::vector<TableMeta> tables, const Arrangement& arrangement) {
   Inputs inputs;
-  const Result<> opened = co_await inputs.open(group, arrangement);
-  Result<std::vector<TableMeta>> merged = std::vector<TableMeta>();
+  const Result<> opened = co_await inputs.open(tables, arrangement);
+  Result<JobOutput> merged = JobOutput();
   if (opened) {
     merged = co_await merge_inputs(inputs, arrangement);
   } else {
@@ -109,8 +111,6 @@ Task<Result<std::vector<TableMeta>>> merge_group(const Group& group, const Arran
   co_await inputs.close();
   co_return merged;
 }
-
-}  // namespace
 
 void place(std::vector<TableMeta>& tables, const std::function<std::uint64_t()>& next_number) {
   std::ranges::sort(tables, {}, &TableMeta::largest_sequence);
@@ -131,18 +131,19 @@ void place(std::vector<TableMeta>& tables, const std::function<std::uint64_t()>&
   }
 }
 
-Task<Result<std::vector<TableMeta>>> arrange(std::vector<TableMeta> tables, Arrangement& arrangement) {
-  std::vector<TableMeta> arranged;
+Task<Result<JobOutput>> arrange(std::vector<TableMeta> tables, Arrangement& arrangement) {
+  JobOutput arranged;
   for (Group& group : group_all(std::move(tables))) {
     if (group.tables.size() == 1) {
-      arranged.push_back(std::move(group.tables.front()));
+      arranged.tables.push_back(std::move(group.tables.front()));
       continue;
     }
     arrangement.merged += group.tables.size();
-    for (TableMeta& table : CO_TRY(co_await merge_group(group, arrangement)))
-      arranged.push_back(std::move(table));
+    JobOutput merged = CO_TRY(co_await merge_tables(std::move(group.tables), arrangement));
+    for (TableMeta& table : merged.tables) arranged.tables.push_back(std::move(table));
+    arranged.values.insert(arranged.values.end(), merged.values.begin(), merged.values.end());
   }
-  place(arranged, arrangement.job.next_number);
+  place(arranged.tables, arrangement.job.next_number);
   co_return arranged;
 }
 

@@ -22,8 +22,12 @@ struct Arrangement {
   std::uint64_t merged = 0;  ///< set: tables that were merged
 };
 
-/// The tables to be named, with level and run. Inputs that were merged are still there, and not among them.
-Task<Result<std::vector<TableMeta>>> arrange(std::vector<TableMeta> tables, Arrangement& arrangement);
+/// The tables to be named, with level and run, and value tables that were written. Inputs that were merged
+/// are still there, and not among them.
+Task<Result<JobOutput>> arrange(std::vector<TableMeta> tables, Arrangement& arrangement);
+
+/// What becomes of these tables when they are merged, wherever they stand.
+Task<Result<JobOutput>> merge_tables(std::vector<TableMeta> tables, const Arrangement& arrangement);
 
 /// Step 3 alone: `tables` are ordered.
 void place(std::vector<TableMeta>& tables, const std::function<std::uint64_t()>& next_number);

@@ -127,9 +127,9 @@ Task<Result<>> BackupRepository::add_partition(const StoreCut& cut, std::uint32_
   partition.state = cut.cut(id).state();
   partition.records = CO_TRY(co_await write_records(cut, id));
   generation.added_bytes += partition.records.end.bytes;
-  for (const auto& [number, table] : partition.state.tables) {
+  for (const std::uint64_t number : partition.state.numbers()) {
     ++generation.tables;
-    generation.table_bytes += table.file_bytes;
+    generation.table_bytes += partition.state.file_bytes(number);
     const auto had = known != nullptr ? known->tables.find(number) : decltype(known->tables.end())();
     if (known != nullptr && had != known->tables.end()) {
       partition.tables[number] = had->second;

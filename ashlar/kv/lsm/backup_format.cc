@@ -56,7 +56,7 @@ Result<> take_table(BackupCatalogue& catalogue, FieldReader& in) {
   if (catalogue.partitions.empty()) return in.error();
   BackupCatalogue::Partition& partition = catalogue.partitions.back();
   const std::uint64_t number = TRY(in.number());
-  if (!partition.state.tables.contains(number)) return in.error();
+  if (!partition.state.tables.contains(number) && !partition.state.values.contains(number)) return in.error();
   partition.tables[number] = TRY(take_blob(in));
   return {};
 }
@@ -144,7 +144,8 @@ Result<BackupCatalogue> BackupCatalogue::decode(Bytes bytes, ErrorPlace place) {
   }
   if (!has_root || catalogue.partitions.size() != catalogue.root.partitioner.partitions()) return in.error();
   for (const Partition& partition : catalogue.partitions) {
-    if (partition.tables.size() != partition.state.tables.size()) return in.error();
+    if (partition.tables.size() != partition.state.tables.size() + partition.state.values.size())
+      return in.error();
   }
   return catalogue;
 }

@@ -23,14 +23,14 @@ constexpr std::uint32_t log_number = 0;
 
 Task<Result<>> put_tables(PartitionCut& cut, blob::Store& into, CheckpointReport& report) {
   const ShardId here = Shard::current().id();
-  for (const auto& [number, table] : cut.state().tables) {
+  for (const std::uint64_t number : cut.state().numbers()) {
     if (CO_TRY(co_await cut.blobs().share_table(number, into))) {
       ++report.tables_shared;
     } else {
       CO_TRY(co_await copy_table(cut.blobs(), here, number, into, number));
     }
     ++report.tables;
-    report.table_bytes += table.file_bytes;
+    report.table_bytes += cut.state().file_bytes(number);
   }
   co_return Result<>{};
 }

@@ -4,6 +4,7 @@
 
 #include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/reclaim.h"
+#include "ashlar/kv/lsm/value_collection.h"
 
 namespace ashlar::lsm {
 
@@ -82,9 +83,11 @@ class Picker {
     // What needs room comes after what makes some.
     if (full) {
       if (auto job = reclaim()) return job;
+      if (auto job = collect(true)) return job;
     }
     if (auto job = shape_.tiered ? tiers() : levels()) return job;
-    return reclaim();
+    if (auto job = reclaim()) return job;
+    return full ? std::nullopt : collect(false);
   }
 
  private:
@@ -94,6 +97,7 @@ class Picker {
   std::optional<Compaction> tiers();
   std::optional<Compaction> levels();
   std::optional<Compaction> reclaim();
+  std::optional<Compaction> collect(bool full);
   std::optional<Compaction> next_tier(unsigned level);
   std::optional<Compaction> to_bottom(unsigned from);
   std::optional<Compaction> cheapest(unsigned level, double score);
@@ -142,7 +146,7 @@ std::optional<Compaction> Picker::from_level0(bool full) {
   for (const Run& run : level0) {
     if (busy(run.tables)) break;
     runs.push_back(run.tables);
-    bytes += run.bytes();
+    bytes += run.bytes_with_values();
   }
   if (runs.empty()) return std::nullopt;
   const bool all = runs.size() == level0.size();
@@ -320,6 +324,13 @@ std::optional<Compaction> Picker::reclaim() {
   return std::nullopt;
 }
 
+std::optional<Compaction> Picker::collect(bool full) {
+  for (Compaction& job : collections(version_, shape_, due_values(version_, shape_, full), full)) {
+    if (auto collection = checked(std::move(job), false)) return collection;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 std::vector<TableFile*> Compaction::inputs() const {
@@ -385,7 +396,10 @@ bool permitted(const Version& version, const Compaction& job, std::span<const Co
 
 std::optional<Compaction> pick_compaction(const Version& version, const Shape& shape, const Horizon& horizon,
                                           bool full, std::span<const Compaction* const> running) {
-  return Picker(version, shape, horizon, running).pick(full);
+  auto job = Picker(version, shape, horizon, running).pick(full);
+  if (job && job->moved_values.empty() && !job->drop && !job->move)
+    job->moved_values = values_to_move(version, shape, job->output_level, full);
+  return job;
 }
 
 }  // namespace ashlar::lsm

@@ -29,6 +29,7 @@ struct Compaction {
   bool new_run = false;          ///< a run newer than any of the output level: numbered when the job starts
   bool drop = false;             ///< nothing of them is kept
   bool move = false;             ///< they go to the output run as they are
+  std::vector<std::uint64_t> moved_values = {};  ///< value tables whose values are moved, ascending
   Urgency urgency = Urgency::size;
   double score = 1;  ///< among jobs of one urgency, the greatest goes first
 
@@ -54,6 +55,7 @@ bool permitted(const Version& version, const Compaction& job, std::span<const Co
 ///  4. The table with the largest share of entries that nobody can see any more: merged with what it hides in
 ///  the
 ///     next older run, or rewritten where no older run overlaps it. Space comes back without writes.
+///  5. Tables that refer to value tables with much garbage (value_collection.h).
 ///
 /// A job of the second or third kind whose tables meet nothing where they go, and hold nothing that rewriting
 /// would drop, moves them.

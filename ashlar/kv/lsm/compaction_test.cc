@@ -291,5 +291,53 @@ TEST(Compaction, EachGoalCostsWhatItPromises) {
   EXPECT_LE(costs[Goal::balanced].runs, 12u);
 }
 
+TEST(Compaction, ValuesAreMovedOutOfTablesWithMuchGarbage) {
+  TestVersion version;
+  const std::uint64_t half = version.add_values(100'000).number(),
+                      whole = version.add_values(100'000).number(),
+                      less = version.add_values(100'000).number();
+  TableFile& first =
+      version.add({.level = bottom_level, .last = 10, .uses = {{half, 30'000}, {whole, 100'000}}});
+  TableFile& second = version.add({.level = bottom_level, .first = 20, .last = 30, .uses = {{half, 20'000}}});
+  version.add({.level = bottom_level, .first = 40, .last = 50, .uses = {{less, 70'000}}});
+  EXPECT_FALSE(pick(version, Goal::write_heavy));
+  const auto job = pick(version, Goal::balanced);
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->urgency, Urgency::reclaim);
+  EXPECT_EQ(job->inputs(), (std::vector{&first, &second}));  // the third refers to nothing that is due
+  EXPECT_EQ(job->output_level, bottom_level);
+  EXPECT_EQ(job->moved_values, std::vector{half});
+  EXPECT_FALSE(job->move);
+  EXPECT_EQ(pick(version, Goal::space_bound)->moved_values, (std::vector{half, less}));
+
+  set_busy(*job);
+  const Compaction* const running[] = {&*job};
+  EXPECT_FALSE(pick(version, Goal::balanced, running));
+  set_busy(*job, false);
+  EXPECT_EQ(pick(version, Goal::space_bound, {}, true)->inputs(), std::vector{&first}) << "step by step";
+  EXPECT_EQ(pick(version, Goal::space_bound, {}, true)->moved_values, std::vector{half});
+  version->find_values(half)->set_damaged();
+  EXPECT_FALSE(pick(version, Goal::balanced));
+  EXPECT_EQ(pick(version, Goal::space_bound)->moved_values, std::vector{less});
+}
+
+/// What values hide goes as soon as if they stood with their keys, and is no more to write.
+TEST(Compaction, LevelsHaveTheSizeOfKeysAndValues) {
+  const std::uint64_t small = 1u << 20, large = 100u << 20;
+  TestVersion version;
+  const std::uint64_t below = version.add_values(2 * large).number(),
+                      above = version.add_values(large).number();
+  version.add({.level = bottom_level, .last = all_keys, .bytes = 2 * small, .uses = {{below, 2 * large}}});
+  EXPECT_EQ(LevelSizes(*version, shape_of(Goal::balanced)).bytes(bottom_level), 2 * (small + large));
+  EXPECT_FALSE(pick(version, Goal::balanced));
+  version.add({.level = 3, .last = all_keys, .bytes = small, .uses = {{above, large}}});
+  const auto job = pick(version, Goal::balanced);
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->output_level, bottom_level);
+  const std::uint64_t debt = LevelSizes(*version, shape_of(Goal::balanced)).debt_bytes();
+  EXPECT_GE(debt, 3 * small - 10);
+  EXPECT_LE(debt, 3 * small);
+}
+
 }  // namespace
 }  // namespace ashlar::lsm

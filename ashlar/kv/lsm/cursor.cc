@@ -102,21 +102,21 @@ void LsmCursor::seek(Bytes key) {
 bool LsmCursor::advance(Result<bool>& result) noexcept {
   const kv::Receipt::Cycles cycles(receipt_);
   step_ = walk();
-  if (step_ == Step::need_blocks || must_wait()) return false;
+  if (step_ == Step::need_blocks || step_ == Step::need_base || must_wait()) return false;
   result = outcome();
   return true;
 }
 
 Task<Result<bool>> LsmCursor::fetch() {
   // advance() stopped in the middle of a step: at blocks to be read, or at what is not durable yet.
-  while (step_ == Step::need_blocks) {
+  while (step_ == Step::need_blocks || step_ == Step::need_base) {
     if (deadline_ != never && Shard::current().now() >= deadline_) co_return fail(Errc::timed_out, "scan");
     {
       const kv::Receipt::Time waited(receipt_, &kv::Receipt::device_time);
-      CO_TRY(co_await merge_.load());
+      CO_TRY(step_ == Step::need_base ? co_await load_base() : co_await merge_.load());
     }
     const kv::Receipt::Cycles cycles(receipt_);
-    step_ = walk();
+    if (step_ == Step::need_blocks) step_ = walk();
   }
   if (must_wait()) {
     const kv::Receipt::Time waited(receipt_, &kv::Receipt::queue_time);
@@ -154,7 +154,7 @@ LsmCursor::Step LsmCursor::walk_forward() {
     if (end) return Step::end;
     const Entry& entry = merge_.entry();
     if (gathering_ && !gather_older(entry)) {
-      return show_merged(hidden(entry) ? std::nullopt : std::optional(entry.value));
+      return hidden(entry) ? show_merged(std::nullopt) : show_merged_onto(entry);
     }
     if (entry.sequence > at_ || (merge_.head() == passed_head_ && equal(entry.key, passed_))) {
       merge_.next();
@@ -215,6 +215,7 @@ bool LsmCursor::visible(const Entry& entry) noexcept {
 
 void LsmCursor::show(const Entry& entry) noexcept {
   item_ = {.key = entry.key, .value = entry.value, .expiry_ms = entry.expiry_ms, .sequence = entry.sequence};
+  separated_ = entry.kind == Kind::separated;
 }
 
 /// Forward: the newest operand of a key.
@@ -240,7 +241,31 @@ LsmCursor::Step LsmCursor::show_merged(std::optional<Bytes> base) {
     return Step::failed;
   }
   item_ = {.key = key, .value = merged_, .expiry_ms = kept_.expiry_ms, .sequence = kept_.sequence};
+  separated_ = false;
   return Step::item;
+}
+
+/// Where the base is a reference, its value must be read first.
+LsmCursor::Step LsmCursor::show_merged_onto(const Entry& base) {
+  if (base.kind != Kind::separated) return show_merged(base.value);
+  assign(base_, base.value);
+  return Step::need_base;
+}
+
+Task<Result<>> LsmCursor::load_base() {
+  const ValueRef ref = CO_TRY(ValueRef::decode(base_, {}));
+  ValueFile* file = version_->find_values(ref.table);
+  if (file == nullptr) co_return fail(Errc::corrupt, "value table that a table refers to", ref.place());
+  LoadedValue base = file->find(ref);
+  if (!base) {
+    base = CO_TRY(co_await file->load(ref, false));
+    if (receipt_ != nullptr) {
+      ++receipt_->blocks_read;
+      receipt_->bytes_read += ref.read_bytes();
+    }
+  }
+  step_ = show_merged(base.bytes);
+  co_return Result<>{};
 }
 
 /// Backward: the next newer version of a key that is at or below `at`.
@@ -255,6 +280,7 @@ void LsmCursor::keep(const Entry& entry) {
   if (entry.kind == Kind::merge && !hidden(entry)) return operands_.add(entry.value);
   operands_.clear();
   assign(kept_value_, entry.value);
+  kept_kind_ = entry.kind;
   kept_is_base_ = !hidden(entry);
 }
 
@@ -263,8 +289,10 @@ LsmCursor::Step LsmCursor::show_kept() {
   kept_.key = kept_key_;
   kept_.value = kept_value_;
   if (!visible(kept_)) return Step::end;
-  if (!operands_.empty())
-    return show_merged(kept_is_base_ ? std::optional<Bytes>(kept_value_) : std::nullopt);
+  if (!operands_.empty()) {
+    if (!kept_is_base_) return show_merged(std::nullopt);
+    return show_merged_onto({.key = kept_key_, .sequence = {}, .kind = kept_kind_, .value = kept_value_});
+  }
   show(kept_);
   return Step::item;
 }

@@ -25,12 +25,17 @@ class LsmCursor final : public kv::Cursor {
 
   void seek(Bytes key) override;
 
+  /// Of the item: its value is a reference.
+  bool separated() const noexcept { return separated_; }
+  const Version& version() const noexcept { return *version_; }
+
  protected:
+  friend class ValueCursor;
   bool advance(Result<bool>& result) noexcept override;
   Task<Result<bool>> fetch() override;
 
  private:
-  enum class Step : std::uint8_t { item, end, need_blocks, failed };
+  enum class Step : std::uint8_t { item, end, need_blocks, need_base, failed };
 
   Step walk();
   Step walk_forward();
@@ -43,6 +48,8 @@ class LsmCursor final : public kv::Cursor {
   void gather(const Entry& operand);
   bool gather_older(const Entry& entry);
   Step show_merged(std::optional<Bytes> base);
+  Step show_merged_onto(const Entry& base);
+  Task<Result<>> load_base();
   Step show_kept();
   Result<bool> outcome() const { return step_ == Step::failed ? failure_ : step_ == Step::item; }
   bool must_wait() const noexcept;
@@ -70,9 +77,12 @@ class LsmCursor final : public kv::Cursor {
   KeyHead kept_head_;
   Entry kept_;  // backward: the newest version so far of the key being walked
   bool keeping_ = false;
-  Operands operands_;          // that decide, without their base
-  bool gathering_ = false;     // forward: the base of passed_ is still to come
-  bool kept_is_base_ = false;  // backward: kept_value_ is what the operands go onto
+  Operands operands_;            // that decide, without their base
+  bool gathering_ = false;       // forward: the base of passed_ is still to come
+  bool kept_is_base_ = false;    // backward: kept_value_ is what the operands go onto
+  Kind kept_kind_ = Kind::put;   // backward: of what kept_value_ is the value
+  std::vector<std::byte> base_;  // in state need_base: the reference to it
+  bool separated_ = false;
   std::vector<std::byte> merged_;
   Result<bool> failure_{false};
 };

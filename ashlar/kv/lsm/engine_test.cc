@@ -35,6 +35,7 @@ LsmOptions small_options(Random& random) {
   options.table.block_bytes = random.one_in(2) ? 4096 : 16384;
   options.compression = static_cast<CompressionPolicy>(random.below(5));
   options.table.filter_bits_per_key = random.one_in(4) ? 0 : 10;
+  options.separate_bytes = random.one_in(3) ? 0 : random.between(1, 300);
   options.log.segment_bytes = 128u << 10;
   options.log.buffer_bytes = random.one_in(2) ? 4096 : 65536;
   options.directory.reserve_bytes = 1u << 20;

@@ -26,7 +26,7 @@ constexpr int keys = 400;
 
 class JobFaultsTest : public testing::StoreTest {
  protected:
-  static LsmOptions options(Goal goal) {
+  static LsmOptions options(Goal goal, bool separate) {
     LsmOptions options = testing::small_options();
     options.goal = goal;
     options.partitions = 1;
@@ -34,6 +34,7 @@ class JobFaultsTest : public testing::StoreTest {
     options.level0_tables = 1;
     options.level1_bytes = 32u << 10;
     options.table_bytes = 16u << 10;  // a merge writes several
+    options.separate_bytes = separate ? 50 : 0;
     return options;
   }
   Task<> put_all(LsmStore& store, std::string tag, int step) {
@@ -76,20 +77,22 @@ class JobFaultsTest : public testing::StoreTest {
 };
 
 TEST_F(JobFaultsTest, AStepThatFailsIsRepeatedWithItsJob) {
-  for (const Goal goal : {Goal::balanced, Goal::read_heavy}) {
+  for (const auto& [goal, separate] :
+       {std::pair{Goal::balanced, false}, std::pair{Goal::balanced, true}, std::pair{Goal::read_heavy, false},
+        std::pair{Goal::space_bound, true}}) {
     for (const Step& step : steps) {
       std::uint64_t failed = 1;
       for (std::uint64_t nth = 1; failed != 0 && nth < 100; nth += 3) {
         SCOPED_TRACE(std::string(step.path_part) + ", operation " +
                      std::to_string(static_cast<int>(step.code)) + ", number " + std::to_string(nth));
         disk_ = sim::Disk();
-        EXPECT_TRUE(with_store(1, options(goal), [&](LsmStore& store) -> Task<> {
+        EXPECT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
           failed = co_await work(
               store, {.code = step.code, .path_part = step.path_part, .nth = nth, .verdict = {.error = EIO}});
         }));
         // A file that cannot be removed is removed later, and fails no job.
         if (nth == 1) EXPECT_EQ(failed != 0, step.code != OpCode::unlink);
-        EXPECT_TRUE(with_store(1, options(goal), [&](LsmStore& store) -> Task<> {
+        EXPECT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
           co_await expect_all(store);
           EXPECT_EQ(store.partition(PartitionId{0}).stats().failed_jobs, 0u);
         }));
@@ -100,7 +103,8 @@ TEST_F(JobFaultsTest, AStepThatFailsIsRepeatedWithItsJob) {
 }
 
 TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
-  for (const Goal goal : {Goal::balanced, Goal::write_heavy}) {
+  for (const auto& [goal, separate] :
+       {std::pair{Goal::balanced, true}, std::pair{Goal::write_heavy, false}}) {
     for (const Step& step : steps) {
       bool cut = true;
       for (std::uint64_t nth = 1; cut && nth < 100; nth += 3) {
@@ -108,7 +112,7 @@ TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
         SCOPED_TRACE(std::string(step.path_part) + ", operation " +
                      std::to_string(static_cast<int>(step.code)) + ", number " + std::to_string(nth));
         disk_ = sim::Disk();
-        ASSERT_TRUE(with_store(1, options(goal), [&](LsmStore& store) -> Task<> {
+        ASSERT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
           LsmPartition& partition = store.partition(PartitionId{0});
           co_await put_all(store, "a", 1);
           co_await until_done(partition);
@@ -116,7 +120,7 @@ TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
           co_await until_done(partition);
           co_await put_all(store, "c", 3);
         }));
-        (void)with_store(1, options(goal), [&](LsmStore& store) -> Task<> {
+        (void)with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
           world_->faults().add(
               {.code = step.code, .path_part = step.path_part, .nth = nth, .verdict = {.cut = when}});
           LsmPartition& partition = store.partition(PartitionId{0});
@@ -125,7 +129,7 @@ TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
           cut = !world_->environment().powered();
         });
         if (nth == 1) EXPECT_TRUE(cut);
-        EXPECT_TRUE(with_store(1, options(goal), [&](LsmStore& store) -> Task<> {
+        EXPECT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
           co_await expect_all(store);
           co_await until_done(store.partition(PartitionId{0}));
           co_await expect_all(store);

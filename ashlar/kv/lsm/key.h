@@ -18,9 +18,14 @@ using kv::sequence_max;
 using kv::Slot;
 using kv::StoredKey;
 
-/// True for the kinds that a memtable or table may hold.
+/// True for the kinds that a log or memtable may hold for a key.
 constexpr bool is_key_kind(std::uint8_t kind) noexcept {
   return kind >= static_cast<std::uint8_t>(Kind::put) && kind <= static_cast<std::uint8_t>(Kind::merge);
+}
+
+/// The same for tables.
+constexpr bool is_table_kind(std::uint8_t kind) noexcept {
+  return is_key_kind(kind) || kind == static_cast<std::uint8_t>(Kind::separated);
 }
 
 /// One version of a key, as views of memory that someone else keeps alive.
@@ -29,7 +34,7 @@ struct Entry {
   Sequence sequence;
   Kind kind = Kind::put;
   std::uint64_t expiry_ms = no_expiry;  ///< absolute wall clock, milliseconds since 1970; no_expiry: stays
-  Bytes value;
+  Bytes value;                          ///< of kind separated, a reference (docs/formats/value-table.md)
 };
 
 constexpr bool is_absent(const Entry& entry, std::uint64_t now_ms) noexcept {

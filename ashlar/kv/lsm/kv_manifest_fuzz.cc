@@ -21,6 +21,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     return 0;
   }
   ManifestState restored;
-  if (!restored.apply(state.snapshot(), {}) || restored.tables != state.tables) std::abort();
+  if (!restored.apply(state.snapshot(), {}) || restored.tables != state.tables ||
+      restored.values != state.values)
+    std::abort();
   return 0;
 }

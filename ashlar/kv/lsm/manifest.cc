@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ashlar/base/fields.h"
+#include "ashlar/kv/lsm/table/value_table.h"
 
 namespace ashlar::lsm {
 
@@ -19,6 +20,8 @@ enum class Tag : std::uint64_t {
   snapshot = 8,
   last_sequence = 9,
   add_table_to_run = 10,
+  add_values = 11,
+  remove_values = 12,
 };
 void number(FieldWriter& out, Tag tag, std::uint64_t value) {
   out.field(static_cast<std::uint64_t>(tag), {value});
@@ -58,6 +61,14 @@ Result<TableMeta> decode_table(FieldReader& in, Tag tag) {
   return table;
 }
 
+Result<ValueTableMeta> decode_values(FieldReader& in) {
+  ValueTableMeta table;
+  table.number = TRY(in.number());
+  table.data_bytes = TRY(in.number(value_table_bytes_max));
+  if (table.data_bytes == 0 || table.data_bytes % value_align != 0) return in.error();
+  return table;
+}
+
 Result<> decode_field(std::uint64_t tag, FieldReader& in, Edit& edit) {
   switch (static_cast<Tag>(tag)) {
     case Tag::partition: edit.partition = TRY(in.number()); break;
@@ -68,6 +79,8 @@ Result<> decode_field(std::uint64_t tag, FieldReader& in, Edit& edit) {
     case Tag::add_table:
     case Tag::add_table_to_run: edit.added.push_back(TRY(decode_table(in, static_cast<Tag>(tag)))); break;
     case Tag::remove_table: edit.removed.push_back(TRY(in.number())); break;
+    case Tag::add_values: edit.added_values.push_back(TRY(decode_values(in))); break;
+    case Tag::remove_values: edit.removed_values.push_back(TRY(in.number())); break;
     case Tag::snapshot: edit.snapshot = true; break;
     case Tag::last_sequence: edit.last_sequence = Sequence{TRY(in.number())}; break;
     default:
@@ -101,7 +114,10 @@ std::vector<std::byte> Edit::encode() const {
   if (cleared) number(out, Tag::cleared, cleared->value);
   if (last_sequence) number(out, Tag::last_sequence, last_sequence->value);
   for (const std::uint64_t table : removed) number(out, Tag::remove_table, table);
+  for (const std::uint64_t table : removed_values) number(out, Tag::remove_values, table);
   for (const TableMeta& table : added) encode_table(out, table);
+  for (const ValueTableMeta& table : added_values)
+    out.field(static_cast<std::uint64_t>(Tag::add_values), {table.number, table.data_bytes});
   return out.take();
 }
 
@@ -131,7 +147,16 @@ Result<> ManifestState::apply(const Edit& edit, ErrorPlace place) {
     if (table.number >= next.next_number || table.run >= next.next_number) {
       return corrupt("manifest table number");
     }
-    if (!next.tables.emplace(table.number, table).second) return corrupt("manifest adds a table twice");
+    if (next.values.contains(table.number) || !next.tables.emplace(table.number, table).second)
+      return corrupt("manifest adds a table twice");
+  }
+  for (const std::uint64_t number : edit.removed_values) {
+    if (next.values.erase(number) == 0) return corrupt("manifest removes a value table that is not there");
+  }
+  for (const ValueTableMeta& table : edit.added_values) {
+    if (table.number >= next.next_number || next.tables.contains(table.number) ||
+        !next.values.emplace(table.number, table).second)
+      return corrupt("manifest value table number");
   }
   if (!edit.added.empty() && !disjoint(next.in_order())) return corrupt("manifest tables overlap");
   if (!edit.snapshot && (next.flushed < flushed || next.log_index < log_index || next.cleared < cleared ||
@@ -151,9 +176,25 @@ Edit ManifestState::snapshot() const {
             .cleared = cleared,
             .last_sequence = last_sequence,
             .added = {},
-            .removed = {}};
+            .removed = {},
+            .added_values = {},
+            .removed_values = {}};
   for (const auto& [number, table] : tables) edit.added.push_back(table);
+  for (const auto& [number, table] : values) edit.added_values.push_back(table);
   return edit;
+}
+
+std::vector<std::uint64_t> ManifestState::numbers() const {
+  std::vector<std::uint64_t> result;
+  for (const auto& [number, table] : tables) result.push_back(number);
+  for (const auto& [number, table] : values) result.push_back(number);
+  std::ranges::sort(result);
+  return result;
+}
+
+std::uint64_t ManifestState::file_bytes(std::uint64_t number) const {
+  if (const auto table = tables.find(number); table != tables.end()) return table->second.file_bytes;
+  return ValueFooter::file_bytes(values.at(number).data_bytes);
 }
 
 std::vector<const TableMeta*> ManifestState::in_order() const {

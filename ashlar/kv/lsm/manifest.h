@@ -30,6 +30,14 @@ struct TableMeta {
   bool operator==(const TableMeta&) const = default;
 };
 
+/// What the manifest says of one value table. What of it is alive, its key tables say (version.h).
+struct ValueTableMeta {
+  std::uint64_t number = 0;
+  std::uint64_t data_bytes = 0;  ///< of values, where its data ends
+
+  bool operator==(const ValueTableMeta&) const = default;
+};
+
 /// The run of a table that does not name one: on level 0 its own, below the one that leveled compaction
 /// keeps.
 constexpr std::uint64_t default_run(unsigned level, std::uint64_t number) noexcept {
@@ -47,14 +55,16 @@ struct Edit {
   std::optional<Sequence> last_sequence = {};     ///< sequences go on above this
   std::vector<TableMeta> added = {};
   std::vector<std::uint64_t> removed = {};
+  std::vector<ValueTableMeta> added_values = {};
+  std::vector<std::uint64_t> removed_values = {};
 
   std::vector<std::byte> encode() const;
   /// `corrupt` at `place` + the byte where it goes wrong; `unsupported` where a newer version wrote it.
   static Result<Edit> decode(Bytes bytes, ErrorPlace place);
 };
 
-/// The sum of the edits. Invariants: tables of a run are disjoint; a number names one table; every number,
-/// of tables and of runs, is below next_number; sequences never go back.
+/// The sum of the edits. Invariants: tables of a run are disjoint; a number names one table, of keys or of
+/// values; every number, of tables and of runs, is below next_number; sequences never go back.
 struct ManifestState {
   std::uint64_t partition = 0;
   std::uint64_t next_number = 1;
@@ -62,11 +72,16 @@ struct ManifestState {
   std::uint64_t log_index = 0;
   Sequence cleared;
   Sequence last_sequence;
-  std::map<std::uint64_t, TableMeta> tables;  ///< by number
+  std::map<std::uint64_t, TableMeta> tables;       ///< by number
+  std::map<std::uint64_t, ValueTableMeta> values;  ///< likewise
 
   /// All or nothing: `corrupt` at `place` leaves the state as it was.
   Result<> apply(const Edit& edit, ErrorPlace place);
   Edit snapshot() const;
+  /// Of tables of either kind, ascending.
+  std::vector<std::uint64_t> numbers() const;
+  /// Of a table of either kind that is there.
+  std::uint64_t file_bytes(std::uint64_t number) const;
   /// All tables: by level, the newest run of each first, and those of a run in order of their keys.
   std::vector<const TableMeta*> in_order() const;
 };

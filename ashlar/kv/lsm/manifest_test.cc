@@ -116,6 +116,39 @@ TEST(Manifest, RefusesEditsThatContradictIt) {
   EXPECT_TRUE(refused({.flushed = Sequence{8}}));
 }
 
+TEST(Manifest, KnowsValueTables) {
+  ManifestState state;
+  Edit flush{.snapshot = true, .next_number = 10, .added = {named(0, 4, 'a', 'm')}};
+  flush.added_values = {{.number = 3, .data_bytes = 4112}, {.number = 7, .data_bytes = 16}};
+  ASSERT_TRUE(state.apply(round_trip(flush), {}));
+  EXPECT_EQ(state.numbers(), (std::vector<std::uint64_t>{3, 4, 7}));
+  EXPECT_EQ(state.file_bytes(3), 3 * 4096u);
+  EXPECT_EQ(state.file_bytes(4), 8192u);
+  ManifestState restored;
+  ASSERT_TRUE(restored.apply(round_trip(state.snapshot()), {}));
+  EXPECT_EQ(restored.values, state.values);
+
+  const auto refused = [&](std::vector<ValueTableMeta> added, std::vector<std::uint64_t> removed) {
+    Edit edit;
+    edit.added_values = std::move(added);
+    edit.removed_values = std::move(removed);
+    const auto before = state.snapshot().encode();
+    return !state.apply(edit, {}) && state.snapshot().encode() == before;
+  };
+  EXPECT_TRUE(refused({{.number = 4, .data_bytes = 16}}, {}));
+  EXPECT_TRUE(refused({{.number = 7, .data_bytes = 16}}, {}));
+  EXPECT_TRUE(refused({{.number = 10, .data_bytes = 16}}, {}));
+  EXPECT_TRUE(refused({}, {4}));
+  EXPECT_FALSE(state.apply({.added = {named(0, 7, 'a', 'm')}}, {}));
+  EXPECT_FALSE(refused({{.number = 8, .data_bytes = 32}}, {3}));
+  EXPECT_EQ(state.numbers(), (std::vector<std::uint64_t>{4, 7, 8}));
+  for (const std::uint64_t bytes : {0u, 17u}) {
+    Edit odd;
+    odd.added_values = {{.number = 9, .data_bytes = bytes}};
+    EXPECT_FALSE(Edit::decode(odd.encode(), {}));
+  }
+}
+
 TEST(Manifest, SkipsWhatItMayAndRefusesWhatItMust) {
   const std::byte skippable[] = {std::byte{0x80}, std::byte{0x01}, std::byte{1}, std::byte{0}};
   EXPECT_TRUE(Edit::decode(skippable, {}));

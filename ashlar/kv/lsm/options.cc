@@ -93,6 +93,12 @@ void describe(OptionSet& set, LsmOptions& options) {
            .max = 4_GiB,
            .test_max = 2_MiB,
            .help = "Size of the tables that compaction writes"});
+  set.add("kv.separate-values", options.separate_bytes,
+          {.unit = Unit::bytes,
+           .max = kv::value_bytes_max,
+           .test_max = 1_MiB,
+           .help = "Values from this size on stand in tables of their own, which compaction does not rewrite "
+                   "until half of one is garbage; 0: none"});
   set.add(
       "kv.merge-operator", options.merge_operator,
       {.form = "NAME",

@@ -52,6 +52,7 @@ struct LsmOptions {
   std::uint32_t compactions = 3;            ///< of one shard at once
   std::uint64_t background_bytes = 2u << 20;  ///< that compactions of one shard have with the device at once
   CompressionPolicy compression = CompressionPolicy::by_goal;
+  std::uint64_t separate_bytes = 4096;    ///< values from this size on stand in value tables; 0: none
   std::uint64_t table_bytes = 64u << 20;  ///< tables that compaction writes are cut here
   std::string merge_operator = {};  ///< of the store's own keys, by name; empty: the recorded one, if any
   const kv::MergeOperators* merge_operators = nullptr;  ///< outlives the store; null: those that are built in

@@ -16,9 +16,9 @@
 #include <cassert>
 
 #include "ashlar/kv/lsm/batch.h"
-#include "ashlar/kv/lsm/cursor.h"
 #include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/search_ahead.h"
+#include "ashlar/kv/lsm/value_cursor.h"
 #include "ashlar/runtime/ops/machine_clock.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/deadline.h"
@@ -30,11 +30,6 @@ namespace {
 
 constexpr std::uint64_t log_bytes_per_memtable_byte = 4;
 constexpr std::uint64_t log_groups_behind_max = 8;  // half of what one write of the log takes
-
-/// What a reader would see if everything were decided and durable.
-Sequence view_of(const kv::ReadOptions& options) noexcept {
-  return options.snapshot != nullptr ? options.snapshot->sequence() : sequence_max;
-}
 
 }  // namespace
 
@@ -74,7 +69,23 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
     read.options.receipt->blocks_cached += search.take_blocks_seen();
   if (search.found() && search.entry().kind == Kind::merge) [[unlikely]]
     return false;  // its base may be on the device
-  return done && answer(read, search, version->erased_below(read.key->bytes(), limit));
+  if (!done || !answer(read, search, version->erased_below(read.key->bytes(), limit))) return false;
+  return !search.found() || search.entry().kind != Kind::separated || find_value(read, *version);
+}
+
+/// The read has found a reference, unless it is absent: true where memory has the value.
+bool LsmPartition::find_value(kv::Read& read, const Version& version) const noexcept {
+  if (!read.result || !*read.result) return true;
+  kv::Value& value = **read.result;
+  const auto ref = ValueRef::decode(value.bytes, {});
+  const ValueFile* const file = ref ? version.find_values(ref->table) : nullptr;
+  LoadedValue cached = file != nullptr ? file->find(*ref) : LoadedValue();
+  read.settled = static_cast<bool>(cached);
+  if (!cached) return false;
+  if (read.options.receipt != nullptr) ++read.options.receipt->blocks_cached;
+  value.bytes = cached.bytes;
+  value.pin = std::move(cached.pin);
+  return true;
 }
 
 bool LsmPartition::look_up_all(std::span<kv::Read> reads) noexcept {
@@ -125,129 +136,6 @@ bool LsmPartition::answer(kv::Read& read, const PointSearch& search, Sequence cl
   return true;
 }
 
-/// The version is held all along, and what was seen once stays the limit: a key that is written all the time
-/// does not keep its readers waiting, and no flush takes the version away that they wait for.
-Task<> LsmPartition::look_up_on_device(kv::Read& read) {
-  if (locks().hides(*read.key, view_of(read.options))) {
-    const Result<> decided = co_await locks().visible(*read.key, view_of(read.options));
-    if (!decided || versions_.empty()) {
-      read.result = decided ? fail(Errc::closed, "read") : std::unexpected(decided.error());
-      read.settled = true;
-      co_return;
-    }
-  }
-  const kv::ReadOptions& options = read.options;
-  const VersionRef version = versions_.acquire();
-  Sequence limit = read_limit(options);
-  while (!read.settled) {
-    PointSearch search(*version, read.key->bytes(), read.key->hash(), limit);
-    const kv::Pin holder = co_await search_on_device(read, version, search);
-    if (read.settled) co_return;
-    const Sequence erased = version->erased_below(read.key->bytes(), limit);
-    if (answer(read, search, erased)) {
-      if (search.found() && search.entry().kind == Kind::merge && *read.result)
-        co_await merge_operands(read, version, search, erased);
-      co_return;
-    }
-    const kv::Receipt::Time waited(options.receipt, &kv::Receipt::queue_time);
-    const auto durable =
-        co_await kv::Ticket(*this, read.seen, kv::Durability::durable, false).until(options.deadline);
-    if (!durable && durable.error().code == Errc::timed_out) {
-      read.result = std::unexpected(durable.error());
-      read.settled = true;
-    }
-    limit = durable ? read.seen : read_limit(options);
-  }
-}
-
-/// The read has found an operand: gathers the older ones down to their base, and merges.
-Task<> LsmPartition::merge_operands(kv::Read& read, const VersionRef& version, PointSearch& search,
-                                    Sequence cleared) {
-  kv::Value& value = **read.result;
-  const std::uint64_t now = judged_at(read.options);
-  Operands operands(Operands::Walk::newest_first);
-  operands.add(value.bytes);
-  std::optional<Bytes> base;
-  kv::Pin holder;
-  read.settled = false;
-  while (!base) {
-    search.older();
-    holder = co_await search_on_device(read, version, search);
-    if (read.settled) co_return;
-    const Entry& entry = search.entry();
-    if (!search.found() || entry.sequence < cleared || is_absent(entry, now)) break;
-    if (entry.kind == Kind::merge) {
-      operands.add(entry.value);
-    } else {
-      base = entry.value;
-    }
-  }
-  read.settled = true;
-  auto merged = std::make_unique<kv::HeapValue>();
-  const Bytes key = read.key->bytes();
-  if (const Result<> done = operands.merge(rules_[key].merge_operator, key, base, merged->bytes); !done) {
-    read.result = std::unexpected(done.error());
-    co_return;
-  }
-  value.bytes = merged->bytes;
-  value.pin = kv::Pin(*merged.release());
-}
-
-/// Runs the search to its end, reading what it misses. What it found is held by the pin; an error settles the
-/// read.
-Task<kv::Pin> LsmPartition::search_on_device(kv::Read& read, const VersionRef& version, PointSearch& search) {
-  kv::Receipt* const receipt = read.options.receipt;
-  const auto run = [&] {
-    const kv::Receipt::Cycles cycles(receipt);
-    return search.run();
-  };
-  kv::Pin holder;
-  while (run() == PointSearch::State::need_block) {
-    ++counters_.reads_from_device;
-    auto loaded = co_await load(version, search.wanted_table(), search.wanted_block(), read.options);
-    if (!loaded) {
-      read.result = std::unexpected(loaded.error());
-      read.settled = true;
-      co_return kv::Pin();
-    }
-    search.provide(*loaded);
-    holder = std::move(loaded->pin);
-  }
-  if (receipt != nullptr) receipt->blocks_cached += search.take_blocks_seen();
-  co_return holder;
-}
-
-Task<Result<LoadedBlock>> LsmPartition::load(const VersionRef& version, TableFile& table, std::uint32_t block,
-                                             const kv::ReadOptions& options) {
-  const kv::Receipt::Time waited(options.receipt, &kv::Receipt::device_time);
-  if (options.receipt != nullptr) {
-    ++options.receipt->blocks_read;
-    options.receipt->bytes_read += table.table().block(block).bytes;
-  }
-  if (options.deadline == never) co_return co_await table.load(block, options.fill_cache);
-  co_return co_await abandon_after(options.deadline,
-                                   load_without_reader(version.share(), table, block, options.fill_cache));
-}
-
-/// Goes on where its reader leaves at a deadline; close() waits for it.
-Task<Result<LoadedBlock>> LsmPartition::load_without_reader(VersionRef version, TableFile& table,
-                                                            std::uint32_t block, bool keep) {
-  ++loads_without_reader_;
-  auto loaded = co_await table.load(block, keep);
-  version = VersionRef();
-  if (--loads_without_reader_ == 0) loads_done_.notify_all();
-  co_return loaded;
-}
-
-/// All at once; keys of one block share its read.
-Task<> LsmPartition::look_up_on_device(std::span<kv::Read> reads) {
-  TaskScope misses;
-  for (kv::Read& read : reads) {
-    if (!read.settled) misses.spawn(look_up_on_device(read));
-  }
-  co_await misses.join();
-}
-
 bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Peek& found) const noexcept {
   assert(epoch::Guard::held());
   if (stopped_.load(std::memory_order_acquire) || locks().may_hide(key.hash())) return false;
@@ -258,7 +146,7 @@ bool LsmPartition::peek(const StoredKey& key, kv::Durability durability, kv::Pee
   found = {};
   if (!search.found()) return true;
   const Entry& entry = search.entry();
-  if (entry.kind == Kind::merge) return false;
+  if (entry.kind == Kind::merge || entry.kind == Kind::separated) return false;
   const Sequence cleared = version->erased_below(key.bytes(), sequence_max);
   const bool covered = entry.sequence < cleared;
   const Sequence seen = covered ? cleared : entry.sequence;
@@ -279,9 +167,13 @@ std::unique_ptr<kv::Cursor> LsmPartition::scan(const kv::ScanOptions& options) {
     return std::make_unique<LateCursor>(*this, options);
   const kv::Snapshot* snapshot = options.read.snapshot;
   const Sequence at = snapshot != nullptr ? snapshot->sequence() : last_sequence();
-  return std::make_unique<LsmCursor>(*this, rules_, versions_.acquire(), options,
-                                     std::min(at, read_limit(options.read)),
-                                     snapshot != nullptr ? snapshot->now_ms() : now_ms());
+  VersionRef version = versions_.acquire();
+  const bool separated = !version->values.empty();
+  auto cursor = std::make_unique<LsmCursor>(*this, rules_, std::move(version), options,
+                                            std::min(at, read_limit(options.read)),
+                                            snapshot != nullptr ? snapshot->now_ms() : now_ms());
+  if (!separated) return cursor;
+  return std::make_unique<ValueCursor>(std::move(cursor), options);
 }
 
 void LsmPartition::hurry(Sequence) noexcept {
@@ -503,7 +395,12 @@ kv::PartitionStats LsmPartition::stats() const noexcept {
     kv::LevelStats& level = stats.levels[run.level];
     ++level.runs;
     level.tables += run.tables.size();
-    level.bytes += run.bytes();
+    level.bytes += run.bytes_with_values();
+  }
+  for (const LiveValues& one : version.values) {
+    ++stats.value_table_count;
+    stats.value_table_bytes += ValueFooter::file_bytes(one.file->meta().data_bytes);
+    stats.live_value_bytes += one.live_bytes;
   }
   stats.compaction_debt_bytes = debt_bytes_;
   stats.compactions_running = running_.size();

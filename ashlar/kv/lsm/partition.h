@@ -26,6 +26,7 @@
 #include "ashlar/kv/lsm/point_search.h"
 #include "ashlar/kv/lsm/retention.h"
 #include "ashlar/kv/lsm/shard_context.h"
+#include "ashlar/kv/lsm/table_job.h"
 #include "ashlar/kv/lsm/transaction_log.h"
 #include "ashlar/kv/lsm/version.h"
 #include "ashlar/kv/lsm/write_pacer.h"
@@ -103,6 +104,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   // partition_open.cc
   Task<Result<>> recover(std::uint64_t id);
   Task<Result<>> open_tables(Version& version);
+  Task<Result<>> open_values(Version& version);
   Result<> on_record(const wal::Record& record) override;
   Result<> on_batch(const wal::Record& record);
   void on_durable(const wal::Progress& progress) noexcept override;
@@ -118,17 +120,30 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Result<> on_outcome(const wal::Record& record);
   Result<> lock_in_doubt();
 
-  // partition.cc
-  bool look_up(kv::Read& read) noexcept override;
-  bool look_up_all(std::span<kv::Read> reads) noexcept override;
+  /// What a reader would see if everything were decided and durable.
+  static Sequence view_of(const kv::ReadOptions& options) noexcept {
+    return options.snapshot != nullptr ? options.snapshot->sequence() : sequence_max;
+  }
+
+  // partition_read.cc
   Task<> look_up_on_device(kv::Read& read) override;
   Task<> look_up_on_device(std::span<kv::Read> reads) override;
   Task<> merge_operands(kv::Read& read, const VersionRef& version, PointSearch& search, Sequence cleared);
+  Task<> fetch_value(kv::Read& read, const VersionRef& version);
+  Task<Result<LoadedValue>> load_value(const VersionRef& version, Bytes reference,
+                                       const kv::ReadOptions& options);
+  Task<Result<LoadedValue>> load_value_without_reader(VersionRef version, ValueFile& file, ValueRef ref,
+                                                      bool keep);
+  bool find_value(kv::Read& read, const Version& version) const noexcept;
   Task<kv::Pin> search_on_device(kv::Read& read, const VersionRef& version, PointSearch& search);
   Task<Result<LoadedBlock>> load(const VersionRef& version, TableFile& table, std::uint32_t block,
                                  const kv::ReadOptions& options);
   Task<Result<LoadedBlock>> load_without_reader(VersionRef version, TableFile& table, std::uint32_t block,
                                                 bool keep);
+
+  // partition.cc
+  bool look_up(kv::Read& read) noexcept override;
+  bool look_up_all(std::span<kv::Read> reads) noexcept override;
   void hurry(Sequence sequence) noexcept override;
   Result<> admit(std::span<const kv::Write> writes) const noexcept;
   void insert(std::span<const kv::Write> writes, Sequence at);
@@ -157,8 +172,10 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void start_background();
   Task<> flush_loop();
   Task<Result<>> flush_oldest(std::size_t count);
-  Task<Result<>> commit(Edit edit, std::vector<TableMeta> added, const std::vector<TableFile*>& removed,
+  Task<Result<>> commit(Edit edit, const JobOutput& added, const std::vector<TableFile*>& removed,
                         const std::vector<Memtable*>& flushed);
+  Task<Result<>> open_added(const JobOutput& added, std::vector<TableFile*>& tables,
+                            std::vector<ValueFile*>& values);
   Task<Result<>> back_off(Attempts& attempts, const Error& why, const char* what);
   void succeeded(Attempts& attempts, const char* what);
   Task<Result<>> append_edit(Edit edit);
@@ -178,7 +195,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<Result<>> run(Compaction& job);
   Task<Result<>> compact(const Compaction& job, const Version& version);
   Task<Result<>> move_tables(const Compaction& job);
-  void count(const Compaction& job, std::span<const TableMeta> written) noexcept;
+  void count(const Compaction& job, const JobOutput& written) noexcept;
   void halt_compaction(const Error& why);
   void measure_tables() noexcept;
   Task<> watch_loop();

@@ -108,18 +108,18 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
                      .rules = rules_,
                      .ranges = std::move(ranges),
                      .nothing_older = [&](Bytes) { return false; },
-                     .next_number = [this] { return next_number_++; }};
-  auto tables = CO_TRY(co_await write_tables(merge, job));
-  for (const TableMeta& table : tables) {
-    counters_.flush_bytes += table.file_bytes;
-    counters_.levels[0].written_bytes += table.file_bytes;
-  }
+                     .next_number = [this] { return next_number_++; },
+                     .separate_bytes = options_.separate_bytes,
+                     .value_table_bytes = options_.table_bytes};
+  const JobOutput written = CO_TRY(co_await write_tables(merge, job));
+  counters_.flush_bytes += written.bytes();
+  for (const TableMeta& table : written.tables) counters_.levels[0].written_bytes += table.file_bytes;
   const std::uint64_t log_needed = transactions_.log_needed(newest.log_end);
   Edit edit;
   edit.flushed = newest.last;
   edit.log_index = log_needed;
   edit.cleared = std::max(newest.cleared, job.horizon.cleared);
-  CO_TRY(co_await commit(std::move(edit), std::move(tables), {}, memtables));
+  CO_TRY(co_await commit(std::move(edit), written, {}, memtables));
   frozen_.erase(frozen_.begin(), frozen_.begin() + static_cast<std::ptrdiff_t>(count));
   log_hold_->advance(log_needed);
   in_tables_ = newest.log_end;
@@ -127,43 +127,71 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   co_return Result<>{};
 }
 
+/// Opens and pins what a job has written.
+Task<Result<>> LsmPartition::open_added(const JobOutput& added, std::vector<TableFile*>& tables,
+                                        std::vector<ValueFile*>& values) {
+  const std::uint64_t partition = manifest_->state().partition;
+  for (const ValueTableMeta& meta : added.values) {
+    values.push_back(CO_TRY(co_await ValueFile::open(*blobs_, partition, meta, shard_.cache(), *this)));
+    values.back()->pin();
+  }
+  for (const TableMeta& meta : added.tables) {
+    tables.push_back(CO_TRY(co_await TableFile::open(*blobs_, partition, meta, shard_.cache(), *this)));
+    tables.back()->pin();
+  }
+  co_return Result<>{};
+}
+
+namespace {
+
+/// A version's tables after a job: value tables to which nothing refers then are taken out, and returned.
+Result<std::vector<ValueFile*>> exchange(Version& version, const std::vector<TableFile*>& removed,
+                                         const std::vector<TableFile*>& tables,
+                                         const std::vector<ValueFile*>& values) {
+  for (const TableFile* table : removed) version.erase(*table);
+  for (ValueFile* file : values) version.insert(*file);
+  for (TableFile* table : tables) TRY(version.insert(*table));
+  return version.erase_dead_values();
+}
+
+}  // namespace
+
 /// Commits, and publishes the version that goes with it.
-Task<Result<>> LsmPartition::commit(Edit edit, std::vector<TableMeta> added,
-                                    const std::vector<TableFile*>& removed,
+Task<Result<>> LsmPartition::commit(Edit edit, const JobOutput& added, const std::vector<TableFile*>& removed,
                                     const std::vector<Memtable*>& flushed) {
   const MutexLock lock = co_await commit_mutex_.lock();
-  std::vector<TableFile*> opened;
-  Result<> result;
-  for (const TableMeta& meta : added) {
-    auto table = co_await TableFile::open(*blobs_, manifest_->state().partition, meta, shard_.cache(), *this);
-    if (!table) {
-      result = std::unexpected(table.error());
-      break;
+  std::vector<TableFile*> tables;
+  std::vector<ValueFile*> values;
+  Result<> result = co_await open_added(added, tables, values);
+  if (result) {
+    auto dead = exchange(*versions_.load().successor(), removed, tables, values);
+    if (!dead) result = std::unexpected(dead.error());
+    if (dead) {
+      for (const ValueFile* file : *dead) edit.removed_values.push_back(file->number());
     }
-    opened.push_back(*table);
-    opened.back()->pin();
   }
   if (result) {
-    edit.added = added;
+    edit.added = added.tables;
+    edit.added_values = added.values;
     for (const TableFile* table : removed) edit.removed.push_back(table->meta().number);
     result = co_await append_edit(std::move(edit));
   }
   if (result) {
     auto next = versions_.load().successor();
     for (Memtable* memtable : flushed) std::erase(next->memtables, memtable);
-    for (TableFile* table : removed) {
-      next->erase(*table);
-      table->set_obsolete();
-    }
-    for (TableFile* table : opened) next->insert(*table);
+    for (ValueFile* file : *exchange(*next, removed, tables, values)) file->set_obsolete();
+    for (TableFile* table : removed) table->set_obsolete();
     if (next->ranges != nullptr) next->gather_ranges();
     versions_.publish(std::move(next));
     measure_tables();
   } else if (!stop_reason()) {  // not committed, and nothing will refer to them
-    for (TableFile* table : opened) table->set_obsolete();
-    for (std::size_t i = opened.size(); i < added.size(); ++i) remove_later(added[i].number);
+    for (TableFile* table : tables) table->set_obsolete();
+    for (ValueFile* file : values) file->set_obsolete();
+    for (std::size_t i = tables.size(); i < added.tables.size(); ++i) remove_later(added.tables[i].number);
+    for (std::size_t i = values.size(); i < added.values.size(); ++i) remove_later(added.values[i].number);
   }
-  for (TableFile* table : opened) table->unpin();
+  for (TableFile* table : tables) table->unpin();
+  for (ValueFile* file : values) file->unpin();
   co_return result;
 }
 

@@ -19,6 +19,7 @@
 #include "ashlar/kv/lsm/reclaim.h"
 #include "ashlar/kv/lsm/table_choice.h"
 #include "ashlar/kv/lsm/table_job.h"
+#include "ashlar/kv/lsm/value_collection.h"
 #include "ashlar/runtime/sync/deadline.h"
 #include "ashlar/runtime/sync/sleep.h"
 
@@ -85,6 +86,7 @@ bool LsmPartition::has_room(const Compaction& job) const noexcept {
     gone += 2 * table->meta().tombstones;
   }
   if (gone < entries) needed = job.bytes() / entries * (entries - gone);
+  for (const TableFile* table : job.inputs()) needed += bytes_of(*table, job.moved_values);
   for (const Memtable* memtable : versions_.load().memtables) needed += memtable->bytes();
   return needed <= space->free_bytes;
 }
@@ -159,7 +161,8 @@ Task<Result<>> LsmPartition::run(Compaction& job) {
 Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& version) {
   const std::vector<TableFile*> inputs = job.inputs();
   const Horizon now = horizon();
-  std::vector<TableMeta> written;
+  JobOutput written;
+  VersionValues values(version, job.moved_values);
   auto ranges = ranges_to_keep(version, inputs, now);
   if (!job.drop || !ranges.empty()) {
     std::vector<const Run*> older;
@@ -187,26 +190,29 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
                               },
                           .next_number = [this] { return next_number_++; },
                           .progress = &entries_merged_,
-                          .in_flight = &shard_.background_bytes()};
+                          .in_flight = &shard_.background_bytes(),
+                          .separate_bytes = options_.separate_bytes,
+                          .value_table_bytes = options_.table_bytes,
+                          .values = &values};
     written = CO_TRY(co_await write_tables(merge, tables));
     count(job, written);
   }
   Edit edit;
   edit.cleared = now.cleared;
-  co_return co_await commit(std::move(edit), std::move(written), inputs, {});
+  co_return co_await commit(std::move(edit), written, inputs, {});
 }
 
-void LsmPartition::count(const Compaction& job, std::span<const TableMeta> written) noexcept {
+void LsmPartition::count(const Compaction& job, const JobOutput& written) noexcept {
   for (const auto& run : job.runs) {
     for (const TableFile* table : run) {
       counters_.compaction_read_bytes += table->meta().file_bytes;
       counters_.levels[table->meta().level].read_bytes += table->meta().file_bytes;
     }
   }
-  for (const TableMeta& table : written) {
-    counters_.compaction_bytes += table.file_bytes;
+  for (const TableMeta& table : written.tables)
     counters_.levels[table.level].written_bytes += table.file_bytes;
-  }
+  counters_.compaction_bytes += written.bytes();
+  for (const ValueTableMeta& table : written.values) counters_.moved_value_bytes += table.data_bytes;
 }
 
 /// Tables that go to another run as they are: a manifest record, and not a byte of theirs.
@@ -225,7 +231,7 @@ Task<Result<>> LsmPartition::move_tables(const Compaction& job) {
   for (TableFile* table : tables) {
     next->erase(*table);
     table->set_place(job.output_level, job.output_run);
-    next->insert(*table);
+    (void)next->insert(*table);  // what it refers to was there
   }
   versions_.publish(std::move(next));
   measure_tables();

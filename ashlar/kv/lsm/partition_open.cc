@@ -33,6 +33,18 @@ Task<Result<>> create_in(blob::Store& blobs, std::uint64_t id) {
   co_return Result<>{};
 }
 
+/// A table that does not open; where it is not there, the manifest's last edit is damaged.
+Result<> not_opened(const Error& error) {
+  if (error.code != Errc::not_found) return std::unexpected(error);
+  return fail(Errc::corrupt, "table that the manifest names", {.object = error.object});
+}
+
+/// A table that no version has taken.
+void discard(TableFile& table) {
+  table.pin();
+  table.unpin();
+}
+
 }  // namespace
 
 Task<Result<>> LsmPartition::create(std::unique_ptr<blob::Store> blobs, std::uint64_t id) {
@@ -60,15 +72,14 @@ Task<Result<>> LsmPartition::recover(std::uint64_t id) {
   if (state.partition != id) co_return fail(Errc::corrupt, "partition number", {.object = state.partition});
   next_number_ = state.next_number;
 
-  std::vector<std::uint64_t> keep;
-  for (const auto& [number, table] : state.tables) keep.push_back(number);
-  CO_TRY(co_await blobs_->remove_tables_except(std::move(keep)));
+  CO_TRY(co_await blobs_->remove_tables_except(state.numbers()));
 
   auto version = std::make_unique<Version>();
   if (state.cleared.value != 0) version->clears.push_back(state.cleared);
   memtable_ = new Memtable(shard_.chunks(), options_.memtable_bytes);
   version->memtables.push_back(memtable_);
-  const Result<> opened = co_await open_tables(*version);
+  Result<> opened = co_await open_values(*version);
+  if (opened) opened = co_await open_tables(*version);
   version->gather_ranges();
   versions_.publish(std::move(version));  // also where opening failed: it owns the tables that were opened
   CO_TRY(opened);
@@ -99,11 +110,32 @@ Task<Result<>> LsmPartition::open_tables(Version& version) {
     }
     for (const auto& table : co_await when_all(std::move(opening))) {
       if (table) {
-        version.insert(**table);
-      } else if (result && table.error().code == Errc::not_found) {  // the manifest's last edit is damaged
-        result = fail(Errc::corrupt, "table that the manifest names", {.object = table.error().object});
+        if (const Result<> inserted = version.insert(**table); !inserted) {
+          discard(**table);
+          if (result) result = inserted;
+        }
       } else if (result) {
-        result = std::unexpected(table.error());
+        result = not_opened(table.error());
+      }
+    }
+  }
+  co_return result;
+}
+
+Task<Result<>> LsmPartition::open_values(Version& version) {
+  std::vector<ValueTableMeta> wanted;
+  for (const auto& [number, meta] : manifest_->state().values) wanted.push_back(meta);
+  Result<> result;
+  for (std::size_t done = 0; done < wanted.size() && result; done += tables_opened_at_once) {
+    std::vector<Task<Result<ValueFile*>>> opening;
+    for (std::size_t i = done; i < std::min(wanted.size(), done + tables_opened_at_once); ++i)
+      opening.push_back(
+          ValueFile::open(*blobs_, manifest_->state().partition, wanted[i], shard_.cache(), *this));
+    for (const auto& file : co_await when_all(std::move(opening))) {
+      if (file) {
+        version.insert(**file);
+      } else if (result) {
+        result = not_opened(file.error());
       }
     }
   }

@@ -2,15 +2,17 @@
 //
 //   1. the manifest is read, the log followed, every table checked; where all is whole, that is all
 //   2. tables that are damaged go into quarantine: a clone under another number, then the number is free
-//   3. of a damaged log, and of any log where the manifest is lost, the records newer than the tables become
+//   3. tables that refer to values in damaged value tables are written anew: with the values, in new value
+//      tables, or without the entries where those cannot be read
+//   4. of a damaged log, and of any log where the manifest is lost, the records newer than the tables become
 //      tables
-//   4. where the manifest is lost: tables of which nothing says that one is newer than the other are merged
+//   5. where the manifest is lost: tables of which nothing says that one is newer than the other are merged
 //      (arrange.h); each goes as deep as what it overlaps lets it
-//   5. the new manifest: the commit point
-//   6. the log's segments, whose records are in tables now, go into quarantine
-//   7. commit records of transactions across partitions, which others may ask for, begin the new log
+//   6. the new manifest: the commit point
+//   7. the log's segments, whose records are in tables now, go into quarantine
+//   8. commit records of transactions across partitions, which others may ask for, begin the new log
 //
-// A crash before 5 leaves tables that nothing names, and what was damaged; after it, segments that the next
+// A crash before 6 leaves tables that nothing names, and what was damaged; after it, segments that the next
 // repair takes away.
 
 #include "ashlar/kv/lsm/repair.h"
@@ -25,6 +27,7 @@
 #include "ashlar/kv/lsm/blob_stream.h"
 #include "ashlar/kv/lsm/checkpoint.h"
 #include "ashlar/kv/lsm/manifest_log.h"
+#include "ashlar/kv/lsm/repair_values.h"
 #include "ashlar/kv/lsm/shard_context.h"
 #include "ashlar/kv/lsm/table_job.h"
 #include "ashlar/kv/lsm/transaction_record.h"
@@ -135,6 +138,11 @@ class Repair {
  private:
   Task<Result<>> examine();
   Task<Result<>> check_tables();
+  Task<Result<>> check_keys(std::uint64_t number);
+  bool is_known(std::uint64_t number) const noexcept;
+  void note_missing(const blob::Listing& listing);
+  Task<Result<>> rewrite_tables();
+  Task<Result<>> set_values_aside();
   Task<Result<>> quarantine_tables();
   Task<Result<>> salvage_log();
   Task<Result<>> write_memtable(Replay& replay);
@@ -152,6 +160,7 @@ class Repair {
   std::optional<ManifestState> manifest_;
   bool log_damaged_ = false;
   std::vector<TableMeta> whole_;  // tables that can be read
+  RepairValues values_{blobs_};
   std::vector<blob::SegmentName> segments_;
   std::vector<Replay::Commit> commits_;
   ManifestState next_;
@@ -168,7 +177,9 @@ TableJob Repair::job(unsigned level) {
           .rules = rules_,
           .ranges = {},
           .nothing_older = [](Bytes) { return false; },
-          .next_number = [this] { return next_.next_number++; }};
+          .next_number = [this] { return next_.next_number++; },
+          .separate_bytes = options_.separate_bytes,
+          .value_table_bytes = options_.table_bytes};
 }
 
 Sequence Repair::flushed() const noexcept {
@@ -176,6 +187,31 @@ Sequence Repair::flushed() const noexcept {
   if (manifest_) return newest;
   for (const TableMeta& table : whole_) newest = std::max(newest, table.largest_sequence);
   return newest;
+}
+
+bool Repair::is_known(std::uint64_t number) const noexcept {
+  return !manifest_ || manifest_->tables.contains(number) || manifest_->values.contains(number);
+}
+
+Task<Result<>> Repair::check_keys(std::uint64_t number) {
+  const auto known = manifest_ ? manifest_->tables.find(number) : decltype(manifest_->tables.end())();
+  UseCheck uses;
+  auto found = co_await check_table(blobs_, report_.partition, number, nullptr, &uses);
+  if (found) {
+    values_.refers(number, std::move(uses).uses());
+    whole_.push_back(manifest_ ? known->second : *std::move(found));
+    co_return Result<>{};
+  }
+  if (found.error().code != Errc::corrupt && found.error().code != Errc::io)
+    co_return std::unexpected(found.error());
+  LostTable lost{.number = number, .why = found.error(), .smallest_key = {}, .largest_key = {}};
+  if (manifest_) {
+    lost.entries = known->second.entries;
+    lost.smallest_key = known->second.smallest_key;
+    lost.largest_key = known->second.largest_key;
+  }
+  report_.lost.push_back(std::move(lost));
+  co_return Result<>{};
 }
 
 Task<Result<>> Repair::check_tables() {
@@ -186,31 +222,34 @@ Task<Result<>> Repair::check_tables() {
   for (const blob::TableInfo& info : listing.tables) {
     if (blob::quarantined(info.number)) continue;
     next_.next_number = std::max(next_.next_number, info.number + 1);
-    const auto known = manifest_ ? manifest_->tables.find(info.number) : decltype(manifest_->tables.end())();
-    if (manifest_ && known == manifest_->tables.end()) continue;  // what a crash left
-    auto found = co_await check_table(blobs_, report_.partition, info.number);
-    if (found) {
-      whole_.push_back(manifest_ ? known->second : *std::move(found));
-      continue;
+    if (!is_known(info.number)) continue;  // what a crash left
+    const bool of_values =
+        manifest_ ? manifest_->values.contains(info.number) : co_await is_value_table(blobs_, info.number);
+    if (!of_values) {
+      CO_TRY(co_await check_keys(info.number));
+    } else if (const auto why = CO_TRY(co_await values_.check(report_.partition, info.number))) {
+      report_.lost.push_back({.number = info.number, .why = *why, .smallest_key = {}, .largest_key = {}});
     }
-    if (found.error().code != Errc::corrupt && found.error().code != Errc::io)
-      co_return std::unexpected(found.error());
-    LostTable lost{.number = info.number, .why = found.error(), .smallest_key = {}, .largest_key = {}};
-    if (manifest_) {
-      lost.entries = known->second.entries;
-      lost.smallest_key = known->second.smallest_key;
-      lost.largest_key = known->second.largest_key;
+  }
+  if (manifest_) note_missing(listing);
+  co_return Result<>{};
+}
+
+/// Those that are not there at all.
+void Repair::note_missing(const blob::Listing& listing) {
+  for (const std::uint64_t number : manifest_->numbers()) {
+    if (std::ranges::binary_search(listing.tables, number, {}, &blob::TableInfo::number)) continue;
+    LostTable lost{.number = number,
+                   .why = Error{Errc::corrupt, 0, "table is missing", number, 0},
+                   .smallest_key = {},
+                   .largest_key = {}};
+    if (const auto table = manifest_->tables.find(number); table != manifest_->tables.end()) {
+      lost.entries = table->second.entries;
+      lost.smallest_key = table->second.smallest_key;
+      lost.largest_key = table->second.largest_key;
     }
     report_.lost.push_back(std::move(lost));
   }
-  if (!manifest_) co_return Result<>{};
-  for (const auto& [number, table] : manifest_->tables) {  // those that are not there at all
-    const auto same = [n = number](const blob::TableInfo& info) { return info.number == n; };
-    if (std::ranges::any_of(listing.tables, same)) continue;
-    report_.lost.push_back({number, Error{Errc::corrupt, 0, "table is missing", number, 0}, table.entries,
-                            table.smallest_key, table.largest_key});
-  }
-  co_return Result<>{};
 }
 
 Task<Result<>> Repair::examine() {
@@ -228,7 +267,7 @@ Task<Result<>> Repair::examine() {
     const std::uint64_t first = std::max<std::uint64_t>(manifest_->log_index, 1);
     const auto recovered = co_await wal::recover(blobs_, log_number, first, ignore);
     log_damaged_ = !recovered;
-    report_.healthy = recovered && report_.lost.empty();
+    report_.healthy = recovered && report_.lost.empty() && values_.all_there();
   }
   co_return Result<>{};
 }
@@ -246,13 +285,48 @@ Task<Result<>> Repair::quarantine_tables() {
   co_return Result<>{};
 }
 
+/// In their places.
+Task<Result<>> Repair::rewrite_tables() {
+  std::vector<TableMeta> rewritten;
+  for (TableMeta& table : whole_) {
+    if (!values_.concern(table.number)) {
+      rewritten.push_back(std::move(table));
+      continue;
+    }
+    Arrangement arrangement{.job = job(table.level), .shard = shard_, .merged = 0};
+    arrangement.job.run = table.run;
+    arrangement.job.table_bytes_max = ~std::uint64_t{0};  // a table of level 0 is a run
+    arrangement.job.values = &values_;
+    JobOutput written = CO_TRY(co_await merge_tables({table}, arrangement));
+    for (TableMeta& one : written.tables) rewritten.push_back(std::move(one));
+    values_.add(written.values);
+  }
+  whole_ = std::move(rewritten);
+  report_.values_lost = values_.lost();
+  co_return Result<>{};
+}
+
+/// Where tables are lost, what only they referred to.
+Task<Result<>> Repair::set_values_aside() {
+  if (report_.lost.empty()) co_return Result<>{};
+  const blob::Listing listing = CO_TRY(blobs_.list());
+  for (const std::uint64_t number : values_.unreferenced()) {
+    const std::uint64_t aside = number | blob::quarantine_bit;
+    if (!std::ranges::binary_search(listing.tables, aside, {}, &blob::TableInfo::number))
+      CO_TRY(co_await blobs_.clone_table(number, aside));
+  }
+  co_return Result<>{};
+}
+
 Task<Result<>> Repair::write_memtable(Replay& replay) {
   if (replay.empty()) co_return Result<>{};
   JobMerge merge;
   merge.add(replay.memtable());
   TableJob write = job(0);
   write.ranges = replay.memtable().ranges();
-  for (TableMeta& table : CO_TRY(co_await write_tables(merge, write))) whole_.push_back(std::move(table));
+  JobOutput written = CO_TRY(co_await write_tables(merge, write));
+  for (TableMeta& table : written.tables) whole_.push_back(std::move(table));
+  values_.add(written.values);
   replay.begin();
   co_return Result<>{};
 }
@@ -315,14 +389,19 @@ Task<Result<PartitionRepair>> Repair::run() {
   report_.tables = whole_.size();
   if (report_.healthy) co_return std::move(report_);
   CO_TRY(co_await quarantine_tables());
+  CO_TRY(co_await rewrite_tables());
   const bool salvage = !manifest_ || log_damaged_;
   if (salvage) CO_TRY(co_await salvage_log());
   if (!manifest_) {
     report_.manifest_rebuilt = true;
     Arrangement arrangement{.job = job(0), .shard = shard_, .merged = 0};
-    whole_ = CO_TRY(co_await arrange(std::move(whole_), arrangement));
+    JobOutput arranged = CO_TRY(co_await arrange(std::move(whole_), arrangement));
+    whole_ = std::move(arranged.tables);
+    values_.add(arranged.values);
     report_.tables_merged = arrangement.merged;
   }
+  CO_TRY(co_await set_values_aside());
+  next_.values = values_.named();
   next_.tables.clear();
   for (TableMeta& table : whole_) {
     next_.flushed = std::max(next_.flushed, table.largest_sequence);

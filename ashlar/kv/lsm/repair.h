@@ -13,7 +13,8 @@
 
 namespace ashlar::lsm {
 
-/// A table that is lost. What is known of it comes from the manifest, where that can be read.
+/// A table of keys or values that is lost. What is known of it comes from the manifest, where that can be
+/// read.
 struct LostTable {
   std::uint64_t number = 0;
   Error why;
@@ -27,6 +28,7 @@ struct PartitionRepair {
   bool manifest_rebuilt = false;  ///< from the tables: what was cleared or deleted may be back, see the page
   bool log_salvaged = false;      ///< of its records, what could be read is in tables now
   std::uint64_t tables = 0;       ///< in the manifest afterwards
+  std::uint64_t values_lost = 0;  ///< entries that were left out, because their values cannot be read
   std::uint64_t tables_merged = 0;  ///< that had to be merged, because nothing said which is newer
   std::uint64_t records_salvaged = 0;
   /// Left out: those that do not decode, and parts of transactions across partitions of whose outcome this

@@ -37,6 +37,10 @@ class Retention {
   Retention(const Horizon& horizon, const KeyRuleTable& rules, const NothingOlder& nothing_older) noexcept
       : horizon_(horizon), rules_(rules), nothing_older_(nothing_older) {}
 
+  /// Whether take() could merge operands onto the value that this entry refers to, were it a put that has it.
+  bool wants_value(const Entry& entry) const noexcept {
+    return folding_ && entry.kind == Kind::separated && equal(entry.key, fold_key_);
+  }
   /// The next version. kept() is what follows from it, perhaps of the key before.
   void take(const Entry& entry);
   /// There are no more; kept() is what is left.

@@ -21,13 +21,16 @@ struct Shape {
   /// Leveled: how many times larger each level is. Tiered: the bottom is rewritten when what is above it
   /// exceeds the bottom's size divided by this. Either way, at most 1/ratio of the bottom is stored twice.
   std::uint32_t ratio = 10;
-  std::uint64_t level_bytes_min = 0;  ///< no level above the bottom is kept smaller
-  std::uint32_t reclaim_one_in = 4;   ///< a table is rewritten for its dead entries from this share on
+  std::uint64_t level_bytes_min = 0;      ///< no level above the bottom is kept smaller
+  std::uint32_t reclaim_one_in = 4;       ///< a table is rewritten for its dead entries from this share on
+  std::uint32_t garbage_percent = 50;     ///< values are moved out of value tables from this share on
+  std::uint64_t table_bytes = 64u << 20;  ///< tables are cut here
 
   static Shape of(const LsmOptions& options) noexcept;
 };
 
-/// Sizes that a version's levels should have, and what they have. Dynamic: they follow from the bottom's
+/// Sizes that a version's levels should have, and what they have, with the values that tables refer to: so
+/// what is overwritten is found out as soon as if those were inside. Dynamic: they follow from the bottom's
 /// size, so that the levels above it hold a fixed share of it, whatever the amount of data.
 class LevelSizes {
  public:
@@ -44,7 +47,8 @@ class LevelSizes {
     return static_cast<double>(upper_) / static_cast<double>(upper_max_);
   }
   std::uint64_t upper_max() const noexcept { return upper_max_; }
-  /// Estimated bytes that compaction must write until every level has its size. Level 0 not counted.
+  /// Estimated bytes that compaction must write until every level has its size, values not: they stay where
+  /// they are. Level 0 not counted.
   std::uint64_t debt_bytes() const noexcept { return debt_; }
 
  private:

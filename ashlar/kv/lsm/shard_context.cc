@@ -11,8 +11,9 @@ ShardContext::ShardContext(const LsmOptions& options, std::uint64_t cache_bytes,
       state_(state == nullptr ? own_state_.get() : state),
       chunks_(options.memtable_bytes, &Shard::current().memory()),
       cache_(Shard::current().buffers(), Shard::current().memory(),
-             slot_classes(options.table.block_bytes, cache_bytes), epochs_,
-             std::max<std::uint64_t>(cache_bytes, std::uint64_t{16} * options.table.block_bytes)),
+             slot_classes_with_values(options.table.block_bytes, cache_bytes), epochs_,
+             std::max<std::uint64_t>(cache_bytes, std::uint64_t{16} * options.table.block_bytes),
+             options.table.block_bytes),
       jobs_(options.compactions),
       background_bytes_(options.background_bytes) {
   Shard::current().memory().add(*this);

@@ -127,5 +127,27 @@ TEST_F(SustainedTest, NoWriterWaitsLongForTheEngine) {
   }
 }
 
+/// Values that stand in tables of their own, overwritten at random for long: each is written in the log, by
+/// its flush, and now and then once more.
+TEST_F(SustainedTest, LargeValuesAreHardlyRewrittenAndGiveTheirSpaceBack) {
+  for (const Goal goal : {Goal::balanced, Goal::read_heavy}) {
+    SCOPED_TRACE(static_cast<unsigned>(goal));
+    const Load load{.writers = 16, .keys = 1'500, .value_bytes = 8000};
+    const Outcome outcome = run(options_for(goal), load, 60'000'000);
+    EXPECT_GT(outcome.writes, 2 * load.keys);
+    EXPECT_EQ(outcome.live_keys, load.keys);
+    EXPECT_EQ(outcome.stats.stalls, 0u);
+    EXPECT_LE(outcome.longest, milliseconds(101));
+    EXPECT_GT(outcome.stats.moved_value_bytes, 0u);
+    EXPECT_LE(outcome.stats.write_amplification(), 3.2);
+    EXPECT_LE(outcome.stats.value_table_bytes, 3 * outcome.live_keys * load.value_bytes);
+    std::printf("goal %u: %llu writes, write amplification %.2f, %.1f times what is alive\n",
+                static_cast<unsigned>(goal), static_cast<unsigned long long>(outcome.writes),
+                outcome.stats.write_amplification(),
+                static_cast<double>(outcome.stats.value_table_bytes) /
+                    static_cast<double>(outcome.live_keys * load.value_bytes));
+  }
+}
+
 }  // namespace
 }  // namespace ashlar::lsm

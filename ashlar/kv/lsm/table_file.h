@@ -50,6 +50,10 @@ class TableFile final : public kv::Pinnable {
     meta_.run = run;
   }
   const Table& table() const noexcept { return table_; }
+  /// Of its file, and of the values that it refers to.
+  std::uint64_t bytes_with_values() const noexcept {
+    return meta_.file_bytes + table_.properties().reference_bytes();
+  }
   /// Of its index and filter, as long as it is open.
   std::uint64_t index_bytes() const noexcept { return memory_.size(); }
   CachedBlocks& cached() const noexcept { return *cached_; }

@@ -1,7 +1,17 @@
+/// Entries that are kept go, in order:
+///
+///  1. Where an entry refers to a value that is to be moved, the value is read, many at once; it and what
+///     follows wait in a queue.
+///  2. A large value goes into the value table, and the entry refers to it from there.
+///  3. The entry goes into the key table; a full one is finished before the next key.
+
 #include "ashlar/kv/lsm/table_job.h"
 
 #include <algorithm>
+#include <deque>
 
+#include "ashlar/kv/lsm/options.h"
+#include "ashlar/runtime/sync/condition.h"
 #include "ashlar/runtime/sync/sleep.h"
 
 namespace ashlar::lsm {
@@ -9,66 +19,245 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t entries_between_looks = 64;  // at the clock: some 20 µs of work
+constexpr std::size_t values_in_flight_max = 64;
+constexpr std::size_t waiting_bytes_max = 4u << 20;
 
-/// The tables of one job, one after the other.
+/// An entry that waits for its value, or behind one that does.
+struct Waiting {
+  Waiting(const Entry& from, bool with_value) : key(from.key.begin(), from.key.end()), entry(from) {
+    entry.key = key;
+    if (with_value) value.assign(from.value.begin(), from.value.end());
+    entry.value = value;
+  }
+  std::size_t bytes() const noexcept { return sizeof *this + key.size() + value.size() + ref.size; }
+
+  std::vector<std::byte> key, value;
+  Entry entry;
+  ValueRef ref;  // of no table: the value is here
+  bool done = true;
+  Result<LoadedValue> outcome;
+};
+
+/// The tables of one job, one after the other, and its value tables.
 class Outputs {
  public:
-  Outputs(const TableJob& job, std::vector<TableMeta>& finished) noexcept : job_(job), finished_(finished) {}
+  Outputs(const TableJob& job, JobOutput& finished) noexcept : job_(job), finished_(finished) {}
 
-  /// Before each entry: begins the first table, and the next one where this one is full.
-  Task<Result<>> prepare(bool new_key) {
-    if (current_ && new_key && current_->file_bytes() >= job_.table_bytes_max) CO_TRY(co_await finish());
-    if (!current_) {
-      current_ = CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.partition, job_.level,
-                                                     job_.next_number(), job_.in_flight));
-      current_->set_erased_to(job_.horizon.ranges_at);
-      if (finished_.empty()) current_->set_ranges(job_.ranges);
-    }
-    co_return Result<>{};
+  /// The next entry that is kept. Views need not outlive the call.
+  Task<Result<>> add(const Entry& entry);
+  /// Whether the entry takes the short way: nothing waits, and nothing of it is elsewhere or goes elsewhere.
+  bool is_plain(const Entry& entry) const noexcept {
+    const bool large = job_.separate_bytes != 0 && entry.value.size() >= job_.separate_bytes;
+    return waiting_.empty() && !moves(entry) && !(entry.kind == Kind::put && large);
+  }
+  /// The same for a plain one, without a coroutine for each: notes its key, and whether it is another than
+  /// the last; prepare() where not ready(); append(); drain() where has_full().
+  bool begin(Bytes key) {
+    const bool new_key = !equal(key, last_key_);
+    if (new_key) last_key_.assign(key.begin(), key.end());
+    return new_key;
   }
   bool ready(bool new_key) const noexcept {
     return current_ && !(new_key && current_->file_bytes() >= job_.table_bytes_max);
   }
-  TableOutput& current() noexcept { return *current_; }
-  bool none() const noexcept { return !current_ && finished_.empty(); }
-  Task<Result<>> finish() {
-    if (!current_) co_return Result<>{};
-    finished_.push_back(CO_TRY(co_await current_->finish()));
-    finished_.back().run = job_.run.value_or(finished_.back().number);
-    current_.reset();
-    co_return Result<>{};
-  }
-  Task<> discard() {
-    if (current_) co_await current_->discard();
-    current_.reset();
-  }
+  Task<Result<>> prepare(bool new_key);
+  Result<> append(const Entry& entry, bool new_key) { return current_->add(entry, new_key); }
+  bool has_full() const noexcept { return current_->has_full(); }
+  Task<Result<>> drain() { return current_->drain(); }
+
+  /// A table for ranges alone, where there is none so far.
+  Task<Result<>> put_ranges();
+  Task<Result<>> finish();
+  Task<> discard();
 
  private:
+  bool moves(const Entry& entry) const noexcept;
+  Task<> fetch(Waiting* waiting);
+  Task<Result<>> put_waiting(std::size_t entries_max, std::size_t bytes_max);
+  Task<Result<>> put_separated(Entry entry);
+  Task<Result<>> put(const Entry& entry);
+  Task<Result<>> finish_table();
+  Task<Result<>> finish_values();
+
   const TableJob& job_;
-  std::vector<TableMeta>& finished_;
+  JobOutput& finished_;
   std::unique_ptr<TableOutput> current_;
+  std::unique_ptr<ValueOutput> values_;
+  std::vector<std::byte> last_key_;  // put
+  std::deque<std::unique_ptr<Waiting>> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  Condition fetched_;
+  TaskScope fetches_{nullptr};
 };
 
-/// Writes what the retention keeps.
-Task<Result<>> write(std::span<const Entry> kept, std::vector<std::byte>& last_key, Outputs& outputs) {
-  for (const Entry& entry : kept) {
-    const bool new_key = !equal(entry.key, last_key);
-    if (new_key) last_key.assign(entry.key.begin(), entry.key.end());
-    if (!outputs.ready(new_key)) CO_TRY(co_await outputs.prepare(new_key));
-    CO_TRY(outputs.current().add(entry, new_key));
-    if (outputs.current().has_full()) CO_TRY(co_await outputs.current().drain());
+bool Outputs::moves(const Entry& entry) const noexcept {
+  if (entry.kind != Kind::separated || job_.values == nullptr) return false;
+  const auto ref = ValueRef::decode(entry.value, {});
+  return ref && job_.values->moves(ref->table);
+}
+
+Task<Result<>> Outputs::add(const Entry& entry) {
+  const bool moved = moves(entry);
+  if (!moved && waiting_.empty()) co_return co_await put_separated(entry);
+  Waiting& last = *waiting_.emplace_back(std::make_unique<Waiting>(entry, true));
+  if (moved) {
+    last.ref = CO_TRY(ValueRef::decode(entry.value, {}));
+    last.done = false;
+    fetches_.spawn(fetch(&last));
+  }
+  waiting_bytes_ += last.bytes();
+  co_return co_await put_waiting(values_in_flight_max, waiting_bytes_max);
+}
+
+Task<> Outputs::fetch(Waiting* waiting) {
+  SemaphoreUnits turn;
+  if (job_.in_flight != nullptr) {
+    auto granted = co_await job_.in_flight->acquire(
+        std::min<std::uint64_t>(waiting->ref.read_bytes(), background_bytes_min));
+    if (granted) turn = std::move(*granted);
+  }
+  waiting->outcome = co_await job_.values->load(waiting->ref);
+  waiting->done = true;
+  fetched_.notify_all();
+}
+
+/// From the front, until no more wait than that.
+Task<Result<>> Outputs::put_waiting(std::size_t entries_max, std::size_t bytes_max) {
+  while (!waiting_.empty() && (waiting_.size() > entries_max || waiting_bytes_ > bytes_max)) {
+    Waiting& first = *waiting_.front();
+    while (!first.done) CO_TRY(co_await fetched_.wait());
+    Entry entry = first.entry;
+    bool drop = false;
+    if (first.ref.size != 0) {
+      if (first.outcome) {
+        entry.kind = Kind::put;
+        entry.value = first.outcome->bytes;
+      } else {
+        drop = CO_TRY(job_.values->drop(first.ref, first.outcome.error()));
+      }
+    }
+    if (!drop) CO_TRY(co_await put_separated(entry));
+    waiting_bytes_ -= first.bytes();
+    waiting_.pop_front();
   }
   co_return Result<>{};
 }
 
+Task<Result<>> Outputs::put_separated(Entry entry) {
+  const bool large = job_.separate_bytes != 0 && entry.value.size() >= job_.separate_bytes;
+  if (entry.kind != Kind::put || !large) co_return co_await put(entry);
+  if (values_ && values_->data_bytes() >= job_.value_table_bytes) CO_TRY(co_await finish_values());
+  if (!values_) {
+    values_ = CO_TRY(co_await ValueOutput::create(job_.blobs, job_.options, job_.partition,
+                                                  job_.next_number(), job_.in_flight));
+  }
+  const ValueRef ref = CO_TRY(values_->add(entry.value));
+  if (values_->has_full()) CO_TRY(co_await values_->drain());
+  std::byte encoded[value_ref_bytes_max];
+  entry.kind = Kind::separated;
+  entry.value = {encoded, ref.encode(encoded)};
+  co_return co_await put(entry);
+}
+
+Task<Result<>> Outputs::put(const Entry& entry) {
+  const bool new_key = begin(entry.key);
+  if (!ready(new_key)) CO_TRY(co_await prepare(new_key));
+  CO_TRY(append(entry, new_key));
+  if (has_full()) CO_TRY(co_await drain());
+  co_return Result<>{};
+}
+
+/// Begins the first table, or the next one.
+Task<Result<>> Outputs::prepare(bool new_key) {
+  if (!ready(new_key)) CO_TRY(co_await finish_table());
+  if (!current_) {
+    current_ = CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.partition, job_.level,
+                                                   job_.next_number(), job_.in_flight));
+    current_->set_erased_to(job_.horizon.ranges_at);
+    if (finished_.tables.empty()) current_->set_ranges(job_.ranges);
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> Outputs::put_ranges() {
+  CO_TRY(co_await put_waiting(0, 0));
+  if (job_.ranges.empty() || current_ || !finished_.tables.empty()) co_return Result<>{};
+  CO_TRY(co_await prepare(true));
+  const std::vector<std::byte> key = ranges_key(current_->number());
+  const auto newest = std::ranges::max(job_.ranges, {}, &ErasedRange::sequence).sequence;
+  co_return current_->add({.key = key, .sequence = newest, .kind = Kind::erase, .value = {}}, true);
+}
+
+Task<Result<>> Outputs::finish_table() {
+  if (!current_) co_return Result<>{};
+  finished_.tables.push_back(CO_TRY(co_await current_->finish()));
+  finished_.tables.back().run = job_.run.value_or(finished_.tables.back().number);
+  current_.reset();
+  co_return Result<>{};
+}
+
+Task<Result<>> Outputs::finish_values() {
+  if (!values_) co_return Result<>{};
+  finished_.values.push_back(CO_TRY(co_await values_->finish()));
+  values_.reset();
+  co_return Result<>{};
+}
+
+Task<Result<>> Outputs::finish() {
+  CO_TRY(co_await finish_values());
+  co_return co_await finish_table();
+}
+
+Task<> Outputs::discard() {
+  co_await fetches_.join();
+  if (values_) co_await values_->discard();
+  if (current_) co_await current_->discard();
+  values_.reset();
+  current_.reset();
+}
+
+/// Writes what the retention keeps.
+Task<Result<>> write(std::span<const Entry> kept, Outputs& outputs) {
+  for (const Entry& entry : kept) {
+    if (!outputs.is_plain(entry)) {
+      CO_TRY(co_await outputs.add(entry));
+      continue;
+    }
+    const bool new_key = outputs.begin(entry.key);
+    if (!outputs.ready(new_key)) CO_TRY(co_await outputs.prepare(new_key));
+    CO_TRY(outputs.append(entry, new_key));
+    if (outputs.has_full()) CO_TRY(co_await outputs.drain());
+  }
+  co_return Result<>{};
+}
+
+/// The value that operands may be merged onto; false where the entry goes.
+Task<Result<bool>> load_base(Entry& entry, LoadedValue& base, const TableJob& job) {
+  const ValueRef ref = CO_TRY(ValueRef::decode(entry.value, {}));
+  auto loaded = co_await job.values->load(ref);
+  if (!loaded) co_return !CO_TRY(job.values->drop(ref, loaded.error()));
+  base = *std::move(loaded);
+  entry.kind = Kind::put;
+  entry.value = base.bytes;
+  co_return true;
+}
+
 Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
   Retention retention(job.horizon, job.rules, job.nothing_older);
-  std::vector<std::byte> last_key;
   std::uint64_t entries = 0;
   CO_TRY(co_await merge.start());
   while (!merge.done()) {
-    retention.take(merge.entry());
-    if (!retention.kept().empty()) CO_TRY(co_await write(retention.kept(), last_key, outputs));
+    LoadedValue base;
+    if (job.values != nullptr && retention.wants_value(merge.entry())) [[unlikely]] {
+      Entry entry = merge.entry();
+      if (CO_TRY(co_await load_base(entry, base, job))) {
+        retention.take(entry);
+        CO_TRY(co_await write(retention.kept(), outputs));
+      }
+    } else {
+      retention.take(merge.entry());
+      if (!retention.kept().empty()) CO_TRY(co_await write(retention.kept(), outputs));
+    }
     if (++entries % entries_between_looks == 0) {
       if (job.progress != nullptr) *job.progress += entries_between_looks;
       if (Shard::current().should_yield()) co_await yield();
@@ -76,26 +265,33 @@ Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
     if (!merge.next()) CO_TRY(co_await merge.fetch());
   }
   retention.finish();
-  CO_TRY(co_await write(retention.kept(), last_key, outputs));
-  if (!job.ranges.empty() && outputs.none()) {
-    CO_TRY(co_await outputs.prepare(true));
-    const std::vector<std::byte> key = ranges_key(outputs.current().number());
-    const auto newest = std::ranges::max(job.ranges, {}, &ErasedRange::sequence).sequence;
-    CO_TRY(outputs.current().add({.key = key, .sequence = newest, .kind = Kind::erase, .value = {}}, true));
-  }
+  CO_TRY(co_await write(retention.kept(), outputs));
+  CO_TRY(co_await outputs.put_ranges());
   co_return co_await outputs.finish();
 }
 
 }  // namespace
 
-Task<Result<std::vector<TableMeta>>> write_tables(JobMerge& merge, const TableJob& job) {
-  std::vector<TableMeta> finished;
+std::uint64_t JobOutput::bytes() const noexcept {
+  std::uint64_t sum = 0;
+  for (const TableMeta& table : tables) sum += table.file_bytes;
+  for (const ValueTableMeta& table : values) sum += ValueFooter::file_bytes(table.data_bytes);
+  return sum;
+}
+
+Task<> JobOutput::discard(blob::Store& blobs) const {
+  for (const TableMeta& table : tables) (void)co_await blobs.remove_table(table.number);
+  for (const ValueTableMeta& table : values) (void)co_await blobs.remove_table(table.number);
+}
+
+Task<Result<JobOutput>> write_tables(JobMerge& merge, const TableJob& job) {
+  JobOutput finished;
   Outputs outputs(job, finished);
   const Result<> copied = co_await copy(merge, job, outputs);
   co_await merge.close();
   if (!copied) {
     co_await outputs.discard();
-    for (const TableMeta& table : finished) (void)co_await job.blobs.remove_table(table.number);
+    co_await finished.discard(job.blobs);
     co_return std::unexpected(copied.error());
   }
   co_return std::move(finished);

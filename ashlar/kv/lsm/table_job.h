@@ -9,8 +9,24 @@
 #include "ashlar/kv/lsm/job_merge.h"
 #include "ashlar/kv/lsm/retention.h"
 #include "ashlar/kv/lsm/table_output.h"
+#include "ashlar/kv/lsm/value_file.h"
+#include "ashlar/kv/lsm/value_output.h"
 
 namespace ashlar::lsm {
+
+/// Values that the entries of a job refer to. Outlives it.
+class ValueSource {
+ public:
+  /// Whether the values of this table are to be moved.
+  virtual bool moves(std::uint64_t table) const noexcept = 0;
+  virtual Task<Result<LoadedValue>> load(ValueRef ref) = 0;
+  /// The value could not be read for `why`. True: its entry goes; false: the reference stays as it is; an
+  /// error ends the job.
+  virtual Result<bool> drop(const ValueRef& ref, const Error& why) = 0;
+
+ protected:
+  ~ValueSource() = default;
+};
 
 /// What a job writes, and how.
 struct TableJob {
@@ -28,11 +44,24 @@ struct TableJob {
   std::function<std::uint64_t()> next_number;
   std::uint64_t* progress = nullptr;  ///< counts entries as they are merged
   Semaphore* in_flight = nullptr;     ///< bytes that jobs may have with the device at once; null: any number
+  std::uint64_t separate_bytes = 0;   ///< values from this size on go into value tables; 0: none
+  std::uint64_t value_table_bytes = 64u << 20;  ///< a value table is cut beyond
+  ValueSource* values = nullptr;                ///< null: no references are followed
+};
+
+/// What a job has written.
+struct JobOutput {
+  std::vector<TableMeta> tables;
+  std::vector<ValueTableMeta> values;
+
+  std::uint64_t bytes() const noexcept;
+  /// Removes it, after all.
+  Task<> discard(blob::Store& blobs) const;
 };
 
 /// Writes what `merge`, which it starts and closes, yields and the horizon keeps. Gives way to other tasks by
 /// time slice. On success every table survives power loss, though nothing references them yet; on an error
 /// what was written is left for removal. An empty result means that nothing was worth keeping.
-Task<Result<std::vector<TableMeta>>> write_tables(JobMerge& merge, const TableJob& job);
+Task<Result<JobOutput>> write_tables(JobMerge& merge, const TableJob& job);
 
 }  // namespace ashlar::lsm

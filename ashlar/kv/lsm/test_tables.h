@@ -23,7 +23,8 @@ struct Described {
   std::uint64_t entries = 100;
   std::uint64_t bytes = 0;  ///< 0: 100 for each entry
   std::uint64_t tombstones = 0;
-  std::uint64_t sequence = 1;  ///< of all entries
+  std::uint64_t sequence = 1;       ///< of all entries
+  std::vector<ValueUse> uses = {};  ///< value tables that they refer to
 };
 
 class TestVersion final : private TableOwner {
@@ -46,10 +47,16 @@ class TestVersion final : private TableOwner {
     Properties properties;
     properties.entries = properties.keys = wanted.entries;
     properties.tombstones = wanted.tombstones;
+    properties.references = wanted.uses;
     properties.sequence_min = properties.sequence_max = Sequence{wanted.sequence};
     TableFile* table = TableFile::describe(std::move(meta), std::move(properties), *this);
-    edit([&](Version& next) { next.insert(*table); });
+    edit([&](Version& next) { (void)next.insert(*table); });
     return *table;
+  }
+  ValueFile& add_values(std::uint64_t data_bytes) {
+    ValueFile* values = ValueFile::describe({.number = next_number_++, .data_bytes = data_bytes}, *this);
+    edit([&](Version& next) { next.insert(*values); });
+    return *values;
   }
   void remove(const std::vector<TableFile*>& tables) {
     edit([&](Version& next) {
@@ -61,7 +68,7 @@ class TestVersion final : private TableOwner {
       for (TableFile* table : tables) {
         next.erase(*table);
         table->set_place(level, run);
-        next.insert(*table);
+        (void)next.insert(*table);
       }
     });
   }

@@ -6,6 +6,7 @@
 #include "ashlar/kv/lsm/batch.h"
 #include "ashlar/kv/lsm/manifest_log.h"
 #include "ashlar/kv/lsm/transaction_record.h"
+#include "ashlar/kv/lsm/value_check.h"
 #include "ashlar/kv/root_record.h"
 #include "ashlar/log/recovery.h"
 #include "ashlar/runtime/mesh/invoke.h"
@@ -69,25 +70,46 @@ struct Tables {
   VerifyReport& report;
 };
 
+Task<Result<>> check_keys(Tables* tables, std::uint64_t number) {
+  std::optional<ReferenceCheck> references;
+  if (tables->state != nullptr) references.emplace(*tables->state, number);
+  const TableMeta found = CO_TRY(co_await check_table(tables->blobs, tables->partition, number,
+                                                      tables->progress, references ? &*references : nullptr));
+  if (tables->state != nullptr && !same_table(tables->state->tables.at(number), found))
+    co_return fail(Errc::corrupt, "table is not what the manifest says", {.object = number});
+  VerifyReport& report = tables->report;
+  ++report.tables;
+  report.table_bytes += found.file_bytes;
+  report.entries += found.entries;
+  co_return Result<>{};
+}
+
+Task<Result<>> check_values(Tables* tables, std::uint64_t number) {
+  const ValueTableMeta found =
+      CO_TRY(co_await check_value_table(tables->blobs, tables->partition, number, tables->progress));
+  if (tables->state != nullptr && tables->state->values.at(number) != found)
+    co_return fail(Errc::corrupt, "value table is not what the manifest says", {.object = number});
+  ++tables->report.value_tables;
+  tables->report.value_table_bytes += ValueFooter::file_bytes(found.data_bytes);
+  co_return Result<>{};
+}
+
 Task<> check_lane(Tables* tables) {
   while (tables->next < tables->numbers.size()) {
     const std::uint64_t number = tables->numbers[tables->next++];
-    const auto found = co_await check_table(tables->blobs, tables->partition, number, tables->progress);
-    VerifyReport& report = tables->report;
-    Error error;
-    if (!found) {
-      error = found.error();
-      // A name that is gone is damage of the data set, not a mistake of who asks.
-      if (error.code == Errc::not_found) error = {Errc::corrupt, 0, "table is missing", number, 0};
-    } else if (tables->state != nullptr && !same_table(tables->state->tables.at(number), *found)) {
-      error = {Errc::corrupt, 0, "table is not what the manifest says", number, 0};
+    bool of_values = false;
+    if (tables->state != nullptr) {
+      of_values = tables->state->values.contains(number);
     } else {
-      ++report.tables;
-      report.table_bytes += found->file_bytes;
-      report.entries += found->entries;
-      continue;
+      of_values = co_await is_value_table(tables->blobs, number);
     }
-    report.damages.push_back({Damage::Part::table, tables->partition, error});
+    const Result<> found =
+        of_values ? co_await check_values(tables, number) : co_await check_keys(tables, number);
+    if (found) continue;
+    Error error = found.error();
+    // A name that is gone is damage of the data set, not a mistake of who asks.
+    if (error.code == Errc::not_found) error = {Errc::corrupt, 0, "table is missing", number, 0};
+    tables->report.damages.push_back({Damage::Part::table, tables->partition, error});
   }
 }
 
@@ -140,6 +162,8 @@ void VerifyReport::add(VerifyReport other) {
   tables += other.tables;
   table_bytes += other.table_bytes;
   entries += other.entries;
+  value_tables += other.value_tables;
+  value_table_bytes += other.value_table_bytes;
   log_records += other.log_records;
   unreferenced_tables += other.unreferenced_tables;
   quarantined_blobs += other.quarantined_blobs;
@@ -170,9 +194,7 @@ Task<VerifyReport> verify_partition(blob::Store& blobs, std::uint32_t partition,
                 .state = state ? &*state : nullptr,
                 .progress = options.progress,
                 .report = report};
-  if (state) {
-    for (const auto& [number, table] : state->tables) tables.numbers.push_back(number);
-  }
+  if (state) tables.numbers = state->numbers();
   if (const auto listing = blobs.list(); !listing) {
     damaged(Damage::Part::store, listing.error());
   } else {
@@ -181,7 +203,7 @@ Task<VerifyReport> verify_partition(blob::Store& blobs, std::uint32_t partition,
         ++report.quarantined_blobs;
       } else if (!state) {
         tables.numbers.push_back(table.number);
-      } else if (!state->tables.contains(table.number)) {
+      } else if (!std::ranges::binary_search(tables.numbers, table.number)) {
         ++report.unreferenced_tables;
       }
     }

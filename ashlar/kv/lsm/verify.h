@@ -30,6 +30,7 @@ struct Damage {
 struct VerifyReport {
   std::uint64_t partitions = 0;
   std::uint64_t tables = 0, table_bytes = 0, entries = 0;  ///< that the manifests name and that are whole
+  std::uint64_t value_tables = 0, value_table_bytes = 0;   ///< likewise
   std::uint64_t log_records = 0;                           ///< that an open would replay
   std::uint64_t unreferenced_tables = 0;                   ///< that the next open removes
   std::uint64_t quarantined_blobs = 0;                     ///< that a repair has set aside

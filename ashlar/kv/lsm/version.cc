@@ -13,10 +13,23 @@ auto place_of(Runs& runs, unsigned level, std::uint64_t number) {
       runs, [&](const Run& run) { return run.level < level || (run.level == level && run.number > number); });
 }
 
+/// The first value table with this number or a greater one.
+template <class Values>
+auto place_of(Values& values, std::uint64_t number) {
+  return std::ranges::partition_point(values,
+                                      [&](const LiveValues& one) { return one.file->number() < number; });
+}
+
 }  // namespace
 
-void Version::insert(TableFile& table) {
+Result<> Version::insert(TableFile& table) {
   const TableMeta& meta = table.meta();
+  const std::vector<ValueUse>& uses = table.table().properties().references;
+  for (const ValueUse& use : uses) {
+    if (find_values(use.table) == nullptr)
+      return fail(Errc::corrupt, "value table that a table refers to", {.object = use.table});
+  }
+  for (const ValueUse& use : uses) place_of(values, use.table)->live_bytes += use.bytes;
   auto run = place_of(runs, meta.level, meta.run);
   if (run == runs.end() || run->level != meta.level || run->number != meta.run) {
     run = runs.insert(run, Run{.level = meta.level, .number = meta.run, .tables = {}});
@@ -25,12 +38,33 @@ void Version::insert(TableFile& table) {
     return compare(other->smallest_key(), table.smallest_key()) < 0;
   });
   run->tables.insert(place, &table);
+  return {};
 }
 
 void Version::erase(const TableFile& table) {
   const auto run = place_of(runs, table.meta().level, table.meta().run);
   std::erase(run->tables, &table);
   if (run->tables.empty()) runs.erase(run);
+  for (const ValueUse& use : table.table().properties().references)
+    place_of(values, use.table)->live_bytes -= use.bytes;
+}
+
+void Version::insert(ValueFile& file) {
+  values.insert(place_of(values, file.number()), {.file = &file, .live_bytes = 0});
+}
+
+std::vector<ValueFile*> Version::erase_dead_values() {
+  std::vector<ValueFile*> dead;
+  for (const LiveValues& one : values) {
+    if (one.live_bytes == 0) dead.push_back(one.file);
+  }
+  std::erase_if(values, [](const LiveValues& one) { return one.live_bytes == 0; });
+  return dead;
+}
+
+ValueFile* Version::find_values(std::uint64_t number) const noexcept {
+  const auto at = place_of(values, number);
+  return at != values.end() && at->file->number() == number ? at->file : nullptr;
 }
 
 std::span<const Run> Version::level(unsigned level) const noexcept {
@@ -52,6 +86,7 @@ Version::~Version() {
   for (Run& run : runs) {
     for (TableFile* table : run.tables) table->unpin();
   }
+  for (const LiveValues& one : values) one.file->unpin();
 }
 
 void Version::gather_ranges() {
@@ -71,6 +106,7 @@ void Version::pin_all() noexcept {
   for (Run& run : runs) {
     for (TableFile* table : run.tables) table->pin();
   }
+  for (const LiveValues& one : values) one.file->pin();
   pinned_ = true;
 }
 

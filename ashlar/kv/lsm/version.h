@@ -10,6 +10,7 @@
 #include "ashlar/kv/lsm/memtable.h"
 #include "ashlar/kv/lsm/range_set.h"
 #include "ashlar/kv/lsm/table_file.h"
+#include "ashlar/kv/lsm/value_file.h"
 #include "ashlar/runtime/memory/epoch.h"
 #include "ashlar/runtime/sync/condition.h"
 
@@ -24,6 +25,12 @@ struct Run {
   std::uint64_t bytes() const noexcept {
     std::uint64_t sum = 0;
     for (const TableFile* table : tables) sum += table->meta().file_bytes;
+    return sum;
+  }
+  /// With the values that its tables refer to: what would be rewritten, were they inside.
+  std::uint64_t bytes_with_values() const noexcept {
+    std::uint64_t sum = 0;
+    for (const TableFile* table : tables) sum += table->bytes_with_values();
     return sum;
   }
   /// The one table that may hold `key`, or null.
@@ -41,6 +48,16 @@ struct Run {
   }
 };
 
+/// A value table, and how much of it the version's tables refer to.
+struct LiveValues {
+  ValueFile* file = nullptr;
+  std::uint64_t live_bytes = 0;
+
+  std::uint64_t garbage_bytes() const noexcept {
+    return file->meta().data_bytes - std::min(live_bytes, file->meta().data_bytes);
+  }
+};
+
 /// Thread safety: immutable once published, but for its count, which is the owner's; any thread may read it
 /// inside an epoch. Lifecycle: built, published as the partition's current one, replaced; retired through the
 /// epoch when the last VersionRef has gone. Invariant: everything in `memtables[i]` is newer than in
@@ -50,6 +67,7 @@ class Version {
  public:
   std::vector<Memtable*> memtables;        ///< the first one is written to
   std::vector<Run> runs;                   ///< newest first: by level, then by falling number
+  std::vector<LiveValues> values;          ///< ascending by number
   std::vector<Sequence> clears;            ///< ascending; all that some reader may still tell apart
   std::shared_ptr<const RangeSet> ranges;  ///< every erased range of memtables and tables; null: none
 
@@ -76,9 +94,16 @@ class Version {
   Version& operator=(const Version&) = delete;
   std::unique_ptr<Version> successor() const { return std::unique_ptr<Version>(new Version(*this)); }
 
-  /// Puts a table into the run that its meta names, and takes it out of there.
-  void insert(TableFile& table);
+  /// Puts a table into the run that its meta names, and takes it out of there. The value tables that it
+  /// refers to are here: `corrupt` where one is not, and then it was not put in.
+  Result<> insert(TableFile& table);
   void erase(const TableFile& table);
+  /// A value table, to which nothing refers yet.
+  void insert(ValueFile& values);
+  /// Takes those out to which nothing refers.
+  std::vector<ValueFile*> erase_dead_values();
+  /// Null: there is none of that number.
+  ValueFile* find_values(std::uint64_t number) const noexcept;
 
   /// Runs of a level, newest first.
   std::span<const Run> level(unsigned level) const noexcept;
@@ -91,7 +116,11 @@ class Version {
   friend class VersionRef;
   friend class VersionSet;
   Version(const Version& other)
-      : memtables(other.memtables), runs(other.runs), clears(other.clears), ranges(other.ranges) {}
+      : memtables(other.memtables),
+        runs(other.runs),
+        values(other.values),
+        clears(other.clears),
+        ranges(other.ranges) {}
   ~Version();
   friend struct std::default_delete<Version>;
 

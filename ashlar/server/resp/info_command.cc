@@ -62,6 +62,10 @@ void add_shard(Totals& totals, Service& service) {
     totals.store.memtable_bytes += stats.memtable_bytes;
     totals.store.table_count += stats.table_count;
     totals.store.table_bytes += stats.table_bytes;
+    totals.store.value_table_count += stats.value_table_count;
+    totals.store.value_table_bytes += stats.value_table_bytes;
+    totals.store.live_value_bytes += stats.live_value_bytes;
+    totals.store.moved_value_bytes += stats.moved_value_bytes;
     totals.store.log_bytes += stats.log_bytes;
     totals.store.writes += stats.writes;
     totals.store.write_bytes += stats.write_bytes;
@@ -141,7 +145,8 @@ void persistence_section(Lines to, Service& service, const Totals& totals) {
   const bool durable = service.durability() == kv::Durability::durable;
   fmt::format_to(to,
                  "loading:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\nacknowledged_means_durable:{}\r\n"
-                 "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
+                 "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nvalue_tables:{}\r\nvalue_table_bytes:{}\r\n"
+                 "value_live_bytes:{}\r\nvalue_moved_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
                  "compaction_bytes:{}\r\ntables_moved:{}\r\nlog_write_bytes:{}\r\nflush_bytes:{}\r\n"
                  "compaction_read_bytes:{}\r\ncompaction_debt_bytes:{}\r\ncompactions_running:{}"
                  "\r\ncompaction_stuck:{}\r\n"
@@ -149,9 +154,11 @@ void persistence_section(Lines to, Service& service, const Totals& totals) {
                  "write_stalls:{}\r\nflush_status:{}\r\n"
                  "compaction_status:{}\r\nfailed_background_jobs:{}\r\n",
                  totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes,
-                 totals.store.table_count, totals.store.table_bytes, totals.store.flushes,
-                 totals.store.compactions, totals.store.compaction_bytes, totals.store.moves,
-                 totals.store.log_write_bytes, totals.store.flush_bytes, totals.store.compaction_read_bytes,
+                 totals.store.table_count, totals.store.table_bytes, totals.store.value_table_count,
+                 totals.store.value_table_bytes, totals.store.live_value_bytes,
+                 totals.store.moved_value_bytes, totals.store.flushes, totals.store.compactions,
+                 totals.store.compaction_bytes, totals.store.moves, totals.store.log_write_bytes,
+                 totals.store.flush_bytes, totals.store.compaction_read_bytes,
                  totals.store.compaction_debt_bytes, totals.store.compactions_running,
                  totals.store.compaction_stuck ? 1 : 0, totals.store.write_amplification(),
                  totals.store.space_amplification(), totals.store.delayed_writes, totals.store.stalls,

@@ -131,7 +131,7 @@ Result<> Block::validate_entries(ErrorPlace place) const noexcept {
       return fail(Errc::corrupt, where, place);
     EntryFields fields;
     if (!detail::decode_entry(from, directory(), fields)) return fail(Errc::corrupt, where, place);
-    if (!is_key_kind(fields.tag & 0x7f)) return fail(Errc::corrupt, where, place);
+    if (!is_table_kind(fields.tag & 0x7f)) return fail(Errc::corrupt, where, place);
     if (ordinal == restart_of(ordinal)) restart_key_bytes = fields.shared == 0 ? fields.suffix_bytes : 0;
     if (fields.shared > restart_key_bytes) return fail(Errc::corrupt, where, place);
     if (fields.shared + fields.suffix_bytes < kv::key_prefix_bytes) return fail(Errc::corrupt, where, place);

@@ -91,7 +91,8 @@ void CachedBlock::Shelf::remove(Slab& slab) noexcept {
 }
 
 std::uint64_t CachedBlock::identity() const noexcept {
-  std::uint64_t mixed = (home_->table_.number() << 32) ^ home_->table_.number() >> 32 ^ ordinal_;
+  const std::uint64_t number = home_->number();
+  std::uint64_t mixed = (number << 32) ^ number >> 32 ^ ordinal_;
   mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   return mixed ^ mixed >> 32;
@@ -107,11 +108,40 @@ CachedBlocks::CachedBlocks(BlockCache& cache, const Table& table)
 CachedBlocks::~CachedBlocks() {
   for (std::uint32_t ordinal = 0; ordinal < table_.ordinal_count(); ++ordinal) {
     CachedBlock* cached = places_[ordinal].block.load(std::memory_order_relaxed);
-    if (cached == nullptr) continue;
-    cached->slab_->shelf.queue.remove(*cached);
-    cache_.unpublish(*cached);
-    if (!cached->pinned()) BlockCache::give_back(cached);
+    if (cached != nullptr) cache_.leave(*cached);
   }
+}
+
+void CachedBlocks::forget(const CachedBlock& block) noexcept {
+  places_[block.ordinal_].block.store(nullptr, std::memory_order_relaxed);
+}
+
+CachedValues::~CachedValues() {
+  while (!values_.empty()) cache_.leave(*values_.begin()->second);
+}
+
+CachedBlock* CachedValues::find(std::uint32_t place) const noexcept {
+  const auto found = values_.find(place);
+  if (found == values_.end()) return nullptr;
+  found->second->touch();
+  return found->second;
+}
+
+void CachedValues::put(std::uint32_t place, Bytes value) {
+  if (value.size() > value_bytes_max || values_.contains(place)) return;
+  CachedBlock* const slot = cache_.take(value.size());
+  if (slot->slab_ == nullptr) {  // no room
+    BlockCache::give_back(slot);
+    return;
+  }
+  std::memcpy(slot->memory_, value.data(), value.size());
+  slot->content_.value_bytes = static_cast<std::uint32_t>(value.size());
+  values_[place] = slot;
+  cache_.enter(*slot, *this, place);
+}
+
+void CachedValues::forget(const CachedBlock& block) noexcept {
+  values_.erase(block.ordinal_);
 }
 
 BlockFill* CachedBlocks::filling(std::uint32_t ordinal) noexcept {
@@ -205,14 +235,24 @@ std::vector<SlotClass> slot_classes(std::uint32_t slot_bytes, std::uint64_t byte
   return classes;
 }
 
+std::vector<SlotClass> slot_classes_with_values(std::uint32_t slot_bytes, std::uint64_t bytes) {
+  std::vector<SlotClass> classes = slot_classes(slot_bytes, bytes);
+  for (std::uint32_t size = page_bytes; size < slot_bytes; size *= 2)
+    classes.push_back({size, static_cast<std::uint32_t>(std::max<std::uint64_t>(bytes / size, 1))});
+  return classes;
+}
+
 BlockCache::BlockCache(BufferPool& buffers, MemoryBudget& budget, std::span<const SlotClass> classes,
-                       EpochDomain& epochs, std::uint64_t bytes_max)
+                       EpochDomain& epochs, std::uint64_t bytes_max, std::uint32_t block_bytes)
     : buffers_(buffers), budget_(budget), epochs_(epochs), bytes_max_(bytes_max) {
   for (const SlotClass& c : classes) {
     assert(c.slot_bytes % page_bytes == 0 && c.slot_bytes <= Region::bytes);
     shelves_.push_back(std::make_unique<Shelf>(c, budget));
   }
   std::ranges::sort(shelves_, {}, [](const auto& shelf) { return shelf->slot_bytes; });
+  for (auto shelf = shelves_.rbegin(); shelf != shelves_.rend(); ++shelf) {
+    if (blocks_ == nullptr || (*shelf)->slot_bytes >= block_bytes) blocks_ = shelf->get();
+  }
 }
 
 BlockCache::~BlockCache() {
@@ -262,7 +302,7 @@ bool BlockCache::grow(Shelf& shelf) {
   const auto wanted = static_cast<std::uint32_t>(
       std::min<std::uint64_t>(shelf.slots_max - shelf.count, slab_bytes(shelf) / shelf.slot_bytes));
   if (wanted == 0) return false;
-  const bool first = shelf.count == 0 && &shelf == shelves_.front().get();
+  const bool first = shelf.count == 0 && &shelf == blocks_;
   if (!first && !budget_.cap().roomy()) return false;
   const std::size_t bytes = std::size_t{wanted} * shelf.slot_bytes;
   if (!first && bytes > bytes_max_ - std::min(held_bytes_, bytes_max_)) return false;
@@ -300,13 +340,13 @@ void BlockCache::take_from_others(const Shelf& shelf) {
 }
 
 /// Looks at a few slabs for one whose slots are all free or cached and unpinned, and closes it. The last slab
-/// of the smallest class stays.
+/// of the class for blocks stays.
 bool BlockCache::close_one(Shelf& shelf) {
   constexpr std::size_t slabs_looked_at = 4;
   const auto free_or_evictable = [](const CachedBlock& slot) {
     return slot.home_ != nullptr ? !slot.pinned() : slot.linked();
   };
-  const std::size_t keep = &shelf == shelves_.front().get() ? 1 : 0;
+  const std::size_t keep = &shelf == blocks_ ? 1 : 0;
   const std::size_t looks = std::min(slabs_looked_at, shelf.slabs.size());
   for (std::size_t look = 0; look < looks && shelf.slabs.size() > keep; ++look) {
     Slab& slab = *shelf.slabs[shelf.next_slab++ % shelf.slabs.size()];
@@ -379,19 +419,29 @@ void BlockCache::retire(CachedBlock& slot) {
 
 void BlockCache::publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal) {
   if (slot.slab_ == nullptr) return;  // loose: lives as long as its pin
-  slot.home_ = &home;
-  slot.ordinal_ = ordinal;
-  slot.cool(0);
   CachedBlocks::Place& place = home.places_[ordinal];
   const bool partition = home.table_.is_partition(ordinal);
   place.hint.store(partition ? 0 : Block::Hint(slot.block()).packed(), std::memory_order_relaxed);
   place.block.store(&slot, std::memory_order_release);
+  enter(slot, home, ordinal);
+}
+
+void BlockCache::enter(CachedBlock& slot, CacheHome& home, std::uint32_t place) {
+  slot.home_ = &home;
+  slot.ordinal_ = place;
+  slot.cool(0);
   slot.slab_->shelf.queue.insert(slot);
   ++counters_.fills;
 }
 
+void BlockCache::leave(CachedBlock& slot) noexcept {
+  slot.slab_->shelf.queue.remove(slot);
+  unpublish(slot);
+  if (!slot.pinned()) give_back(&slot);
+}
+
 void BlockCache::unpublish(CachedBlock& slot) noexcept {
-  slot.home_->places_[slot.ordinal_].block.store(nullptr, std::memory_order_relaxed);
+  slot.home_->forget(slot);
   slot.home_ = nullptr;
 }
 

@@ -16,6 +16,7 @@
 #include <atomic>
 #include <memory>
 #include <span>
+#include <unordered_map>
 #include <vector>
 
 #include "ashlar/base/intrusive_list.h"
@@ -31,7 +32,7 @@ namespace ashlar::lsm {
 /// Which blocks of one table are cached, and where. Lives with the open table. Owner shard, but for find().
 /// Lifecycle: destroyed by the owner when no epoch and no BlockFill can hold the table any more; its slots
 /// become free then, those that are pinned as soon as their pins go.
-class CachedBlocks {
+class CachedBlocks final : public CacheHome {
  public:
   CachedBlocks(BlockCache& cache, const Table& table);
   CachedBlocks(const CachedBlocks&) = delete;
@@ -76,6 +77,8 @@ class CachedBlocks {
     std::atomic<std::uint64_t> hint{0};  // a Block::Hint, which may be of a block that was here before
   };
 
+  std::uint64_t number() const noexcept override { return table_.number(); }
+  void forget(const CachedBlock& block) noexcept override;
   void prefetch_bucket(std::uint32_t ordinal, std::uint64_t hash) const noexcept {
     Block::Hint(places_[ordinal].hint.load(std::memory_order_relaxed)).prefetch(hash);
   }
@@ -84,6 +87,33 @@ class CachedBlocks {
   const Table& table_;
   std::unique_ptr<Place[]> places_;  // by ordinal
   IntrusiveList<BlockFill> fills_;
+};
+
+/// Which values of one value table are cached. Lives with the open table; owner shard. A value of more than
+/// value_bytes_max is not: it would push out hundreds of blocks, each of which answers for hundreds of keys,
+/// and to read it takes long because it is long. Smaller ones are copied, without their frame, into a slot of
+/// the next power of two from 4 KiB on, and come and go as blocks do.
+class CachedValues final : public CacheHome {
+ public:
+  static constexpr std::size_t value_bytes_max = 64u << 10;
+
+  CachedValues(BlockCache& cache, std::uint64_t number) noexcept : cache_(cache), number_(number) {}
+  CachedValues(const CachedValues&) = delete;
+  CachedValues& operator=(const CachedValues&) = delete;
+  ~CachedValues();
+
+  /// To be pinned before anything else happens.
+  CachedBlock* find(std::uint32_t place) const noexcept;
+  /// Keeps a copy, if it is small and there is room.
+  void put(std::uint32_t place, Bytes value);
+
+ private:
+  std::uint64_t number() const noexcept override { return number_; }
+  void forget(const CachedBlock& block) noexcept override;
+
+  BlockCache& cache_;
+  std::uint64_t number_;
+  std::unordered_map<std::uint32_t, CachedBlock*> values_;  // by place in the table
 };
 
 /// A miss being served: memory to read the frame into, then the block, for this task and those that follow
@@ -165,19 +195,21 @@ struct SlotClass {
 /// Slots of `slot_bytes`, as many as `bytes` hold, and of each power of two more up to a region: for the
 /// blocks of large entries.
 std::vector<SlotClass> slot_classes(std::uint32_t slot_bytes, std::uint64_t bytes);
+/// The same, and smaller ones from a page on: for values.
+std::vector<SlotClass> slot_classes_with_values(std::uint32_t slot_bytes, std::uint64_t bytes);
 
 /// Owner shard: all of it; readers on other threads come in through CachedBlocks::find().
 /// Lifecycle: outlives every CachedBlocks and every pin; pool, budget and epoch domain outlive it.
-/// Invariants: slabs and loose blocks are charged to Purpose::cache. The first slab of the smallest class is
-/// taken whatever the cap says, and stays; more come only while the cap is roomy. All slabs together are at
-/// most bytes_max: where that is reached, a class that is asked for more than it has room takes slabs from
+/// Invariants: slabs and loose blocks are charged to Purpose::cache. The first slab of the class for blocks
+/// is taken whatever the cap says, and stays; more come only while the cap is roomy. All slabs together are
+/// at most bytes_max: where that is reached, a class that is asked for more than it has room takes slabs from
 /// the one that has most beyond what is asked of it.
 class BlockCache {
  public:
   static constexpr std::uint64_t all_classes = ~std::uint64_t{0};
 
   BlockCache(BufferPool& buffers, MemoryBudget& budget, std::span<const SlotClass> classes,
-             EpochDomain& epochs, std::uint64_t bytes_max = all_classes);
+             EpochDomain& epochs, std::uint64_t bytes_max = all_classes, std::uint32_t block_bytes = 0);
   BlockCache(const BlockCache&) = delete;
   BlockCache& operator=(const BlockCache&) = delete;
   ~BlockCache();
@@ -198,6 +230,7 @@ class BlockCache {
  private:
   friend class CachedBlock;
   friend class CachedBlocks;
+  friend class CachedValues;
   friend class BlockFill;
   using Slab = CachedBlock::Slab;
   using Shelf = CachedBlock::Shelf;
@@ -214,6 +247,10 @@ class BlockCache {
   void evict_some(Shelf& shelf);
   void retire(CachedBlock& slot);
   void publish(CachedBlock& slot, CachedBlocks& home, std::uint32_t ordinal);
+  /// Into the queue, of whoever will say where it is.
+  void enter(CachedBlock& slot, CacheHome& home, std::uint32_t place);
+  /// Out of it, with its table.
+  void leave(CachedBlock& slot) noexcept;
   void unpublish(CachedBlock& slot) noexcept;
   /// Back to the free list, or to the pool: nobody reads it.
   static void give_back(CachedBlock* slot) noexcept;
@@ -222,6 +259,7 @@ class BlockCache {
   MemoryBudget& budget_;
   EpochDomain& epochs_;
   std::vector<std::unique_ptr<Shelf>> shelves_;  // by size, ascending
+  Shelf* blocks_ = nullptr;                      // of most blocks
   std::uint64_t bytes_max_;
   std::uint64_t held_bytes_ = 0;   // of slabs that are not closing
   std::uint64_t asked_bytes_ = 0;  // of all shelves

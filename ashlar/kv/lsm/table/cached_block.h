@@ -13,18 +13,35 @@
 namespace ashlar::lsm {
 
 class BlockCache;
+class CachedBlock;
 class CachedBlocks;
+class CachedValues;
 class BlockFill;
 
-/// A block or partition in memory: in a slot of the cache, or loose where it is too large for one, or none
-/// was free, or it was not to be kept. What is public may be read by any thread inside an epoch, and by the
-/// owner while pinned; all else is the owner's. Two lines: what a hit touches, which the owner's pins leave
-/// alone, and the rest.
+/// Who knows where a block is: a table, of keys or of values. Owner shard.
+class CacheHome {
+ protected:
+  ~CacheHome() = default;
+
+ private:
+  friend class BlockCache;
+  friend class CachedBlock;
+  virtual std::uint64_t number() const noexcept = 0;
+  /// Readers that come from here on do not find it.
+  virtual void forget(const CachedBlock& block) noexcept = 0;
+};
+
+/// A block, a partition or a value in memory: in a slot of the cache, or loose where it is too large for one,
+/// or none was free, or it was not to be kept. What is public may be read by any thread inside an epoch, and
+/// by the owner while pinned; all else is the owner's. Two lines: what a hit touches, which the owner's pins
+/// leave alone, and the rest.
 class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
  public:
   /// Of an ordinal of a data block; of a partition.
   const Block& block() const noexcept { return content_.block; }
   const TablePartition& partition() const noexcept { return *content_.partition; }
+  /// Of a value table's; the owner's business.
+  Bytes value() const noexcept { return {memory_, content_.value_bytes}; }
 
   /// Notes a use, for eviction. Any thread: a plain store, and none once the block is hot.
   void touch() noexcept {
@@ -43,6 +60,7 @@ class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
  private:
   friend class BlockCache;
   friend class CachedBlocks;
+  friend class CachedValues;
   friend class BlockFill;
   template <class>
   friend class S3Fifo;
@@ -57,6 +75,7 @@ class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
     Content() noexcept : block() {}
     Block block;
     const TablePartition* partition;
+    std::uint32_t value_bytes;
   };
 
   std::uint64_t identity() const noexcept;
@@ -68,8 +87,8 @@ class alignas(128) CachedBlock : public kv::Pinnable, public ListHook<> {
   void released() noexcept override;
 
   std::byte* memory_ = nullptr;
-  Slab* slab_ = nullptr;          // null: loose
-  CachedBlocks* home_ = nullptr;  // null: not published
+  Slab* slab_ = nullptr;       // null: loose
+  CacheHome* home_ = nullptr;  // null: not published
   std::uint32_t ordinal_ = 0;
   bool in_main_ = false;
   alignas(front_offset) Content content_;

@@ -10,8 +10,9 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t magic = 0x4c42546c72687361;  // "ashlrTBL"
-// 3: the table is partitioned. 4: it has merge operands or erased ranges. Others are written as 2.
-constexpr std::uint32_t version = 4;
+// 3: the table is partitioned. 4: it has merge operands or erased ranges. 5: as 4, and it refers to value
+// tables. Others are written as 2.
+constexpr std::uint32_t version = 5;
 constexpr std::size_t handle_bytes = 16;
 constexpr std::size_t version1_payload_bytes = 32 + 3 * handle_bytes;       // without an owner
 constexpr std::size_t version2_payload_bytes = version1_payload_bytes + 8;  // without partitions
@@ -22,8 +23,12 @@ static_assert(frame_header_bytes + footer_payload_bytes <= 512,
               "the footer is within one sector: it never tears");
 
 constexpr std::size_t payload_bytes(std::uint32_t written_as) noexcept {
-  constexpr std::size_t of_version[] = {0, version1_payload_bytes, version2_payload_bytes,
-                                        version3_payload_bytes, footer_payload_bytes};
+  constexpr std::size_t of_version[] = {0,
+                                        version1_payload_bytes,
+                                        version2_payload_bytes,
+                                        version3_payload_bytes,
+                                        footer_payload_bytes,
+                                        footer_payload_bytes};
   return of_version[written_as];
 }
 
@@ -34,7 +39,7 @@ void Footer::encode(std::span<std::byte, page_bytes> page) const noexcept {
   std::byte* to = page.data() + frame_header_bytes;
   store_le(to, magic);
   const bool newer = ranges.bytes != 0 || newer_kinds;
-  const std::uint32_t written_as = newer ? version : (partitioned ? 3u : 2u);
+  const std::uint32_t written_as = references ? version : newer ? 4u : partitioned ? 3u : 2u;
   store_le(to + 8, written_as);
   store_le(to + 12, block_bytes);
   store_le(to + 16, number);
@@ -82,7 +87,8 @@ Result<Footer> Footer::decode(Bytes page, std::uint64_t number, std::uint64_t fi
                 .index = {},
                 .properties = {},
                 .ranges = {},
-                .newer_kinds = written_as == version};
+                .newer_kinds = written_as >= 4,
+                .references = written_as == version};
   footer.partitioned |= footer.data_end != footer.meta;
   const bool block_ok = std::has_single_bit(footer.block_bytes) && footer.block_bytes >= block_bytes_min &&
                         footer.block_bytes <= block_bytes_max;

@@ -21,6 +21,7 @@ struct Footer {
   BlockHandle filter, index, properties;  ///< frames without padding; filter may be of 0 bytes
   BlockHandle ranges;                     ///< of 0 bytes where the table carries no erased range
   bool newer_kinds = false;  ///< written: it has entries that a reader of version 2 does not know
+  bool references = false;   ///< some of them refer to value tables
 
   /// Writes the page. `number` and `offset` are part of its checksum.
   void encode(std::span<std::byte, page_bytes> page) const noexcept;

@@ -31,6 +31,8 @@ enum class FrameType : std::uint8_t {
   footer = 5,
   partition = 6,  ///< filter and index of some of the data blocks
   ranges = 7,
+  value = 8,         ///< of a value table
+  value_footer = 9,  ///< likewise
 };
 
 enum class FilterKind : std::uint8_t {

@@ -9,6 +9,7 @@ namespace {
 
 /// From here on a property that is zero is not written: a table without such entries is what it always was.
 constexpr std::uint64_t first_optional_tag = 18;
+constexpr std::uint64_t references_tag = 21;
 
 /// Applies `number(tag, field)` and `bytes(tag, field)` to all properties: the one list of tags.
 template <class P, class Number, class Text>
@@ -60,12 +61,20 @@ void Properties::count(const Entry& entry, bool first_version) {
   }
   key_bytes += entry.key.size();
   value_bytes += entry.value.size();
+  if (entry.kind != Kind::separated) return;
+  if (const auto ref = ValueRef::decode(entry.value, {})) add_use(references, ref->table, ref->footprint());
 }
 
 void Properties::count(const ErasedRange& range) {
   ++ranges;
   sequence_min = std::min(sequence_min, range.sequence);
   sequence_max = std::max(sequence_max, range.sequence);
+}
+
+std::uint64_t Properties::reference_bytes() const noexcept {
+  std::uint64_t sum = 0;
+  for (const ValueUse& use : references) sum += use.bytes;
+  return sum;
 }
 
 bool Properties::ranges_alone() const noexcept {
@@ -90,8 +99,37 @@ std::vector<std::byte> Properties::encode() const {
         append_varint(to, value.size());
         to.insert(to.end(), value.begin(), value.end());
       });
+  if (references.empty()) return to;
+  std::vector<std::byte> uses;
+  for (const ValueUse& use : references) {
+    append_varint(uses, use.table);
+    append_varint(uses, use.bytes);
+  }
+  append_varint(to, references_tag);
+  append_varint(to, uses.size());
+  to.insert(to.end(), uses.begin(), uses.end());
   return to;
 }
+
+namespace {
+
+/// Pairs of table and bytes, ascending by table.
+bool decode_references(Bytes held, std::vector<ValueUse>& references) {
+  references.clear();
+  const std::byte* at = held.data();
+  const std::byte* const end = at + held.size();
+  while (at != end) {
+    ValueUse use;
+    at = load_varint(at, end, use.table);
+    if (at != nullptr) at = load_varint(at, end, use.bytes);
+    if (at == nullptr || use.bytes == 0 || use.bytes > value_table_bytes_max) return false;
+    if (!references.empty() && references.back().table >= use.table) return false;
+    references.push_back(use);
+  }
+  return true;
+}
+
+}  // namespace
 
 Result<Properties> Properties::decode(Bytes payload, ErrorPlace place) {
   Properties properties;
@@ -106,7 +144,7 @@ Result<Properties> Properties::decode(Bytes payload, ErrorPlace place) {
     }
     const Bytes held{at, static_cast<std::size_t>(size)};
     at += size;
-    bool ok = true;
+    bool ok = tag != references_tag || decode_references(held, properties.references);
     for_each_property(
         properties,
         [&](std::uint64_t known, std::uint64_t& value) {

@@ -8,6 +8,7 @@
 #include "ashlar/base/result.h"
 #include "ashlar/kv/lsm/range_set.h"
 #include "ashlar/kv/lsm/table/format.h"
+#include "ashlar/kv/lsm/table/value_table.h"
 
 namespace ashlar::lsm {
 
@@ -27,6 +28,10 @@ struct Properties {
   std::uint64_t ranges = 0;          ///< erased ranges that the table carries
   Sequence erased_to;                ///< no entry is covered by an erased range up to here
   std::vector<std::byte> smallest, largest;
+  std::vector<ValueUse> references;  ///< bytes of value tables that entries refer to; ascending by table
+
+  /// Of all of them.
+  std::uint64_t reference_bytes() const noexcept;
 
   /// Takes an entry into account; `first_version`: the one before has another key. Entries come in order.
   void count(const Entry& entry, bool first_version);

@@ -33,8 +33,10 @@ TableBuilder::TableBuilder(const TableOptions& options, std::uint64_t number, Ta
 
 Result<> TableBuilder::check(const Entry& entry, bool first_version) const {
   const ErrorPlace place{number_, offset_};
-  if (!is_key_kind(static_cast<std::uint8_t>(entry.kind)))
+  if (!is_table_kind(static_cast<std::uint8_t>(entry.kind)))
     return fail(Errc::invalid, "table add: kind", place);
+  if (entry.kind == Kind::separated && !ValueRef::decode(entry.value, place))
+    return fail(Errc::invalid, "table add: reference", place);
   if (entry.key.size() < kv::key_prefix_bytes || entry.key.size() > kv::stored_key_bytes_max ||
       entry.value.size() > kv::value_bytes_max) {
     return fail(Errc::invalid, "table add: size", place);
@@ -195,7 +197,8 @@ Result<> TableBuilder::finish() {
   footer.ranges = place_frame(ranges.size());
   const BlockHandle last = ranges.empty() ? footer.properties : footer.ranges;
   footer.offset = round_up(last.offset + last.bytes, page_bytes);
-  footer.newer_kinds = properties_.operands != 0;
+  footer.references = !properties_.references.empty();
+  footer.newer_kinds = properties_.operands != 0 || footer.references;
 
   const MutableBytes meta = TRY(allocate(footer.offset + page_bytes - footer.meta));
   std::ranges::fill(meta, std::byte{0});

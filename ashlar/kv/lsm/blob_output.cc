@@ -1,0 +1,64 @@
+#include "ashlar/kv/lsm/blob_output.h"
+
+#include <algorithm>
+
+#include "ashlar/kv/lsm/options.h"
+#include "ashlar/runtime/shard/shard.h"
+
+namespace ashlar::lsm {
+
+Task<Result<std::unique_ptr<BlobOutput>>> BlobOutput::create(blob::Store& blobs, std::uint64_t number,
+                                                             Semaphore* in_flight) {
+  std::unique_ptr<BlobOutput> output(new BlobOutput(blobs, number, in_flight));
+  output->writer_ = CO_TRY(co_await blobs.create_table(number));
+  co_return std::move(output);
+}
+
+Result<IoBuffer> BlobOutput::take(std::size_t bytes) {
+  if (bytes <= buffer_bytes && !free_.empty()) {
+    IoBuffer memory = std::move(free_.back());
+    free_.pop_back();
+    return memory;
+  }
+  // A flush frees more than it takes; a compaction has a bounded number of these.
+  return Shard::current().buffers().allocate_regardless(std::max(bytes, buffer_bytes));
+}
+
+Task<Result<>> BlobOutput::drain() {
+  while (!full_.empty()) {
+    SemaphoreUnits units = CO_TRY(co_await in_flight_.acquire());
+    Buffer buffer = std::move(full_.front());
+    full_.pop_front();
+    writes_.spawn(write(std::move(buffer), std::move(units)));
+  }
+  co_return written_;
+}
+
+Task<> BlobOutput::write(Buffer buffer, SemaphoreUnits) {
+  const Bytes whole = Bytes(buffer.memory.bytes()).first(buffer.used);
+  SemaphoreUnits turn;
+  if (shared_in_flight_ != nullptr) {
+    auto granted =
+        co_await shared_in_flight_->acquire(std::min<std::uint64_t>(buffer.used, background_bytes_min));
+    if (granted) turn = std::move(*granted);
+  }
+  if (const auto result = co_await writer_->write(buffer.offset, whole); !result && written_)
+    written_ = result;
+  if (buffer.memory.size() == buffer_bytes) free_.push_back(std::move(buffer.memory));
+}
+
+Task<Result<>> BlobOutput::finish(Result<> so_far, std::uint64_t file_bytes) {
+  if (so_far) so_far = co_await drain();
+  co_await writes_.join();
+  CO_TRY(so_far);
+  CO_TRY(written_);
+  co_return co_await writer_->publish(file_bytes);
+}
+
+Task<> BlobOutput::discard() {
+  co_await writes_.join();
+  writer_.reset();
+  (void)co_await blobs_.remove_table(number_);  // where that fails, the next open removes it
+}
+
+}  // namespace ashlar::lsm
