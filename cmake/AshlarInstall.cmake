@@ -8,11 +8,18 @@ set(ASHLAR_PUBLIC_HEADERS
   ashlar/base/error.h
   ashlar/embed/ashlar.h
   ashlar/embed/ashlar_c.h
+  ashlar/embed/ashlar_c_options.h
+  ashlar/embed/ashlar_c_transaction.h
+  ashlar/embed/ashlar_c_types.h
   ashlar/embed/db.h
+  ashlar/embed/family.h
   ashlar/embed/iterator.h
+  ashlar/embed/merge_operator.h
   ashlar/embed/options.h
   ashlar/embed/reader.h
+  ashlar/embed/receipt.h
   ashlar/embed/snapshot.h
+  ashlar/embed/transaction.h
   ashlar/embed/write_batch.h
   ashlar/kv/durability.h)
 

@@ -5,31 +5,17 @@
 #include <cstring>
 
 #include "ashlar/base/options.h"
-#include "ashlar/embed/db.h"
+#include "ashlar/embed/ashlar_c_handles.h"
+#include "ashlar/runtime/ops/machine_clock.h"
+
+using namespace ashlar::c;
 
 using ashlar::Db;
 using ashlar::Errc;
 using ashlar::Error;
 using ashlar::Result;
 
-struct ashlar_db {
-  Db db;
-};
-struct ashlar_options {
-  ashlar::DbOptions options;
-};
-struct ashlar_batch {
-  ashlar::WriteBatch batch;
-};
-struct ashlar_snapshot {
-  ashlar::Snapshot snapshot;
-};
-struct ashlar_reader {
-  ashlar::Reader reader;
-};
-struct ashlar_iterator {
-  ashlar::Iterator iterator;
-};
+namespace ashlar::c {
 
 namespace {
 
@@ -37,7 +23,9 @@ namespace {
 static_assert(ASHLAR_IO == static_cast<int>(Errc::io) + 1 &&
               ASHLAR_NO_SPACE == static_cast<int>(Errc::no_space) + 1);
 static_assert(ASHLAR_STOPPED == static_cast<int>(Errc::stopped) + 1);
-static_assert(ASHLAR_NONE == static_cast<int>(ashlar::Durability::none));
+static_assert(ASHLAR_NONE == static_cast<int>(Durability::none));
+
+}  // namespace
 
 int fill(ashlar_error* to, const Error& error, const std::string& message) noexcept {
   const int code = static_cast<int>(error.code) + 1;
@@ -56,19 +44,28 @@ int done(ashlar_error* error) noexcept {
   if (error != nullptr) *error = {};
   return ASHLAR_OK;
 }
-template <class T>
-int finish(const Result<T>& result, ashlar_error* error) noexcept {
-  return result ? done(error) : fill(error, result.error());
-}
-
-ashlar::WriteOptions with(int durability) noexcept {
-  return {.durability = static_cast<ashlar::Durability>(durability)};
-}
-bool known(int durability) noexcept {
-  return durability >= ASHLAR_DURABLE && durability <= ASHLAR_NONE;
-}
 int unknown_durability(ashlar_error* error) noexcept {
   return fill(error, {.code = Errc::invalid, .where = "durability"});
+}
+
+Deadline deadline_after(std::uint64_t timeout_us) noexcept {
+  if (timeout_us == 0) return no_deadline;
+  const auto now = Deadline(machine_now().time_since_epoch());
+  const auto left = std::chrono::duration_cast<std::chrono::microseconds>(no_deadline - now).count();
+  if (timeout_us >= static_cast<std::uint64_t>(left)) return no_deadline;
+  return now + std::chrono::microseconds(timeout_us);
+}
+
+void ReceiptOf::add_up() noexcept {
+  to_->in_place += made_.in_place;
+  to_->blocks_cached += made_.blocks_cached;
+  to_->blocks_read += made_.blocks_read;
+  to_->bytes_read += made_.bytes_read;
+  to_->bytes_logged += made_.bytes_logged;
+  to_->device_ns += static_cast<uint64_t>(made_.device_time.count());
+  to_->queue_ns += static_cast<uint64_t>(made_.queue_time.count());
+  to_->cycles += made_.cycles;
+  made_ = {};
 }
 
 /// Where memory has run out, as `new` does: the process ends, in any language the same way.
@@ -80,7 +77,15 @@ char* copy_of(std::string_view text) {
   return copy;
 }
 
-}  // namespace
+int give(const Result<std::optional<std::string>>& found, char** value, size_t* value_bytes,
+         ashlar_error* error) {
+  const bool there = found && *found;
+  *value = there ? copy_of(**found) : nullptr;
+  *value_bytes = there ? (*found)->size() : 0;
+  return finish(found, error);
+}
+
+}  // namespace ashlar::c
 
 uint32_t ashlar_c_api_version(void) {
   return ASHLAR_C_API_VERSION;
@@ -101,6 +106,7 @@ int ashlar_options_set(ashlar_options* options, const char* name, const char* va
   ashlar::OptionSet own;
   own.add("shards", fields.shards, {.min = 1, .max = 1024});
   own.add("pin", fields.pin, {});
+  own.add("merge-operator", fields.merge_operator, {});
   own.add("memory-cap", fields.memory_cap_bytes, {.unit = ashlar::Unit::bytes});
   own.add("create", fields.create, {});
   own.add("spin", fields.spin, {.max = 1'000'000});
@@ -242,6 +248,7 @@ void ashlar_reader_destroy(ashlar_reader* reader) {
 int ashlar_reader_get(ashlar_reader* reader, const char* key, size_t key_bytes, char* into, size_t into_bytes,
                       size_t* value_bytes, int* found, ashlar_error* error) {
   const auto bytes = reader->reader.get({key, key_bytes}, std::span(into, into_bytes));
+  if (reader->receipt != nullptr) reader->receipt->add_up();
   *found = bytes && *bytes ? 1 : 0;
   *value_bytes = *found != 0 ? **bytes : 0;
   return bytes ? ASHLAR_OK : fill(error, bytes.error());  // a success leaves `error` alone: this path is hot
@@ -250,11 +257,8 @@ int ashlar_reader_get(ashlar_reader* reader, const char* key, size_t key_bytes, 
 ashlar_iterator* ashlar_iterator_create(ashlar_db* db, const char* lower, size_t lower_bytes,
                                         const char* upper, size_t upper_bytes,
                                         const ashlar_snapshot* snapshot, ashlar_error* error) {
-  const auto text = [](const char* begin, size_t bytes) {
-    return bytes != 0 ? std::string(begin, bytes) : std::string();
-  };
-  auto iterator = db->db.iterate({.lower = text(lower, lower_bytes),
-                                  .upper = text(upper, upper_bytes),
+  auto iterator = db->db.iterate({.lower = text_of(lower, lower_bytes),
+                                  .upper = text_of(upper, upper_bytes),
                                   .read = {.snapshot = snapshot != nullptr ? &snapshot->snapshot : nullptr}});
   if (finish(iterator, error) != ASHLAR_OK) return nullptr;
   return new ashlar_iterator{*std::move(iterator)};
@@ -262,23 +266,32 @@ ashlar_iterator* ashlar_iterator_create(ashlar_db* db, const char* lower, size_t
 void ashlar_iterator_destroy(ashlar_iterator* iterator) {
   delete iterator;
 }
+namespace {
+
+int moved(ashlar_iterator* iterator, bool valid) noexcept {
+  if (iterator->receipt != nullptr) iterator->receipt->add_up();
+  return valid ? 1 : 0;
+}
+
+}  // namespace
+
 int ashlar_iterator_seek_first(ashlar_iterator* iterator) {
-  return iterator->iterator.seek_first();
+  return moved(iterator, iterator->iterator.seek_first());
 }
 int ashlar_iterator_seek_last(ashlar_iterator* iterator) {
-  return iterator->iterator.seek_last();
+  return moved(iterator, iterator->iterator.seek_last());
 }
 int ashlar_iterator_seek(ashlar_iterator* iterator, const char* key, size_t key_bytes) {
-  return iterator->iterator.seek({key, key_bytes});
+  return moved(iterator, iterator->iterator.seek({key, key_bytes}));
 }
 int ashlar_iterator_seek_backward(ashlar_iterator* iterator, const char* key, size_t key_bytes) {
-  return iterator->iterator.seek_backward({key, key_bytes});
+  return moved(iterator, iterator->iterator.seek_backward({key, key_bytes}));
 }
 int ashlar_iterator_next(ashlar_iterator* iterator) {
-  return iterator->iterator.next();
+  return moved(iterator, iterator->iterator.next());
 }
 int ashlar_iterator_previous(ashlar_iterator* iterator) {
-  return iterator->iterator.previous();
+  return moved(iterator, iterator->iterator.previous());
 }
 int ashlar_iterator_valid(const ashlar_iterator* iterator) {
   return iterator->iterator.valid();
@@ -325,7 +338,17 @@ int ashlar_get_stats(ashlar_db* db, ashlar_stats* stats, ashlar_error* error) {
                          .compaction_bytes = found->compaction_bytes,
                          .stalls = found->stalls,
                          .memory_bytes = found->memory_bytes,
-                         .memory_cap_bytes = found->memory_cap_bytes};
+                         .memory_cap_bytes = found->memory_cap_bytes,
+                         .log_write_bytes = found->log_write_bytes,
+                         .flush_bytes = found->flush_bytes,
+                         .compaction_read_bytes = found->compaction_read_bytes,
+                         .compaction_debt_bytes = found->compaction_debt_bytes,
+                         .delayed_writes = found->delayed_writes,
+                         .failed_jobs = found->failed_jobs};
   std::memcpy(stats, &all, all.struct_bytes);
   return done(error);
+}
+
+int ashlar_checkpoint(ashlar_db* db, const char* where, ashlar_error* error) {
+  return finish(db->db.checkpoint(where), error);
 }

@@ -1,6 +1,7 @@
 #pragma once
 
-/* Ashlar for C, and for every language that calls C: ashlar/embed/db.h without its classes.
+/* Ashlar for C, and for every language that calls C: ashlar/embed/db.h without its classes. Families, merges
+ * and calls with options: ashlar_c_options.h; transactions: ashlar_c_transaction.h.
  *
  *   ashlar_error error;
  *   ashlar_db* db = ashlar_open("/var/lib/app", NULL, &error);
@@ -16,70 +17,23 @@
  * database they are of.
  */
 
-#include <stddef.h>
-#include <stdint.h>
-
-#if defined(__GNUC__)
-#define ASHLAR_API __attribute__((visibility("default")))
-#else
-#define ASHLAR_API
-#endif
+#include "ashlar/embed/ashlar_c_options.h"
+#include "ashlar/embed/ashlar_c_transaction.h"
+#include "ashlar/embed/ashlar_c_types.h"
 
 #ifdef __cplusplus
 extern "C" {
 #endif
 
-/* Grows with each addition; what it has once had stays as it was. */
-#define ASHLAR_C_API_VERSION 1
-
 /* Of the library at run time. */
 ASHLAR_API uint32_t ashlar_c_api_version(void);
-
-enum ashlar_code {
-  ASHLAR_OK = 0,
-  ASHLAR_IO = 1,          /* the device or kernel failed the operation */
-  ASHLAR_CORRUPT = 2,     /* stored bytes do not match their checksum or format */
-  ASHLAR_INVALID = 3,     /* an argument is wrong, or the call may not be made from here */
-  ASHLAR_UNSUPPORTED = 4, /* this kernel, device, build or database cannot do it */
-  ASHLAR_NOT_FOUND = 5,   /* a path or device does not exist */
-  ASHLAR_EXISTS = 6,
-  ASHLAR_BUSY = 7, /* it is open elsewhere, or held by this thread */
-  ASHLAR_PERMISSION = 8,
-  ASHLAR_NO_SPACE = 9,
-  ASHLAR_NO_MEMORY = 10, /* the memory cap is reached */
-  ASHLAR_TOO_LARGE = 11, /* a key beyond 65,532 bytes, a value beyond 16 MiB */
-  ASHLAR_TIMED_OUT = 12,
-  ASHLAR_CANCELLED = 13,
-  ASHLAR_CLOSED = 14,
-  ASHLAR_CONFLICT = 15,
-  ASHLAR_STOPPED = 16 /* a write of the log failed: open it again */
-};
-
-typedef struct ashlar_error {
-  int code;          /* of ashlar_code */
-  int native;        /* errno, or the device's status; 0 where there is none */
-  char message[504]; /* one line, ended by a zero */
-} ashlar_error;
-
-/* When a write is acknowledged. */
-enum ashlar_durability {
-  ASHLAR_DURABLE = 0,  /* once it survives power loss */
-  ASHLAR_PERIODIC = 1, /* at once; durable within the sync period */
-  ASHLAR_NONE = 2      /* at once; durable some time later */
-};
-
-typedef struct ashlar_db ashlar_db;
-typedef struct ashlar_options ashlar_options;
-typedef struct ashlar_batch ashlar_batch;
-typedef struct ashlar_snapshot ashlar_snapshot;
-typedef struct ashlar_reader ashlar_reader;
-typedef struct ashlar_iterator ashlar_iterator;
 
 /* Of a value that a call returned. NULL is allowed. */
 ASHLAR_API void ashlar_free(void* value);
 
-/* Options. "shards", "pin", "memory-cap", "create" (true|false), "spin" (such as "150us"), or any option of
- * docs/options.md, such as "kv.cache-bytes". Names and values are checked when a database is opened. */
+/* Options. "shards", "pin", "memory-cap", "create" (true|false), "merge-operator", "spin" (such as
+ * "150us"), or any option of docs/options.md, such as "kv.cache-bytes". Names and values are checked when a
+ * database is opened. */
 ASHLAR_API ashlar_options* ashlar_options_create(void);
 ASHLAR_API void ashlar_options_destroy(ashlar_options* options);
 ASHLAR_API int ashlar_options_set(ashlar_options* options, const char* name, const char* value,
@@ -123,8 +77,7 @@ ASHLAR_API void ashlar_batch_erase(ashlar_batch* batch, const char* key, size_t 
 ASHLAR_API void ashlar_batch_clear(ashlar_batch* batch);
 ASHLAR_API int ashlar_write(ashlar_db* db, const ashlar_batch* batch, int durability, ashlar_error* error);
 
-/* Without waiting. `done` runs on a thread of the database: it must be short, and make no call that waits. */
-typedef void (*ashlar_done)(void* context, int code, const char* message);
+/* Without waiting. */
 ASHLAR_API int ashlar_write_async(ashlar_db* db, const ashlar_batch* batch, int durability, ashlar_done done,
                                   void* context, ashlar_error* error);
 
@@ -174,9 +127,13 @@ typedef struct ashlar_stats {
   uint64_t reads_asked, reads_from_device;
   uint64_t flushes, compactions, compaction_bytes, stalls;
   uint64_t memory_bytes, memory_cap_bytes;
+  uint64_t log_write_bytes, flush_bytes, compaction_read_bytes, compaction_debt_bytes;
+  uint64_t delayed_writes, failed_jobs;
 } ashlar_stats;
 ASHLAR_API int ashlar_get_stats(ashlar_db* db, ashlar_stats* stats, ashlar_error* error);
 
+/* A second database with what this one holds at one moment; as Db::checkpoint() of db.h says. */
+ASHLAR_API int ashlar_checkpoint(ashlar_db* db, const char* where, ashlar_error* error);
 #ifdef __cplusplus
 }
 #endif

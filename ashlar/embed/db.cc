@@ -1,44 +1,27 @@
 #include "ashlar/embed/db.h"
 
 #include "ashlar/embed/engine.h"
-#include "ashlar/embed/prepared_batch.h"
 #include "ashlar/embed/scan.h"
 #include "ashlar/embed/snapshot_state.h"
-#include "ashlar/kv/transaction.h"
+#include "ashlar/embed/transaction_state.h"
+#include "ashlar/runtime/sync/deadline.h"
 
 namespace ashlar {
 
 namespace {
 
-std::optional<Bytes> bytes_of(const std::optional<std::string_view>& text) noexcept {
-  return text ? std::optional(as_bytes(*text)) : std::nullopt;
+Task<Result<>> sync_partition(lsm::LsmPartition* partition, Instant deadline) {
+  co_return co_await partition->sync().until(deadline);
 }
-
-Result<> write_and_wait(embed::Engine& engine, kv::PartitionId partition, std::span<const kv::Write> writes,
-                        Durability durability) {
-  embed::WriteCall call;
-  call.partition = partition;
-  call.writes = writes;
-  call.durability = durability;
-  TRY(engine.submit_and_wait(engine.home_of(partition), call));
-  return call.result;
+Task<Result<>> flush_partition(lsm::LsmPartition* partition, Instant deadline) {
+  return with_deadline(deadline, partition->flush());
 }
-
-Result<> write_one(embed::Engine& engine, std::string_view user_key, kv::Write write, Durability durability) {
-  const kv::StoredKey key = TRY(engine.stored(user_key));
-  write.key = &key;
-  return write_and_wait(engine, engine.partitioner().partition_of(key), {&write, 1}, durability);
-}
-
-Task<Result<>> sync_partition(lsm::LsmPartition* partition) {
-  co_return co_await partition->sync();
-}
-Task<Result<>> flush_partition(lsm::LsmPartition* partition) {
-  return partition->flush();
-}
-Task<Result<>> compact_partition(lsm::LsmPartition* partition) {
+Task<Result<>> settle(lsm::LsmPartition* partition) {
   CO_TRY(co_await partition->flush());
   co_return co_await partition->settle_compaction();
+}
+Task<Result<>> compact_partition(lsm::LsmPartition* partition, Instant deadline) {
+  return with_deadline(deadline, settle(partition));
 }
 
 /// On each partition's shard, one after the other.
@@ -49,6 +32,12 @@ Result<> for_each_partition(embed::Engine& engine, Body body) {
     TRY(engine.run(engine.home_of(id), [&] { return body(&engine.open_store().partition(id)); }));
   }
   return {};
+}
+
+Result<> for_each_partition(embed::Engine& engine, Task<Result<>> (*body)(lsm::LsmPartition*, Instant),
+                            Deadline deadline) {
+  const Instant until = embed::instant_of(deadline);
+  return for_each_partition(engine, [&](lsm::LsmPartition* partition) { return body(partition, until); });
 }
 
 Task<Result<>> add_stats(lsm::LsmPartition* partition, DbStats* sum) {
@@ -67,6 +56,14 @@ Task<Result<>> add_stats(lsm::LsmPartition* partition, DbStats* sum) {
   sum->compactions += figures.compactions;
   sum->compaction_bytes += figures.compaction_bytes;
   sum->stalls += figures.stalls;
+  sum->log_write_bytes += figures.log_write_bytes;
+  sum->flush_bytes += figures.flush_bytes;
+  sum->compaction_read_bytes += figures.compaction_read_bytes;
+  sum->compaction_debt_bytes += figures.compaction_debt_bytes;
+  sum->delayed_writes += figures.delayed_writes;
+  sum->failed_jobs += figures.failed_jobs;
+  if (figures.flush_error) sum->background_error = figures.flush_error;
+  if (figures.compaction_error) sum->background_error = figures.compaction_error;
   const MemoryCap& cap = Shard::current().memory().cap();
   sum->memory_bytes = cap.lent_bytes();
   sum->memory_cap_bytes = cap.cap_bytes();
@@ -98,35 +95,6 @@ bool Db::ordered() const noexcept {
   return engine_->ordered();
 }
 
-Result<> Db::put(std::string_view key, std::string_view value, const WriteOptions& options) {
-  return put_until(key, value, no_expiry, options);
-}
-
-Result<> Db::put_until(std::string_view key, std::string_view value, std::uint64_t expiry_ms,
-                       const WriteOptions& options) {
-  return write_one(*engine_, key, {.value = as_bytes(value), .expiry_ms = expiry_ms}, options.durability);
-}
-
-Result<> Db::erase(std::string_view key, const WriteOptions& options) {
-  return write_one(*engine_, key, {.value = {}, .kind = kv::Kind::erase}, options.durability);
-}
-
-Result<> Db::write(const WriteBatch& batch, const WriteOptions& options) {
-  embed::PreparedBatch prepared;
-  TRY(prepared.read(*engine_, batch));
-  return write_and_wait(*engine_, prepared.partition(), prepared.writes(), options.durability);
-}
-
-Result<bool> Db::compare_and_swap(std::string_view user_key, std::optional<std::string_view> expected,
-                                  std::optional<std::string_view> desired, const WriteOptions& options) {
-  const kv::StoredKey key = TRY(engine_->stored(user_key));
-  const kv::PartitionId id = engine_->partitioner().partition_of(key);
-  return engine_->run(engine_->home_of(id), [&] {
-    return kv::compare_and_swap(engine_->open_store().partition(id), key, bytes_of(expected),
-                                bytes_of(desired), options.durability);
-  });
-}
-
 Result<Iterator> Db::iterate(const IterateOptions& options) const {
   auto scan = std::make_unique<embed::Scan>(engine_, options);
   TRY(scan->start());
@@ -137,16 +105,26 @@ Result<Snapshot> Db::snapshot() const {
   return embed::SnapshotState::take(engine_);
 }
 
-Result<> Db::sync() {
-  return for_each_partition(*engine_, sync_partition);
+Result<Transaction> Db::begin(const TransactionOptions& options) {
+  return Transaction(TRY(embed::TransactionState::begin(engine_, options)));
 }
 
-Result<> Db::flush() {
-  return for_each_partition(*engine_, flush_partition);
+Result<> Db::sync(Deadline deadline) {
+  return for_each_partition(*engine_, sync_partition, deadline);
 }
 
-Result<> Db::compact() {
-  return for_each_partition(*engine_, compact_partition);
+Result<> Db::flush(Deadline deadline) {
+  return for_each_partition(*engine_, flush_partition, deadline);
+}
+
+Result<> Db::compact(Deadline deadline) {
+  return for_each_partition(*engine_, compact_partition, deadline);
+}
+
+Result<CheckpointReport> Db::checkpoint(const std::string& where) {
+  const auto made = TRY(engine_->run(embed::Engine::store_shard, [&] { return engine_->checkpoint(where); }));
+  return CheckpointReport{
+      .tables = made.tables, .table_bytes = made.table_bytes, .tables_shared = made.tables_shared};
 }
 
 Result<DbStats> Db::stats() const {

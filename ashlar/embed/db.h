@@ -20,9 +20,11 @@
 
 #include "ashlar/base/error.h"
 #include "ashlar/embed/iterator.h"
+#include "ashlar/embed/merge_operator.h"
 #include "ashlar/embed/options.h"
 #include "ashlar/embed/reader.h"
 #include "ashlar/embed/snapshot.h"
+#include "ashlar/embed/transaction.h"
 #include "ashlar/embed/write_batch.h"
 
 namespace ashlar {
@@ -37,14 +39,25 @@ struct DbStats {
   std::uint64_t reads_asked = 0, reads_from_device = 0;  ///< asked: of a shard; others were answered in place
   std::uint64_t flushes = 0, compactions = 0, compaction_bytes = 0, stalls = 0;
   std::uint64_t memory_bytes = 0, memory_cap_bytes = 0;  ///< what counts towards the cap, and the cap
+  std::uint64_t log_write_bytes = 0, flush_bytes = 0;    ///< written to the log, whole blocks; to tables
+  std::uint64_t compaction_read_bytes = 0;
+  std::uint64_t compaction_debt_bytes = 0;  ///< estimate of what is still to be written, now
+  std::uint64_t delayed_writes = 0;         ///< slowed down, because compaction lags behind
+  std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed; they are repeated
+  std::optional<Error> background_error = {};  ///< while the last attempt of one of them has failed
+};
+
+struct CheckpointReport {
+  std::uint64_t tables = 0, table_bytes = 0;
+  std::uint64_t tables_shared = 0;  ///< of them, by hard links; the others were copied
 };
 
 /// Thread safety: any thread that is no shard of an Ashlar runtime, but for close() and destruction, which
 /// come last. Handles (readers, iterators, snapshots) may outlive it, and then answer `closed`.
 ///
 /// Errors of every call: `closed` after close(); `invalid` in a callback, which runs on a shard; `stopped`
-/// for writes after a failed write of the log, until it is opened again; `io` and `corrupt` as the device has
-/// it.
+/// for writes after a failed write of the log, until it is opened again; `timed_out` at a deadline that was
+/// given; `io` and `corrupt` as the device has it.
 class Db {
  public:
   /// `where`: a directory ("dir:PATH" or just the path) or a formatted device ("blob(uring:/dev/nvme0n1)").
@@ -68,14 +81,22 @@ class Db {
   Result<std::vector<std::optional<std::string>>> multi_get(std::span<const std::string_view> keys,
                                                             const ReadOptions& options = {}) const;
 
-  /// Returns once the write is acknowledged at its durability. `too_large` for a key beyond 65,532 bytes or a
-  /// value beyond 16 MiB, `no_space`, `no_memory` at the cap: then nothing was done.
+  /// Returns once the write is acknowledged at its durability. A key that a transaction has locked is waited
+  /// for. `too_large` for a key beyond 65,532 bytes or a value beyond 16 MiB, `no_space`, `no_memory` at the
+  /// cap: then nothing was done.
   Result<> put(std::string_view key, std::string_view value, const WriteOptions& options = {});
   /// The key is absent from `expiry_ms` on, in milliseconds since 1970.
   Result<> put_until(std::string_view key, std::string_view value, std::uint64_t expiry_ms,
                      const WriteOptions& options = {});
   Result<> erase(std::string_view key, const WriteOptions& options = {});
-  /// All or nothing. `unsupported` where its keys are of several partitions.
+  /// Changes the value by the merge operator of the key's family, without reading it: `operand` is what the
+  /// operator takes. `unsupported` where the family has none.
+  Result<> merge(std::string_view key, std::string_view operand, const WriteOptions& options = {});
+  /// Every key of the family from `lower` (included; empty: from the beginning) to `upper` (excluded; empty:
+  /// to the end) is absent. One record of the log for each partition, whatever it covers; where there are
+  /// several, one after the other. Bounds are `unsupported` where keys are spread by hash.
+  Result<> erase_range(std::string_view lower, std::string_view upper, const WriteOptions& options = {});
+  /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say.
   Result<> write(const WriteBatch& batch, const WriteOptions& options = {});
   /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). Whether it
   /// did.
@@ -83,7 +104,8 @@ class Db {
                                 std::optional<std::string_view> desired, const WriteOptions& options = {});
 
   /// The same without waiting. `done` runs on a shard, soon after or before the call returns: it must be
-  /// short, and not wait for this database. An error of the call itself: `done` is not called.
+  /// short, and not wait for this database. An error of the call itself: `done` is not called. Writes that
+  /// are under way together are in no order.
   using Done = std::function<void(Result<>)>;
   Result<> put_async(std::string_view key, std::string_view value, Done done,
                      const WriteOptions& options = {});
@@ -93,14 +115,29 @@ class Db {
   Result<> get_async(std::string_view key, Found found, const ReadOptions& options = {}) const;
 
   Result<Iterator> iterate(const IterateOptions& options = {}) const;
+  /// One moment of the whole database, whichever partitions its keys are in.
   Result<Snapshot> snapshot() const;
+  Result<Transaction> begin(const TransactionOptions& options = {});
+
+  /// Makes a family. What is returned as ok survives power loss. `exists`; `invalid` for a name of no or more
+  /// than 255 bytes, and for an unknown merge operator; `no_space` where there are 128.
+  Result<Family> create_family(const std::string& name, const FamilyOptions& options = {});
+  /// Its keys are gone at once, but to snapshots; their space comes back with compaction. `not_found`.
+  Result<> drop_family(const std::string& name);
+  Result<std::optional<Family>> family(std::string_view name) const;
+  /// But for the one that every database has. In no order.
+  Result<std::vector<FamilyDescription>> families() const;
 
   /// Returns when everything written before, with whatever durability, survives power loss.
-  Result<> sync();
-  /// Returns when everything written before is in tables.
-  Result<> flush();
-  /// Flushes, and returns when no compaction is due.
-  Result<> compact();
+  Result<> sync(Deadline deadline = no_deadline);
+  /// Returns when everything written before is in tables. At the deadline it goes on without the caller.
+  Result<> flush(Deadline deadline = no_deadline);
+  /// Flushes, and returns when no compaction is due. At the deadline it goes on without the caller.
+  Result<> compact(Deadline deadline = no_deadline);
+  /// A second database with what this one holds at one moment, in a directory that is not there yet
+  /// (`exists`) or on a formatted device, named as open() has it. In the same file system tables are shared
+  /// by hard links. Once ok it survives power loss.
+  Result<CheckpointReport> checkpoint(const std::string& where);
   Result<DbStats> stats() const;
 
   /// Whether keys are in order across the database: not where `ashlar serve` made it.

@@ -6,6 +6,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/base/options.h"
+#include "ashlar/embed/program_operator.h"
 #include "ashlar/runtime/mesh/invoke.h"
 
 namespace ashlar::embed {
@@ -24,8 +25,9 @@ struct Engine::Settings {
 
 namespace {
 
-bool is_prefixed(std::string_view where) noexcept {
-  return where.starts_with("dir:") || where.starts_with("blob(");
+std::expected<DataLocation, std::string> location_of(const std::string& where) {
+  const bool prefixed = where.starts_with("dir:") || where.starts_with("blob(");
+  return DataLocation::parse(prefixed ? where : "dir:" + where);
 }
 
 Task<Result<>> nothing() {
@@ -46,8 +48,9 @@ std::expected<void, std::string> Engine::Settings::read(const std::string& where
   runtime.shards = options.shards;
   runtime.pin = options.pin;
   runtime.take_signals = false;
+  if (!options.merge_operator.empty()) engine.merge_operator = options.merge_operator;
   if (options.memory_cap_bytes != 0) runtime.memory_cap_bytes = options.memory_cap_bytes;
-  auto parsed = DataLocation::parse(is_prefixed(where) ? where : "dir:" + where);
+  auto parsed = location_of(where);
   if (!parsed) return std::unexpected(parsed.error());
   location = *std::move(parsed);
   auto ranges = kv::Partitioner::ranged(options.boundaries);
@@ -81,10 +84,20 @@ Engine::Opened Engine::open(const std::string& where, const DbOptions& options, 
   Settings settings;
   if (const auto read = settings.read(where, options); !read)
     return failed({.code = Errc::invalid, .where = "database options"}, read.error());
+  if (Shard::current_or_null() != nullptr)
+    return failed({.code = Errc::invalid, .where = "open: on a shard"}, "open: on a shard");
   const std::string& name = settings.location.name();
   if (const Result<> there = settings.check_there(options); !there)
     return failed(there.error(), fmt::format("{}: {}", name, there.error()));
   std::shared_ptr<Engine> engine(new Engine(options, settings.runtime));
+  for (const auto& each : options.merge_operators) {
+    const Result<> added = engine->merge_operators_.add(std::make_unique<ProgramOperator>(each));
+    if (added) continue;
+    engine->closed_ = added;  // nothing was started
+    return failed(added.error(), fmt::format("merge operator {}: there is one of that name", each->name()));
+  }
+  settings.engine.merge_operators = &engine->merge_operators_;
+  engine->directory_ = settings.engine.directory;
   Result<> started = engine->runtime_.start([raw = engine.get(), &settings](Shard& shard) {
     raw->ports_[shard.id().value]->attach(shard);
     return shard.id() == ShardId{0} ? serve(raw, &settings) : nothing();
@@ -134,9 +147,10 @@ Task<Result<>> Engine::open_store(Settings* settings) {
 }
 
 Task<> Engine::shut() {
-  for (unsigned shard = 0; shard < ports_.size(); ++shard) {
-    co_await invoke(ShardId{shard}, [&] { return ports_[shard]->shut(); });
-  }
+  for (unsigned shard = 0; shard < ports_.size(); ++shard)
+    co_await invoke(ShardId{shard}, [&] { return ports_[shard]->end_calls(); });
+  for (auto shard = static_cast<unsigned>(ports_.size()); shard-- > 0;)  // snapshots are on the first
+    co_await invoke(ShardId{shard}, [&] { return ports_[shard]->end_guests(); });
 }
 
 Result<> Engine::close() {
@@ -153,6 +167,27 @@ Result<> Engine::close() {
   return *closed_;
 }
 
+kv::PartitionId Engine::partition_of(std::string_view bound) const noexcept {
+  if (bound.size() >= kv::key_prefix_bytes) return partitioner_.partition_of(as_bytes(bound));
+  const auto last = static_cast<std::uint16_t>(partitioner_.partitions() - 1);
+  return kv::PartitionId{bound.size() == 1 ? std::uint16_t{0} : last};  // the beginning, or the end
+}
+
+kv::PartitionId Engine::last_partition_below(std::string_view end) const noexcept {
+  const kv::PartitionId at = partition_of(end);
+  const bool begins_there = at.value != 0 && end.size() > kv::key_prefix_bytes && ordered() &&
+                            end.substr(kv::key_prefix_bytes) == partitioner_.boundaries()[at.value - 1u];
+  return begins_there ? kv::PartitionId{static_cast<std::uint16_t>(at.value - 1)} : at;
+}
+
+Task<Result<lsm::CheckpointReport>> Engine::checkpoint(std::string where) {
+  const auto location = location_of(where);
+  if (!location) co_return fail(Errc::invalid, "checkpoint: where to");
+  auto home = co_await open_home(*location, directory_);
+  if (!home) co_return fail(Errc::not_found, "checkpoint: device");
+  co_return co_await lsm::write_checkpoint(*opened_store_, **home);
+}
+
 Result<> Engine::submit(ShardId shard, Call& call) noexcept {
   const epoch::Guard guard;
   if (store() == nullptr) return fail(Errc::closed, "database");
@@ -164,8 +199,12 @@ Result<> Engine::submit_and_wait(ShardId shard, Call& call) noexcept {
   if (Shard::current_or_null() != nullptr) [[unlikely]]
     return waits_on_shard();
   if (const Result<> submitted = submit(shard, call); !submitted) return submitted;
-  port(shard).wait(call);
+  wait(shard, call);
   return {};
+}
+
+void Engine::wait(ShardId shard, Call& call) noexcept {
+  port(shard).wait(call);
 }
 
 void Engine::leave(ShardId shard, std::shared_ptr<Guest> guest) noexcept {

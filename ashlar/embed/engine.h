@@ -17,9 +17,12 @@
 #include <utility>
 #include <vector>
 
+#include "ashlar/embed/cost.h"
 #include "ashlar/embed/location.h"
 #include "ashlar/embed/options.h"
 #include "ashlar/embed/port.h"
+#include "ashlar/embed/stored_range.h"
+#include "ashlar/kv/lsm/checkpoint.h"
 #include "ashlar/kv/lsm/store.h"
 #include "ashlar/runtime/memory/epoch.h"
 #include "ashlar/runtime/shard/runtime.h"
@@ -41,9 +44,26 @@ class Engine {
   const kv::Partitioner& partitioner() const noexcept { return partitioner_; }
   bool ordered() const noexcept { return partitioner_.scheme() == kv::Partitioner::Scheme::range; }
   ShardId home_of(kv::PartitionId id) const noexcept { return ShardId{id.value % runtime_.shard_count()}; }
-  Result<kv::StoredKey> stored(std::string_view key) const {
+  Result<kv::StoredKey> stored(std::string_view key, Family family) const {
     if (key.size() > kv::user_key_bytes_max) return fail(Errc::too_large, "key");
-    return partitioner_.stored(as_bytes(key));
+    return stored_short(key, family);
+  }
+  /// Of a key that is known to be short enough.
+  kv::StoredKey stored_short(std::string_view key, Family family) const {
+    return partitioner_.stored(as_bytes(key), static_cast<kv::KeyType>(family.type_));
+  }
+  static std::uint8_t type_of(Family family) noexcept { return family.type_; }
+  static Family family_of(const kv::Family& family) noexcept {
+    return Family(static_cast<std::uint8_t>(family.key_type()));
+  }
+  /// Where a bound of a StoredRange is. `unsupported` is the caller's business: bounds of a database whose
+  /// keys are spread by hash are those of whole families.
+  kv::PartitionId partition_of(std::string_view stored_bound) const noexcept;
+  /// The last one with keys below an end.
+  kv::PartitionId last_partition_below(std::string_view stored_end) const noexcept;
+  /// A shard for what may be anywhere.
+  ShardId any_shard() noexcept {
+    return ShardId{next_shard_.fetch_add(1, std::memory_order_relaxed) % runtime_.shard_count()};
   }
 
   /// Inside an epoch, or on a shard: null once the database is being closed.
@@ -51,6 +71,9 @@ class Engine {
   /// On a shard, for what is under way there: the store is there until it ends.
   lsm::LsmStore& open_store() const noexcept { return *opened_store_; }
   Port& port(ShardId shard) noexcept { return *ports_[shard.value]; }
+
+  /// A checkpoint at `where`, as open() has it. On the store's shard.
+  Task<Result<lsm::CheckpointReport>> checkpoint(std::string where);
 
   /// Hands a call in, or `closed`. It must live until it is done.
   Result<> submit(ShardId shard, Call& call) noexcept;
@@ -63,6 +86,7 @@ class Engine {
   /// to lives in the caller.
   template <class Function>
   auto run(ShardId shard, Function function);
+  static constexpr ShardId store_shard{0};  ///< where the store was opened
 
   /// The handle of a guest has ended.
   void leave(ShardId shard, std::shared_ptr<Guest> guest) noexcept;
@@ -77,9 +101,13 @@ class Engine {
   static Task<Result<>> serve(Engine* engine, Settings* settings);
   Task<Result<>> open_store(Settings* settings);
   Task<> shut();
+  void wait(ShardId shard, Call& call) noexcept;
 
   Runtime runtime_;
+  kv::MergeOperators merge_operators_;
+  blob::DirectoryOptions directory_;
   kv::Partitioner partitioner_;
+  std::atomic<unsigned> next_shard_{0};
   std::vector<std::unique_ptr<Port>> ports_;
   std::unique_ptr<lsm::LsmStore> opened_store_;
   std::atomic<lsm::LsmStore*> store_{nullptr};
@@ -98,7 +126,7 @@ Result<> Engine::submit_all_and_wait(const std::vector<C*>& by_shard) noexcept {
   }
   if (!submitted) --end;  // the last one was not
   for (std::size_t shard = 0; shard < end; ++shard) {
-    if (by_shard[shard] != nullptr) ports_[shard]->wait(*by_shard[shard]);
+    if (by_shard[shard] != nullptr) wait(ShardId{static_cast<unsigned>(shard)}, *by_shard[shard]);
   }
   return submitted;
 }

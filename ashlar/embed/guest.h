@@ -15,7 +15,8 @@ class Guest : public ListHook<>, public std::enable_shared_from_this<Guest> {
  public:
   virtual ~Guest() = default;
 
-  /// On the shard: gives up everything that must end before the store does.
+  /// On the shard: gives up everything that must end before the store does. What takes longer is spawned on
+  /// the port.
   virtual void release() noexcept = 0;
 
  private:

@@ -2,7 +2,7 @@
 """An installed copy serves programs that know nothing of the source tree.
 
 Installs the library into a scratch directory, then: the headers there are those that the public ones include and
-no more; examples/embed builds and runs by find_package(Ashlar), and by pkg-config, shared and static; Python's
+no more, and each compiles by itself; examples/embed builds and runs by find_package(Ashlar), and by pkg-config, shared and static; Python's
 ctypes uses the C API. Exit status 77: a tool is missing.
 """
 import argparse
@@ -36,6 +36,15 @@ def check_headers(prefix, cxx, cc):
         made = run(compiler, language, "-x", kind, f"-I{include}", "-M", "-", input=name)
         reached |= {part.removeprefix(f"{include}/") for part in made.split() if part.startswith(str(include))}
     assert there == reached, f"installed but not needed, or the reverse: {sorted(there ^ reached)}"
+    own = ("ASHLAR_", "TRY", "CO_TRY")
+    for header in sorted(there):  # each by itself, and without macros for programs that are not C
+        for_c = header.startswith("ashlar/embed/ashlar_c")
+        compiler, kind = (cc, ("-std=c11", "-x", "c")) if for_c else (cxx, ("-std=c++23", "-x", "c++"))
+        source = f"#include <{header}>\n"
+        run(compiler, *kind, "-Wall", "-Wextra", "-Werror", f"-I{include}", "-fsyntax-only", "-", input=source)
+        macros = run(compiler, *kind, f"-I{include}", "-E", "-dM", "-", input=source).splitlines()
+        leaked = [line for line in macros if not for_c and line.split()[1].startswith(own)]
+        assert not leaked, f"{header} defines {leaked}"
 
 
 def check_example(program, name, scratch, env):
@@ -51,7 +60,7 @@ def check_cmake(prefix, scratch, options):
         f"-DCMAKE_C_COMPILER={options.cc}", f"-DCMAKE_CXX_COMPILER={options.cxx}",
         f"-DASHLAR_SANITIZE={options.sanitize}")
     run(options.cmake, "--build", build)
-    for name in ("quick_start", "iterate", "from_c"):
+    for name in ("quick_start", "iterate", "transaction", "counters", "from_c"):
         check_example(build / name, name, scratch, os.environ)
 
 

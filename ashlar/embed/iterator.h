@@ -51,8 +51,12 @@ class Iterator {
   std::string_view value() const noexcept;
   std::uint64_t expiry_ms() const noexcept;
 
+  /// In place of that of the options, for walks that begin later: with a seek.
+  void set_deadline(Deadline deadline) noexcept;
+
  private:
   friend class Db;
+  friend class Transaction;
   explicit Iterator(std::unique_ptr<embed::Scan> scan) noexcept;
 
   std::unique_ptr<embed::Scan> scan_;

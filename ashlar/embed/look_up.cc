@@ -4,7 +4,7 @@ namespace ashlar::embed {
 
 void GetCall::arrived() noexcept {
   const kv::PartitionId id = engine.partitioner().partition_of(key);
-  kv::Get get = engine.open_store().partition(id).get(key, partition_options(options, id));
+  kv::Get get = engine.open_store().partition(id).get(key, engine_options(options, cost));
   if (get.await_ready()) {
     answer(get.await_resume());
   } else {
@@ -14,12 +14,13 @@ void GetCall::arrived() noexcept {
 
 Task<> GetCall::look_up(GetCall* call, kv::PartitionId id) {
   kv::Partition& partition = call->engine.open_store().partition(id);
-  call->answer(co_await partition.get(call->key, partition_options(call->options, id)));
+  call->answer(co_await partition.get(call->key, engine_options(call->options, call->cost)));
 }
 
 void GetCall::answer(const Result<std::optional<kv::Value>>& found) noexcept {
   if (!found) {
     result = std::unexpected(found.error());
+    if (found.error().code == Errc::cancelled) result.error().code = Errc::closed;  // only close() cancels
   } else if (*found) {
     take(into, (*found)->bytes);
     result = true;

@@ -34,6 +34,7 @@ struct GetCall : Call {
         engine(from),
         key(which),
         options(with),
+        cost(with.receipt),
         take(take_value),
         into(to) {}
 
@@ -42,6 +43,7 @@ struct GetCall : Call {
   Engine& engine;
   const kv::StoredKey& key;
   const ReadOptions& options;
+  Cost cost;  ///< to be added up by who waited
   Take take;
   void* into;
   Result<bool> result{false};  ///< whether there is a value

@@ -15,7 +15,8 @@ struct MultiGetCall : embed::Call {
           call.port->spawn(run(&call));
         }),
         engine(from),
-        options(with) {}
+        options(with),
+        cost(with.receipt) {}
 
   void add(std::size_t index, const kv::StoredKey& key) {
     indexes.push_back(index);
@@ -25,6 +26,7 @@ struct MultiGetCall : embed::Call {
 
   embed::Engine& engine;
   const ReadOptions& options;
+  embed::Cost cost;
   std::vector<std::size_t> indexes;  // in the caller's order
   std::vector<kv::Read> reads;
   std::vector<std::optional<std::string>>* values = nullptr;
@@ -38,7 +40,7 @@ Task<> MultiGetCall::run(MultiGetCall* call) {
     const kv::PartitionId id = partitioner.partition_of(*call->reads[begin].key);
     for (end = begin; end < call->reads.size() && partitioner.partition_of(*call->reads[end].key) == id;
          ++end)
-      call->reads[end].options = embed::partition_options(call->options, id);
+      call->reads[end].options = embed::engine_options(call->options, call->cost);
     co_await call->engine.open_store().partition(id).multi_get(
         std::span(call->reads).subspan(begin, end - begin));
   }
@@ -64,12 +66,13 @@ Result<std::vector<std::optional<std::string>>> Db::multi_get(std::span<const st
   std::deque<MultiGetCall> calls;  // by shard
   std::vector<MultiGetCall*> of_shard(engine_->shards());
   for (std::size_t i = 0; i < keys.size(); ++i) {
-    const kv::StoredKey& key = stored.emplace_back(TRY(engine_->stored(keys[i])));
+    const kv::StoredKey& key = stored.emplace_back(TRY(engine_->stored(keys[i], options.family)));
     {
       const epoch::Guard guard;
       kv::Peek found;
       if (embed::peek(*engine_, key, options, found)) {
         if (found.present) values[i].emplace(as_text(found.value));
+        embed::Cost(options.receipt).answered_in_place();
         continue;
       }
     }
@@ -81,6 +84,7 @@ Result<std::vector<std::optional<std::string>>> Db::multi_get(std::span<const st
     call->add(i, key);
   }
   TRY(engine_->submit_all_and_wait(of_shard));
+  for (MultiGetCall& call : calls) call.cost.add_up();
   for (const MultiGetCall& call : calls) TRY(Result<>(call.result));
   return values;
 }

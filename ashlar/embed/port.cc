@@ -47,10 +47,14 @@ void Port::add_writes(kv::PartitionId id, kv::Partition& partition) {
   writes_[id.value] = std::make_unique<WriteQueue>(*this, partition);
 }
 
-Task<> Port::shut() {
+Task<> Port::end_calls() {
   scope_.cancel();
   co_await scope_.join();
-  while (!guests_.empty()) evict(guests_.front());
+}
+
+Task<> Port::end_guests() {
+  while (!guests_.empty()) evict(guests_.back());
+  co_await scope_.join();
   writes_.clear();
 }
 

@@ -18,8 +18,8 @@
 namespace ashlar::embed {
 
 /// Thread safety: post() and wait() by any thread while the database is open, all else on the shard.
-/// Lifecycle: made before the shard starts and destroyed after it has ended; shut() there, before the store
-/// is closed.
+/// Lifecycle: made before the shard starts and destroyed after it has ended. Before the store is closed,
+/// end_calls() on every shard, then end_guests(): calls of one shard may read what a guest of another holds.
 class Port {
  public:
   explicit Port(Duration spin) noexcept : room_(spin) {}
@@ -52,7 +52,9 @@ class Port {
   void add_writes(kv::PartitionId id, kv::Partition& partition);
 
   /// Nothing is handed in any more: ends what is under way.
-  Task<> shut();
+  Task<> end_calls();
+  /// The newest first: an iterator's cursor before the snapshot that it reads.
+  Task<> end_guests();
 
  private:
   Shard* shard_ = nullptr;

@@ -17,6 +17,7 @@ Result<bool> ask(Engine& engine, const kv::StoredKey& key, const ReadOptions& op
   GetCall call(
       engine, key, options, [](void* into, Bytes value) { (*static_cast<Take*>(into))(value); }, &take);
   TRY(engine.submit_and_wait(call.home(), call));
+  call.cost.add_up();
   return call.result;
 }
 
@@ -25,12 +26,13 @@ template <class Take>
 Result<bool> look_up(Engine& engine, std::string_view user_key, const ReadOptions& options, Take take) {
   if (user_key.size() > kv::user_key_bytes_max) [[unlikely]]
     return fail(Errc::too_large, "key");
-  const kv::StoredKey key = engine.partitioner().stored(as_bytes(user_key));
+  const kv::StoredKey key = engine.stored_short(user_key, options.family);
   {
     const epoch::Guard guard;
     kv::Peek found;
     if (peek(engine, key, options, found)) [[likely]] {
       if (found.present) take(found.value);
+      Cost(options.receipt).answered_in_place();
       return found.present;
     }
   }
@@ -77,10 +79,11 @@ Result<bool> Reader::contains(std::string_view key) const {
 
 Result<bool> Reader::get(std::string_view user_key, PinnedValue& value) const {
   value.reset();
-  const kv::StoredKey key = TRY(engine_->stored(user_key));
+  const kv::StoredKey key = TRY(engine_->stored(user_key, options_.family));
   kv::Peek found;
   value.pin();
   if (embed::peek(*engine_, key, options_, found)) {
+    embed::Cost(options_.receipt).answered_in_place();
     if (found.present) {
       value.view_ = as_text(found.value);
     } else {

@@ -51,7 +51,7 @@ class PinnedValue {
 /// After the database was closed, it answers `closed`.
 ///
 /// A look-up that memory cannot answer asks the key's shard and waits. `too_large` for a key beyond 65,532
-/// bytes, `corrupt` and `io` as the device has it.
+/// bytes, `timed_out` at the deadline of the options, `corrupt` and `io` as the device has it.
 class Reader {
  public:
   /// True: found, and `value` is it. False: there is none, and `value` is as it was.
@@ -61,6 +61,9 @@ class Reader {
   Result<std::optional<std::size_t>> get(std::string_view key, std::span<char> into) const;
   Result<std::optional<std::string>> get(std::string_view key) const;
   Result<bool> contains(std::string_view key) const;
+
+  /// Of the look-ups from here on, in place of that of the options.
+  void set_deadline(Deadline deadline) noexcept { options_.deadline = deadline; }
 
  private:
   friend class Db;

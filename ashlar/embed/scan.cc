@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ashlar/embed/transaction_state.h"
+
 namespace ashlar {
 
 namespace embed {
@@ -12,32 +14,19 @@ constexpr std::size_t first_chunk_entries = 16;  // who looks at one key does no
 constexpr std::size_t chunk_entries_max = 4096;
 constexpr std::size_t chunk_bytes_max = 256u << 10;
 
-constexpr char type_byte = static_cast<char>(kv::KeyType::value);
-
-/// The first key that no longer begins with `prefix`; empty: there is none.
-std::string end_of_prefix(std::string prefix) {
-  while (!prefix.empty() && prefix.back() == '\xff') prefix.pop_back();
-  if (!prefix.empty()) prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
-  return prefix;
-}
-
-/// Of a database that is partitioned by range: its slots are zero.
-std::string stored_form(std::string_view key) {
-  std::string stored{type_byte, '\0', '\0'};
-  return stored.append(key);
-}
-
 }  // namespace
 
 Scan::Scan(std::shared_ptr<Engine> engine, const IterateOptions& options)
+    : Scan(std::move(engine), nullptr, ShardId{}, options) {}
+
+Scan::Scan(std::shared_ptr<Engine> engine, std::shared_ptr<OpenTransaction> transaction, ShardId shard,
+           const IterateOptions& options)
     : engine_(std::move(engine)),
+      transaction_(std::move(transaction)),
+      transaction_shard_(shard),
       read_(options.read),
-      bounded_(!options.lower.empty() || !options.upper.empty() || !options.prefix.empty()) {
-  const std::string& lower = options.prefix.empty() ? options.lower : options.prefix;
-  const std::string upper = options.prefix.empty() ? options.upper : end_of_prefix(options.prefix);
-  lower_ = lower.empty() ? std::string{type_byte} : stored_form(lower);
-  upper_ = upper.empty() ? std::string{static_cast<char>(type_byte + 1)} : stored_form(upper);
-}
+      range_(StoredRange::of(options.lower, options.upper, options.prefix,
+                             Engine::type_of(options.read.family))) {}
 
 Scan::~Scan() {
   dismiss();
@@ -45,24 +34,23 @@ Scan::~Scan() {
 
 void Scan::dismiss() noexcept {
   if (walker_ == nullptr) return;
-  engine_->leave(engine_->home_of(kv::PartitionId{static_cast<std::uint16_t>(partition_)}),
-                 std::move(walker_));
+  engine_->leave(shard(), std::move(walker_));
   walker_ = nullptr;
 }
 
 Result<> Scan::start() {
-  if (bounded_ && !engine_->ordered()) return fail(Errc::unsupported, "bounds of a scan: keys are hashed");
-  if (read_.snapshot == nullptr) {
+  if (range_.bounded && !engine_->ordered())
+    return fail(Errc::unsupported, "bounds of a scan: keys are hashed");
+  if (read_.snapshot == nullptr && transaction_ == nullptr) {
     own_snapshot_.emplace(TRY(SnapshotState::take(engine_)));
     read_.snapshot = &*own_snapshot_;
   }
   return {};
 }
 
-kv::PartitionId Scan::partition_of(const std::string& stored) const noexcept {
-  const auto last = static_cast<std::uint16_t>(engine_->partitioner().partitions() - 1);
-  if (stored.size() >= kv::key_prefix_bytes) return engine_->partitioner().partition_of(as_bytes(stored));
-  return kv::PartitionId{stored[0] == type_byte ? std::uint16_t{0} : last};  // the beginning, or the end
+ShardId Scan::shard() const noexcept {
+  if (transaction_ != nullptr) return transaction_shard_;
+  return engine_->home_of(kv::PartitionId{static_cast<std::uint16_t>(partition_)});
 }
 
 bool Scan::fail_with(const Error& error) {
@@ -77,7 +65,7 @@ bool Scan::begin(kv::Direction direction, std::string from) {
   status_ = {};
   direction_ = direction;
   from_ = std::move(from);
-  partition_ = partition_of(from_).value;
+  partition_ = engine_->partition_of(from_).value;
   chunk_entries_ = first_chunk_entries;
   chunk_.last = false;
   return fill();
@@ -85,9 +73,9 @@ bool Scan::begin(kv::Direction direction, std::string from) {
 
 bool Scan::seek(std::string_view key, kv::Direction direction) {
   if (!engine_->ordered()) return fail_with({.code = Errc::unsupported, .where = "seek: keys are hashed"});
-  std::string from = stored_form(key);
+  std::string from = StoredRange::bound(key, Engine::type_of(read_.family));
   if (direction == kv::Direction::backward) from.push_back('\0');  // the key itself too
-  return begin(direction, std::clamp(std::move(from), lower_, upper_));
+  return begin(direction, std::clamp(std::move(from), range_.first, range_.end));
 }
 
 bool Scan::step(kv::Direction direction) {
@@ -106,9 +94,10 @@ bool Scan::fill() {
     chunk_.text.clear();
     at_ = 0;
     if (chunk_.last && !advance_partition()) return false;
-    const kv::PartitionId id{static_cast<std::uint16_t>(partition_)};
-    if (walker_ == nullptr) walker_ = std::make_shared<Walker>();
-    const Result<> done = engine_->run(engine_->home_of(id), [&] { return read_chunk(); });
+    if (walker_ == nullptr) walker_ = std::make_shared<Walker>(read_.receipt);
+    const Result<> done =
+        engine_->run(shard(), [&] { return transaction_ != nullptr ? read_transaction() : read_chunk(); });
+    if (done) walker_->cost.add_up();
     if (!done) return fail_with(done.error());
     chunk_entries_ = std::min(2 * chunk_entries_, chunk_entries_max);
     if (!chunk_.items.empty()) return true;
@@ -117,10 +106,11 @@ bool Scan::fill() {
 
 bool Scan::advance_partition() noexcept {
   const bool forward = direction_ == kv::Direction::forward;
-  const std::uint32_t end = engine_->ordered() ? partition_of(forward ? upper_ : lower_).value
-                            : forward          ? engine_->partitioner().partitions() - 1
-                                               : 0;
-  if (partition_ == end) return false;
+  const std::uint32_t end = engine_->ordered()
+                                ? engine_->partition_of(forward ? range_.end : range_.first).value
+                            : forward ? engine_->partitioner().partitions() - 1
+                                      : 0;
+  if (partition_ == end || transaction_ != nullptr) return false;
   dismiss();
   partition_ += forward ? 1 : 0u - 1;
   chunk_.last = false;
@@ -130,24 +120,53 @@ bool Scan::advance_partition() noexcept {
 void Scan::open_cursor() {
   const kv::PartitionId id{static_cast<std::uint16_t>(partition_)};
   const bool forward = direction_ == kv::Direction::forward;
-  walker_->cursor = engine_->open_store().partition(id).scan({.first = as_bytes(forward ? from_ : lower_),
-                                                              .last = as_bytes(forward ? upper_ : from_),
-                                                              .direction = direction_,
-                                                              .read = partition_options(read_, id)});
+  walker_->cursor =
+      engine_->open_store().partition(id).scan({.first = as_bytes(forward ? from_ : range_.first),
+                                                .last = as_bytes(forward ? range_.end : from_),
+                                                .direction = direction_,
+                                                .read = engine_options(read_, walker_->cost)});
   engine_->port(Shard::current().id()).enter(*walker_);
+}
+
+bool Scan::full() const noexcept {
+  return chunk_.items.size() >= chunk_entries_ || chunk_.text.size() >= chunk_bytes_max;
+}
+
+void Scan::add(Bytes key, Bytes value, std::uint64_t expiry_ms) {
+  chunk_.items.push_back({chunk_.text.size(), key.size(), value.size(), expiry_ms});
+  chunk_.text.append(as_text(key)).append(as_text(value));
 }
 
 Task<Result<>> Scan::read_chunk() {
   if (walker_->cursor == nullptr) open_cursor();
   kv::Cursor& cursor = *walker_->cursor;
-  while (chunk_.items.size() < chunk_entries_ && chunk_.text.size() < chunk_bytes_max) {
+  while (!full()) {
     if (!CO_TRY(co_await cursor.next())) {
       chunk_.last = true;
       break;
     }
     const kv::Cursor::Item& found = cursor.item();
-    chunk_.items.push_back({chunk_.text.size(), found.key.size(), found.value.size(), found.expiry_ms});
-    chunk_.text.append(as_text(found.key)).append(as_text(found.value));
+    add(found.key, found.value, found.expiry_ms);
+  }
+  co_return Result<>();
+}
+
+Task<Result<>> Scan::read_transaction() {
+  kv::StoreTransaction* const transaction = CO_TRY(transaction_->live());
+  const bool forward = direction_ == kv::Direction::forward;
+  if (walker_->of_transaction == nullptr) {
+    walker_->of_transaction = CO_TRY(transaction->scan({.first = as_bytes(forward ? from_ : range_.first),
+                                                        .last = as_bytes(forward ? range_.end : from_),
+                                                        .direction = direction_}));
+    engine_->port(transaction_shard_).enter(*walker_);
+  }
+  kv::StoreScan& scan = *walker_->of_transaction;
+  while (!full()) {
+    if (!CO_TRY(co_await scan.next())) {
+      chunk_.last = true;
+      break;
+    }
+    add(as_bytes(scan.key()), as_bytes(scan.value().bytes), scan.value().expiry_ms);
   }
   co_return Result<>();
 }
@@ -179,6 +198,9 @@ bool Iterator::previous() {
 }
 bool Iterator::valid() const noexcept {
   return scan_->valid();
+}
+void Iterator::set_deadline(Deadline deadline) noexcept {
+  scan_->set_deadline(deadline);
 }
 const Result<>& Iterator::status() const noexcept {
   return scan_->status();

@@ -12,24 +12,18 @@ Snapshot::~Snapshot() = default;
 namespace embed {
 
 SnapshotState::~SnapshotState() {
-  for (std::uint16_t i = 0; i < guests_.size(); ++i)
-    engine_->leave(engine_->home_of(kv::PartitionId{i}), std::move(guests_[i]));
+  engine_->leave(Engine::store_shard, std::move(guest_));
 }
 
-Task<Result<>> SnapshotState::open(kv::PartitionId id) {
-  PartitionView& guest = *guests_[id.value];
-  guest.view.emplace(engine_->open_store().partition(id));
-  engine_->port(engine_->home_of(id)).enter(guest);
+Task<Result<>> SnapshotState::open() {
+  guest_->view.emplace(engine_->open_store().clock());
+  engine_->port(Engine::store_shard).enter(*guest_);
   co_return Result<>();
 }
 
 Result<Snapshot> SnapshotState::take(std::shared_ptr<Engine> engine) {
   auto state = std::make_shared<SnapshotState>(engine);
-  for (std::uint16_t i = 0; i < engine->partitioner().partitions(); ++i) {
-    const kv::PartitionId id{i};
-    state->guests_.push_back(std::make_shared<PartitionView>());
-    TRY(engine->run(engine->home_of(id), [&] { return state->open(id); }));
-  }
+  TRY(engine->run(Engine::store_shard, [&] { return state->open(); }));
   return Snapshot(std::move(state));
 }
 

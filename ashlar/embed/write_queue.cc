@@ -11,7 +11,12 @@ WriteCall::WriteCall() noexcept
       }) {}
 
 void WriteQueue::write(WriteCall& call) {
-  const Result<kv::Ticket> ticket = partition_.append(call.writes, call.durability);
+  if (call.options.deadline != never || call.options.receipt != nullptr) [[unlikely]]
+    return port_.spawn(write_alone(&call));
+  const Result<kv::Ticket> ticket = partition_.append(call.writes, call.options);
+  if (!ticket && ticket.error().code == Errc::busy) [[unlikely]]
+    return port_.spawn(write_alone(&call));
+  call.ordered = ticket.has_value();
   if (!ticket || ticket->settled()) {
     if (!ticket) call.result = std::unexpected(ticket.error());
     port_.finish(call);
@@ -22,6 +27,32 @@ void WriteQueue::write(WriteCall& call) {
   *(answering ? &last_->next_waiting : &first_) = &call;
   last_ = &call;
   if (!answering) port_.spawn(answer());
+}
+
+Task<> WriteQueue::write_alone(WriteCall* call) {
+  call->result = co_await write_when_free(*call);
+  if (!call->result && call->result.error().code == Errc::cancelled)
+    call->result.error().code = Errc::closed;  // only the end of the database cancels
+  port_.finish(*call);
+}
+
+Task<Result<>> WriteQueue::write_when_free(WriteCall& call) {
+  const kv::WriteOptions& options = call.options;
+  for (;;) {
+    if (options.deadline != never && Shard::current().now() >= options.deadline)
+      co_return fail(Errc::timed_out, "write");
+    const Result<kv::Ticket> ticket = partition_.append(call.writes, options);
+    if (ticket || ticket.error().code != Errc::busy) {
+      const kv::Ticket written = CO_TRY(ticket);
+      call.ordered = true;
+      const kv::Receipt::Time waited(options.receipt, &kv::Receipt::queue_time);
+      co_return co_await written.until(options.deadline);
+    }
+    const kv::Receipt::Time waited(options.receipt, &kv::Receipt::queue_time);
+    Result<> free = co_await partition_.locks().writable(call.writes, options.deadline);
+    if (!free) free.error().where = "write: a transaction has locked the key";
+    CO_TRY(free);
+  }
 }
 
 Task<> WriteQueue::answer() {

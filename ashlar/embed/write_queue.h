@@ -17,9 +17,10 @@ struct WriteCall : Call {
   WriteCall() noexcept;
 
   kv::PartitionId partition;
-  Durability durability = Durability::durable;
+  kv::WriteOptions options;
   std::span<const kv::Write> writes;
   Result<> result;
+  bool ordered = false;  ///< options.on_commit will be, or was, called
 
   // The queue's.
   kv::Ticket ticket;
@@ -29,6 +30,8 @@ struct WriteCall : Call {
 /// Owner: the partition's shard. Tickets settle in their order: one task waits for the oldest, and answers
 /// every call whose ticket has settled with it. So a commit group costs one resumption and one wake-up, be it
 /// of one thread or of sixty-four.
+///
+/// A call that meets another's lock, has a deadline or is to be measured has a task of its own.
 class WriteQueue {
  public:
   WriteQueue(Port& port, kv::Partition& partition) noexcept : port_(port), partition_(partition) {}
@@ -36,6 +39,8 @@ class WriteQueue {
 
  private:
   Task<> answer();
+  Task<> write_alone(WriteCall* call);
+  Task<Result<>> write_when_free(WriteCall& call);
 
   Port& port_;
   kv::Partition& partition_;

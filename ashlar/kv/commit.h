@@ -22,7 +22,8 @@ Task<Result<>> check(Partition& partition, Check check);
 /// What is done to one partition. Views: they must live until commit() returns.
 struct CommitPart {
   PartitionId id;
-  std::vector<Write> writes;  ///< one for each key; a clear only where it is the only part
+  /// One for each key, and operands behind it; a clear or a range only where it is the only part.
+  std::vector<Write> writes;
   std::vector<Check> checks;
 };
 

@@ -128,7 +128,7 @@ LockTable::Lock* LockTable::blocking(std::span<const Write> writes) const noexce
   if (empty()) return nullptr;
   const auto others = [&](const Lock& lock) { return lock.holder != no_owner && lock.holder != acting_; };
   for (const Write& write : writes) {
-    const bool one_key = write.kind == Kind::put || write.kind == Kind::erase;
+    const bool one_key = write.kind != Kind::clear && write.kind != Kind::erase_range;
     if (one_key) {
       Lock* lock = find(write.key->bytes());
       if (lock != nullptr && others(*lock)) return lock;

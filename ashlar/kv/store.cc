@@ -23,6 +23,11 @@ Task<Result<>> settle_there(Store& store, PartitionId id, Sequence sequence) {
 
 }  // namespace
 
+Result<> Store::merge(const StoredKey&, std::optional<Bytes>, std::span<const Bytes>,
+                      std::vector<std::byte>&) {
+  return fail(Errc::unsupported, "merge: no operator for keys of this type");
+}
+
 Task<Result<Sequence>> Store::write(std::span<const Write> writes, Durability durability, Instant deadline) {
   std::map<PartitionId, std::vector<Write>> by_partition;
   for (const Write& write : writes) {

@@ -53,6 +53,11 @@ class Store {
   virtual Partition& partition(PartitionId id) noexcept = 0;
   /// What snapshots of the store are numbers of: `Snapshot snapshot(store.clock());`, on any shard.
   virtual StoreClock& clock() noexcept = 0;
+  /// What `operands`, the oldest first, make of `base` (nothing: the key is absent), by the operator of the
+  /// key's type. On the shard of the key's partition. `unsupported` where such keys take no operands; the
+  /// operator's errors.
+  virtual Result<> merge(const StoredKey& key, std::optional<Bytes> base, std::span<const Bytes> operands,
+                         std::vector<std::byte>& result);
   /// Stops background work, makes everything appended durable and closes every partition. Runs on any shard;
   /// no other task may use the store any more. Errors of the last sync.
   virtual Task<Result<>> close() = 0;

@@ -107,13 +107,19 @@ Task<Result<bool>> StoreScan::next() {
     Run* stored = lowest();
     const bool own = take_own(stored);
     if (!own && stored == nullptr) co_return false;
+    std::optional<OwnedValue> beneath;
     if (!own) item_ = std::move(stored->items[stored->at++]);
-    if (own && stored != nullptr && stored->items[stored->at].key == item_.key) ++stored->at;
+    if (own && stored != nullptr && stored->items[stored->at].key == item_.key)
+      beneath = std::move(stored->items[stored->at++].value);
     (direction_ == Direction::forward ? first_ : last_) =
         direction_ == Direction::forward ? item_.key + '\0' : item_.key;
     if (own) {
       const auto& write = transaction_.writes_.find(item_.key)->second;
-      if (is_absent(write.kind, write.expiry_ms, transaction_.now_ms())) continue;
+      if (!write.operands.empty()) {
+        item_.value = CO_TRY(co_await transaction_.merged(write, beneath));
+      } else if (is_absent(write.kind, write.expiry_ms, transaction_.now_ms())) {
+        continue;
+      }
     }
     --limit_;
     co_return true;

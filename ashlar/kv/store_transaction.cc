@@ -58,11 +58,39 @@ const StoreTransaction::Pending* StoreTransaction::written(const StoredKey& key)
   return found == writes_.end() ? nullptr : &found->second;
 }
 
+/// What the transaction's own put or erase says, without operands behind it.
+std::optional<OwnedValue> StoreTransaction::plain_value(const Pending& own) const {
+  if (own.kind == Kind::merge || is_absent(own.kind, own.expiry_ms, now_ms())) return std::nullopt;
+  return OwnedValue{.bytes = own.value, .expiry_ms = own.expiry_ms, .sequence = sequence_max};
+}
+
+/// `stored` is what the operands rest on where the transaction wrote nothing before them.
+Task<Result<OwnedValue>> StoreTransaction::merged(const Pending& own,
+                                                  const std::optional<OwnedValue>& stored) {
+  std::optional<OwnedValue> base = own.kind == Kind::merge ? stored : plain_value(own);
+  std::vector<Bytes> operands;
+  for (const std::string& operand : own.operands) operands.push_back(as_bytes(operand));
+  std::vector<std::byte> result;
+  CO_TRY(co_await invoke(store_.home_of(store_.partition_of(own.key)), [&] {
+    return store_.merge(own.key, base ? std::optional(as_bytes(base->bytes)) : std::nullopt, operands,
+                        result);
+  }));
+  co_return OwnedValue{.bytes = std::string(as_text(result)),
+                       .expiry_ms = own.kind == Kind::put ? own.expiry_ms : no_expiry,
+                       .sequence = sequence_max};
+}
+
 Task<Result<std::optional<OwnedValue>>> StoreTransaction::get(const StoredKey& key) {
-  if (const Pending* own = written(key)) {
-    if (is_absent(own->kind, own->expiry_ms, now_ms())) co_return std::nullopt;
-    co_return OwnedValue{.bytes = own->value, .expiry_ms = own->expiry_ms, .sequence = sequence_max};
-  }
+  const Pending* own = written(key);
+  if (own == nullptr) co_return co_await read(key);
+  if (own->operands.empty()) co_return plain_value(*own);
+  std::optional<OwnedValue> stored;
+  if (own->kind == Kind::merge) stored = CO_TRY(co_await read(key));
+  co_return CO_TRY(co_await merged(*own, stored));
+}
+
+/// What the snapshot has.
+Task<Result<std::optional<OwnedValue>>> StoreTransaction::read(const StoredKey& key) {
   used_ = true;
   if (options_.isolation == Isolation::serializable) expect_unchanged(key, snapshot_->sequence());
   const PartitionId id = store_.partition_of(key);
@@ -74,11 +102,15 @@ Task<Result<std::optional<OwnedValue>>> StoreTransaction::get(const StoredKey& k
 Task<Result<std::vector<std::optional<OwnedValue>>>> StoreTransaction::multi_get(
     std::span<const StoredKey> keys) {
   std::vector<std::optional<OwnedValue>> values(keys.size());
+  std::vector<std::size_t> merges;
   std::map<PartitionId, ReadOfMany> parts;
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (const Pending* own = written(keys[i])) {
-      if (!is_absent(own->kind, own->expiry_ms, now_ms()))
-        values[i] = OwnedValue{.bytes = own->value, .expiry_ms = own->expiry_ms, .sequence = sequence_max};
+      if (own->operands.empty()) {
+        values[i] = plain_value(*own);
+      } else {
+        merges.push_back(i);
+      }
       continue;
     }
     used_ = true;
@@ -93,6 +125,7 @@ Task<Result<std::vector<std::optional<OwnedValue>>>> StoreTransaction::multi_get
   for (auto& [id, part] : parts) {
     for (std::size_t i = 0; i < part.places.size(); ++i) values[part.places[i]] = std::move(part.found[i]);
   }
+  for (const std::size_t i : merges) values[i] = CO_TRY(co_await get(keys[i]));
   co_return values;
 }
 
@@ -106,6 +139,12 @@ Result<std::unique_ptr<StoreScan>> StoreTransaction::scan(const StoreScanOptions
 void StoreTransaction::stage(const Write& write) {
   std::string text(as_text(write.key->bytes()));
   const auto [at, added] = writes_.try_emplace(text);
+  if (write.kind == Kind::merge) {
+    if (added) at->second = {.key = *write.key, .value = {}, .kind = Kind::merge, .expiry_ms = no_expiry};
+    at->second.operands.emplace_back(as_text(write.value));
+    undo_.push_back({.key = std::move(text), .before = std::nullopt, .operand = !added});
+    return;
+  }
   undo_.push_back({std::move(text), added ? std::nullopt : std::optional(std::move(at->second))});
   at->second = {.key = *write.key,
                 .value = std::string(as_text(write.value)),
@@ -116,7 +155,9 @@ void StoreTransaction::stage(const Write& write) {
 void StoreTransaction::roll_back_to(Savepoint savepoint) {
   while (undo_.size() > savepoint) {
     Undo& last = undo_.back();
-    if (last.before) {
+    if (last.operand) {
+      writes_.find(last.key)->second.operands.pop_back();
+    } else if (last.before) {
       writes_.insert_or_assign(std::move(last.key), *std::move(last.before));
     } else {
       writes_.erase(last.key);
@@ -130,6 +171,9 @@ Task<Result<>> StoreTransaction::put(const StoredKey& key, Bytes value, std::uin
 }
 Task<Result<>> StoreTransaction::erase(const StoredKey& key) {
   return write(key, {}, Kind::erase, no_expiry);
+}
+Task<Result<>> StoreTransaction::merge(const StoredKey& key, Bytes operand) {
+  return write(key, operand, Kind::merge, no_expiry);
 }
 Task<Result<>> StoreTransaction::write(const StoredKey& key, Bytes value, Kind kind,
                                        std::uint64_t expiry_ms) {
@@ -166,10 +210,14 @@ std::vector<CommitPart> StoreTransaction::parts() const {
   };
   for (const auto& [text, pending] : writes_) {
     CommitPart& part = part_of(pending.key);
-    part.writes.push_back({.key = &pending.key,
-                           .value = as_bytes(pending.value),
-                           .kind = pending.kind,
-                           .expiry_ms = pending.expiry_ms});
+    if (pending.kind != Kind::merge) {
+      part.writes.push_back({.key = &pending.key,
+                             .value = as_bytes(pending.value),
+                             .kind = pending.kind,
+                             .expiry_ms = pending.expiry_ms});
+    }
+    for (const std::string& operand : pending.operands)
+      part.writes.push_back({.key = &pending.key, .value = as_bytes(operand), .kind = Kind::merge});
     if (options_.isolation != Isolation::none) part.checks.push_back({&pending.key, snapshot_->sequence()});
   }
   for (const auto& [key, since] : checks_) part_of(key).checks.push_back({&key, since});

@@ -69,7 +69,11 @@ class StoreTransaction {
   /// was written since the snapshot; the transaction can then only be rolled back.
   Task<Result<>> put(const StoredKey& key, Bytes value, std::uint64_t expiry_ms = no_expiry);
   Task<Result<>> erase(const StoredKey& key);
-  /// The same without a lock: conflicts are found at commit, whatever the options say.
+  /// An operand for the merge operator of the key's type. Nothing is read unless the key is; it conflicts as
+  /// a put does.
+  Task<Result<>> merge(const StoredKey& key, Bytes operand);
+  /// The same without a lock: conflicts are found at commit, whatever the options say. A put, an erase or a
+  /// merge.
   void stage(const Write& write);
   /// Locks a key until the end: nobody else writes it. The first lock renews the snapshot if nothing was
   /// read.
@@ -93,20 +97,26 @@ class StoreTransaction {
 
  private:
   friend class StoreScan;
+  /// A put or an erase, if `kind` is no merge; then operands, the oldest first.
   struct Pending {
     StoredKey key;
     std::string value;
     Kind kind;
     std::uint64_t expiry_ms;
+    std::vector<std::string> operands = {};
   };
   struct Undo {
     std::string key;
     std::optional<Pending> before;
+    bool operand = false;  // it was added to what was there
   };
   using Writes = std::map<std::string, Pending, std::less<>>;  // by stored key
 
   const Pending* written(const StoredKey& key) const;
   Task<Result<>> write(const StoredKey& key, Bytes value, Kind kind, std::uint64_t expiry_ms);
+  Task<Result<std::optional<OwnedValue>>> read(const StoredKey& key);
+  Task<Result<OwnedValue>> merged(const Pending& own, const std::optional<OwnedValue>& stored);
+  std::optional<OwnedValue> plain_value(const Pending& own) const;
   Instant lock_deadline() const noexcept;
   std::vector<CommitPart> parts() const;
 

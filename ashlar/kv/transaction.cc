@@ -90,7 +90,7 @@ Result<Ticket> Transaction::commit(Durability durability) {
 }
 
 Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, std::optional<Bytes> expected,
-                                    std::optional<Bytes> desired, Durability durability) {
+                                    std::optional<Bytes> desired, Durability durability, Instant deadline) {
   for (;;) {
     Transaction step(partition);
     const auto found = CO_TRY(co_await step.get(key));
@@ -100,11 +100,11 @@ Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, 
     const auto ticket = step.commit(durability);
     if (!ticket && ticket.error().code == Errc::conflict) continue;
     if (!ticket && ticket.error().code == Errc::busy) {
-      CO_TRY(co_await partition.locks().writable(step.writes(), never));
+      CO_TRY(co_await partition.locks().writable(step.writes(), deadline));
       continue;
     }
     const Ticket written = CO_TRY(ticket);
-    CO_TRY(co_await written);
+    CO_TRY(co_await written.until(deadline));
     co_return matches;
   }
 }

@@ -97,10 +97,11 @@ inline Transaction::Read Transaction::get(const StoredKey& key) noexcept {
 }
 
 /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). True: it was so
-/// and is durable as asked. False: it was not, and what was found instead is durable. Keys and views must
-/// outlive the task.
+/// and is durable as asked. False: it was not, and what was found instead is durable. `timed_out` where
+/// another's lock or the log keep it until `deadline`; what was written may still become durable. Keys and
+/// views must outlive the task.
 Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, std::optional<Bytes> expected,
-                                    std::optional<Bytes> desired,
-                                    Durability durability = Durability::durable);
+                                    std::optional<Bytes> desired, Durability durability = Durability::durable,
+                                    Instant deadline = never);
 
 }  // namespace ashlar::kv

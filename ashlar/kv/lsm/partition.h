@@ -73,6 +73,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Result<> decide_in_doubt(const kv::TransactionId& id, kv::Outcome outcome);
   /// What holds for keys of this type from here on.
   void set_rules(std::uint8_t type, const KeyRules& rules) noexcept { rules_.set(type, rules); }
+  const KeyRules& rules_of(const StoredKey& key) const noexcept { return rules_[key.bytes()]; }
 
   /// Whether an erased range that is durable covers the whole of this one.
   bool hides(const kv::KeyRange& range) const noexcept;

@@ -9,6 +9,15 @@
 
 namespace ashlar::lsm {
 
+namespace {
+
+/// A range is of keys that nobody has locked.
+constexpr bool may_be_in_transaction(Kind kind) noexcept {
+  return kind == Kind::put || kind == Kind::erase || kind == Kind::merge;
+}
+
+}  // namespace
+
 Sequence LsmPartition::next_sequence() noexcept {
   const Sequence sequence = shard_.state().clock.next(clock_.last());
   clock_.observe(sequence);
@@ -22,29 +31,37 @@ Sequence LsmPartition::reserve(Sequence seen) noexcept {
 
 Result<kv::Ticket> LsmPartition::prepare(const kv::Prepare& part) {
   const kv::LockTable::ActAs owner(locks(), part.id.number);
-  for (const kv::Write& write : part.writes) {
-    if (write.kind != Kind::put && write.kind != Kind::erase)
-      return fail(Errc::unsupported, "merge or range in a transaction across partitions");
+  std::span<const kv::Write> writes = part.writes;
+  for (const kv::Write& write : writes) {
+    if (!may_be_in_transaction(write.kind))
+      return fail(Errc::unsupported, "range of keys in a transaction across partitions");
   }
-  if (const auto admitted = admit(part.writes); !admitted) {
+  const bool prepared = preparer_.needed(writes, rules_);
+  if (prepared) writes = TRY(preparer_.prepare(writes, rules_, now_ms()));
+  if (const auto admitted = admit(writes); !admitted) {
     if (admitted.error().code == Errc::no_memory) flush_early();
     return std::unexpected(admitted.error());
   }
   clock_.observe(part.id.sequence);
   const Sequence sequence = next_sequence();
-  const std::size_t bytes = transaction_head_bytes(part.participants) + batch_bytes(part.writes);
+  const std::size_t bytes = transaction_head_bytes(part.participants) + batch_bytes(writes);
   const auto ordered = log_->append_in_place(
-      {.type = wal::RecordType::prepare, .sequence = sequence.value}, bytes, [&](std::byte* to) {
-        encode_batch(part.writes, encode_transaction_head(part.id, part.participants, to));
-      });
+      {.type = wal::RecordType::prepare, .sequence = sequence.value}, bytes,
+      [&](std::byte* to) { encode_batch(writes, encode_transaction_head(part.id, part.participants, to)); });
   if (!ordered) {
     if (ordered.error().code == Errc::no_space) flush_early();
     return std::unexpected(ordered.error());
   }
   appended(sequence, {});
+  std::vector<std::byte> batch;
+  if (prepared) {  // what decide() is given is not what was logged
+    batch.resize(batch_bytes(writes));
+    encode_batch(writes, batch.data());
+  }
   transactions_.add({.id = part.id,
                      .participants = {part.participants.begin(), part.participants.end()},
-                     .prepare_index = ordered->index});
+                     .prepare_index = ordered->index,
+                     .batch = std::move(batch)});
   publish_floor();
   counters_.write_bytes += bytes;
   update_stall();
@@ -67,6 +84,9 @@ Result<LsmPartition::OutcomeRecord> LsmPartition::append_outcome(
 Result<kv::Ticket> LsmPartition::decide(const kv::Prepare& part, kv::Outcome outcome) {
   TransactionTrace* trace = transactions_.find(part.id);
   if (trace == nullptr) return kv::Ticket();  // nothing of it was ever in this log
+  InDoubtWrites logged;
+  if (!trace->batch.empty()) logged = TRY(InDoubtWrites::decode(*trace));
+  const std::span<const kv::Write> writes = trace->batch.empty() ? part.writes : logged.writes();
   OutcomeRecord record;
   if (!stop_reason()) {
     const auto appended = append_outcome(part.id, part.participants, outcome);
@@ -82,9 +102,10 @@ Result<kv::Ticket> LsmPartition::decide(const kv::Prepare& part, kv::Outcome out
       trace->applied_index = record.index;
     }
     trace->committed = true;
-    insert(part.writes, part.id.sequence);
-    revealed(part.writes, part.id.sequence);
-    counters_.writes += part.writes.size();
+    insert(writes, part.id.sequence);
+    revealed(writes, part.id.sequence);
+    counters_.writes += writes.size();
+    trace->batch = {};
     locks().unlock_all(part.id.number);
   } else {
     transactions_.erase(part.id);
@@ -122,7 +143,7 @@ Result<> LsmPartition::on_prepare(const wal::Record& record) {
   auto head = TRY(decode_transaction_head(record.payload, place));
   BatchReader batch(head.rest, head.id.sequence, place);
   while (TRY(batch.next())) {
-    if (batch.entry().kind != Kind::put && batch.entry().kind != Kind::erase)
+    if (!may_be_in_transaction(batch.entry().kind))
       return fail(Errc::corrupt, "kind of a write in a transaction", place);
   }
   transactions_.add({.id = head.id,
@@ -184,8 +205,7 @@ Result<> LsmPartition::decide_in_doubt(const kv::TransactionId& id, kv::Outcome 
   const TransactionTrace* trace = transactions_.find(id);
   if (trace == nullptr || trace->committed) return {};
   const std::vector<kv::PartitionId> participants = trace->participants;
-  const auto writes = TRY(InDoubtWrites::decode(*trace));
-  TRY(decide({.id = id, .participants = participants, .writes = writes.writes()}, outcome));
+  TRY(decide({.id = id, .participants = participants, .writes = {}}, outcome));
   locks().unlock_all(id.number);
   return {};
 }

@@ -37,6 +37,8 @@ class LsmStore final : public kv::Store {
   ShardId home_of(kv::PartitionId id) const noexcept override { return ShardId{id.value % shards_}; }
   LsmPartition& partition(kv::PartitionId id) noexcept override { return *partitions_[id.value]; }
   kv::StoreClock& clock() noexcept override { return state_->clock; }
+  Result<> merge(const StoredKey& key, std::optional<Bytes> base, std::span<const Bytes> operands,
+                 std::vector<std::byte>& result) override;
   Task<Result<>> close() override;
 
   /// What the last open made of transactions across partitions that it found in doubt.

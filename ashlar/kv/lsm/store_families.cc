@@ -67,6 +67,13 @@ Result<KeyRuleTable> LsmStore::rules() const {
   return rules;
 }
 
+Result<> LsmStore::merge(const StoredKey& key, std::optional<Bytes> base, std::span<const Bytes> operands,
+                         std::vector<std::byte>& result) {
+  const kv::MergeOperator* by = partition(partition_of(key)).rules_of(key).merge_operator;
+  if (by == nullptr) return kv::Store::merge(key, base, operands, result);
+  return by->merge(key.user_key(), base, operands, result);
+}
+
 std::vector<kv::Family> LsmStore::families() const {
   std::vector<kv::Family> live;
   for (const kv::FamilyRecord& record : root_.families) {

@@ -24,7 +24,9 @@ struct TransactionTrace {
   std::uint64_t applied_index = 0;  ///< of the commit record at which its entries went into a memtable
   bool committed = false;
   bool straddles = false;  ///< a memtable was frozen after the prepare record and before the commit record
-  std::vector<std::byte> batch = {};  ///< of one in doubt, as recovery found it
+  /// What it writes, until it is decided: of one in doubt, as recovery found it; of others only where it is
+  /// not what the caller of decide() has.
+  std::vector<std::byte> batch = {};
 };
 
 /// What a participant says of one transaction when the partitions of a store are joined.

@@ -1,0 +1,188 @@
+/// Options of single operations, and copies of a database, by plain threads.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "ashlar/embed/test_db.h"
+
+namespace ashlar {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::ElementsAre;
+
+using OperationsTest = DbTest;
+
+Deadline past() {
+  return Deadline::clock::now() - 1s;
+}
+
+TEST_F(OperationsTest, NothingIsWrittenAfterItsDeadline) {
+  Db db = open();
+  EXPECT_EQ(db.put("k", "v", {.deadline = past()}).error().code, Errc::timed_out);
+  EXPECT_EQ(db.get("k").value(), std::nullopt);
+  EXPECT_TRUE(db.put("k", "v", {.deadline = Deadline::clock::now() + 1min}));
+  EXPECT_EQ(db.get("k").value(), "v");
+  std::atomic<int> answer{-1};
+  EXPECT_TRUE(db.put_async("k", "late",
+                           [&](Result<> done) {
+                             answer.store(done ? 0 : static_cast<int>(done.error().code));
+                             answer.notify_all();
+                           },
+                           {.deadline = past()}));
+  answer.wait(-1);
+  EXPECT_EQ(answer.load(), static_cast<int>(Errc::timed_out));
+  EXPECT_EQ(db.get("k").value(), "v");
+}
+
+TEST_F(OperationsTest, WhatMemoryAnswersIsInTimeAndWhatTheDeviceHasIsNot) {
+  DbOptions options = small_options();
+  Db db = open(options);
+  for (int i = 0; i < 100; ++i)
+    EXPECT_TRUE(db.put("key" + std::to_string(i), std::string(500, 'v'), {.durability = Durability::none}));
+  EXPECT_TRUE(db.flush());
+  db = open_again(std::move(db));
+  Reader late = db.reader({.deadline = past()});
+  // Each of another block: what is too late for its caller still comes into the cache.
+  EXPECT_EQ(late.get("key7").error().code, Errc::timed_out);
+  const std::vector<std::string_view> keys{"key45", "key46"};
+  EXPECT_EQ(db.multi_get(keys, {.deadline = past()}).error().code, Errc::timed_out);
+  Iterator it = db.iterate({.read = {.deadline = past()}}).value();
+  EXPECT_FALSE(it.seek_first());
+  EXPECT_EQ(it.status().error().code, Errc::timed_out);
+  it.set_deadline(no_deadline);
+  EXPECT_TRUE(it.seek_first());
+  late.set_deadline(no_deadline);
+  EXPECT_EQ(late.get("key7").value()->size(), 500u);
+  late.set_deadline(past());
+  EXPECT_EQ(late.get("key7").value()->size(), 500u);  // cached by now
+}
+
+TEST_F(OperationsTest, WaitsForMaintenanceEndAtTheirDeadline) {
+  Db db = open();
+  EXPECT_TRUE(db.put("k", "v", {.durability = Durability::none}));
+  EXPECT_EQ(db.sync(past()).error().code, Errc::timed_out);
+  EXPECT_EQ(db.flush(past()).error().code, Errc::timed_out);
+  EXPECT_TRUE(db.sync(Deadline::clock::now() + 1min));
+  EXPECT_TRUE(db.flush(Deadline::clock::now() + 1min));
+  EXPECT_TRUE(db.compact(Deadline::clock::now() + 1min));
+  EXPECT_EQ(db.get("k").value(), "v");
+}
+
+TEST_F(OperationsTest, AReceiptSaysWhatCallsCost) {
+  Db db = open({.settings = {{"blob.reserve-bytes", "0B"}}});  // a memtable that all of it fits into
+  Receipt written;
+  for (int i = 0; i < 100; ++i)
+    EXPECT_TRUE(db.put("key" + std::to_string(i), std::string(500, 'v'), {.receipt = &written}));
+  EXPECT_GT(written.bytes_logged, 100u * 500u);
+  EXPECT_GT(written.queue_time, 0ns);
+  EXPECT_EQ(written.blocks_read, 0u);
+  Receipt here;
+  EXPECT_TRUE(db.reader({.receipt = &here}).contains("key7").value());
+  EXPECT_EQ(here.in_place, 1u);
+  EXPECT_EQ(here.cycles, 0u);
+
+  EXPECT_TRUE(db.flush());
+  db = open_again(std::move(db));
+  Receipt cold, again, warm;
+  EXPECT_TRUE(db.reader({.fill_cache = false, .receipt = &cold}).contains("key7").value());
+  EXPECT_TRUE(db.reader({.receipt = &again}).contains("key7").value());
+  EXPECT_TRUE(db.reader({.receipt = &warm}).contains("key7").value());
+  EXPECT_GE(cold.blocks_read, 1u);
+  EXPECT_GT(cold.device_time, 0ns);
+  EXPECT_EQ(again.blocks_read, cold.blocks_read);  // the first left nothing in the cache
+  EXPECT_EQ(warm.blocks_read, 0u);
+  EXPECT_EQ(warm.in_place, 1u);
+
+  Receipt walked;
+  Iterator it = db.iterate({.read = {.receipt = &walked}}).value();
+  EXPECT_EQ(keys_of(it).size(), 100u);
+  EXPECT_GE(walked.blocks_read + walked.blocks_cached, 100u * 500u / (16u << 10));
+  Receipt many;
+  const std::vector<std::string_view> keys{"key1", "key2", "none"};
+  EXPECT_TRUE(db.multi_get(keys, {.receipt = &many}));
+  EXPECT_GT(many.in_place + many.blocks_cached + many.blocks_read, 0u);
+}
+
+TEST_F(OperationsTest, ACallbackHearsOfEachWriteOnceItIsDurable) {
+  DbOptions options = small_options();
+  options.boundaries = {"m"};
+  std::atomic<int> durable{0}, failed{0};
+  {
+    Db db = open(options);
+    const auto heard = [&](const Result<>& result) { ++(result ? durable : failed); };
+    for (int i = 0; i < 50; ++i)
+      EXPECT_TRUE(db.put(std::to_string(i), "v", {.durability = Durability::none, .on_durable = heard}));
+    EXPECT_EQ(db.put("late", "v", {.deadline = past(), .on_durable = heard}).error().code, Errc::timed_out);
+    EXPECT_EQ(db.put(std::string(70'000, 'k'), "v", {.on_durable = heard}).error().code, Errc::too_large);
+    WriteBatch across;
+    across.put("a", "v");
+    across.put("z", "v");
+    EXPECT_TRUE(db.write(across, {.on_durable = heard}));
+    EXPECT_TRUE(db.sync());
+    EXPECT_EQ(durable.load(), 51);
+    std::atomic<bool> done{false};
+    EXPECT_TRUE(db.put_async("b", "v",
+                             [&](Result<>) {
+                               done.store(true);
+                               done.notify_all();
+                             },
+                             {.on_durable = heard}));
+    done.wait(false);
+  }
+  EXPECT_EQ(durable.load(), 52);
+  EXPECT_EQ(failed.load(), 0);
+}
+
+TEST_F(OperationsTest, ACheckpointIsADatabaseOfItsOwn) {
+  DbOptions options = small_options();
+  options.boundaries = {"m"};
+  Db db = open(options);
+  const Family family = db.create_family("f").value();
+  for (const char* key : {"a", "z"}) {
+    EXPECT_TRUE(db.put(key, "in a table"));
+    EXPECT_TRUE(db.put(key, "of a family", {.family = family}));
+  }
+  EXPECT_TRUE(db.flush());
+  EXPECT_TRUE(db.put("a", "in the log"));
+  const std::string copy = path() + "-copy";
+  const CheckpointReport report = db.checkpoint(copy).value();
+  EXPECT_GE(report.tables, 2u);
+  EXPECT_EQ(report.tables_shared, report.tables);
+  EXPECT_EQ(db.checkpoint(copy).error().code, Errc::exists);
+  EXPECT_TRUE(db.put("a", "later"));
+  {
+    std::string message;
+    auto opened = Db::open(copy, small_options(), &message);
+    ASSERT_TRUE(opened) << message;
+    EXPECT_EQ(opened->get("a").value(), "in the log");
+    EXPECT_EQ(opened->get("z").value(), "in a table");
+    EXPECT_EQ(opened->reader({.family = opened->family("f").value().value()}).get("z").value(),
+              "of a family");
+    EXPECT_TRUE(opened->put("a", "of the copy"));
+  }
+  EXPECT_EQ(db.get("a").value(), "later");
+  std::filesystem::remove_all(copy);
+}
+
+TEST_F(OperationsTest, FiguresAddUpOverPartitions) {
+  DbOptions options = small_options();
+  options.boundaries = {"m"};
+  Db db = open(options);
+  for (const char* key : {"a", "z"}) EXPECT_TRUE(db.put(key, "v"));
+  EXPECT_TRUE(db.flush());
+  const DbStats stats = db.stats().value();
+  EXPECT_EQ(stats.partitions, 2u);
+  EXPECT_EQ(stats.writes, 2u);
+  EXPECT_EQ(stats.flushes, 2u);
+  EXPECT_EQ(stats.table_count, 2u);
+  EXPECT_GT(stats.flush_bytes, 0u);
+  EXPECT_GE(stats.log_write_bytes, stats.write_bytes);
+  EXPECT_EQ(stats.background_error, std::nullopt);
+}
+
+}  // namespace
+}  // namespace ashlar
