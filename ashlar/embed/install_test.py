@@ -2,7 +2,7 @@
 """An installed copy serves programs that know nothing of the source tree.
 
 Installs the library into a scratch directory, then: the headers there are those that the public ones include and
-no more, and each compiles by itself; examples/embed builds and runs by find_package(Ashlar), and by pkg-config, shared and static; Python's
+no more, and each compiles by itself, without leaving a macro behind; examples/embed builds and runs by find_package(Ashlar), and by pkg-config, shared and static; Python's
 ctypes uses the C API. Exit status 77: a tool is missing.
 """
 import argparse
