@@ -11,6 +11,7 @@ set(ASHLAR_PUBLIC_HEADERS
   ashlar/embed/ashlar_c_options.h
   ashlar/embed/ashlar_c_transaction.h
   ashlar/embed/ashlar_c_types.h
+  ashlar/embed/async.h
   ashlar/embed/db.h
   ashlar/embed/family.h
   ashlar/embed/iterator.h

@@ -106,6 +106,7 @@ int ashlar_options_set(ashlar_options* options, const char* name, const char* va
   ashlar::OptionSet own;
   own.add("shards", fields.shards, {.min = 1, .max = 1024});
   own.add("pin", fields.pin, {});
+  own.add("drive", fields.drive, {});
   own.add("merge-operator", fields.merge_operator, {});
   own.add("memory-cap", fields.memory_cap_bytes, {.unit = ashlar::Unit::bytes});
   own.add("create", fields.create, {});
@@ -351,4 +352,14 @@ int ashlar_get_stats(ashlar_db* db, ashlar_stats* stats, ashlar_error* error) {
 
 int ashlar_checkpoint(ashlar_db* db, const char* where, ashlar_error* error) {
   return finish(db->db.checkpoint(where), error);
+}
+
+uint64_t ashlar_poll(ashlar_db* db) {
+  const std::chrono::nanoseconds wait = db->db.poll();
+  return wait == std::chrono::nanoseconds::max() ? UINT64_MAX : static_cast<uint64_t>(wait.count());
+}
+int ashlar_descriptor(ashlar_db* db, int* descriptor, ashlar_error* error) {
+  const auto found = db->db.descriptor();
+  *descriptor = found.value_or(-1);
+  return finish(found, error);
 }

@@ -31,7 +31,7 @@ ASHLAR_API uint32_t ashlar_c_api_version(void);
 /* Of a value that a call returned. NULL is allowed. */
 ASHLAR_API void ashlar_free(void* value);
 
-/* Options. "shards", "pin", "memory-cap", "create" (true|false), "merge-operator", "spin" (such as
+/* Options. "shards", "pin", "drive", "memory-cap", "create" (true|false), "merge-operator", "spin" (such as
  * "150us"), or any option of docs/options.md, such as "kv.cache-bytes". Names and values are checked when a
  * database is opened. */
 ASHLAR_API ashlar_options* ashlar_options_create(void);
@@ -134,6 +134,13 @@ ASHLAR_API int ashlar_get_stats(ashlar_db* db, ashlar_stats* stats, ashlar_error
 
 /* A second database with what this one holds at one moment; as Db::checkpoint() of db.h says. */
 ASHLAR_API int ashlar_checkpoint(ashlar_db* db, const char* where, ashlar_error* error);
+
+/* With the option "drive", on the thread that opened the database: its event loop does the work of a shard.
+ * Returns how many nanoseconds it may wait for the descriptor at most; UINT64_MAX: for ever. */
+ASHLAR_API uint64_t ashlar_poll(ashlar_db* db);
+/* Readable when ashlar_poll() has something to do since it last returned; for epoll and the like. */
+ASHLAR_API int ashlar_descriptor(ashlar_db* db, int* descriptor, ashlar_error* error);
+
 #ifdef __cplusplus
 }
 #endif

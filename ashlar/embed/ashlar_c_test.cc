@@ -182,6 +182,9 @@ TEST_F(CApiTest, OptionsOfCallsAndCheckpoints) {
   const std::string copy = path() + "-copy";
   EXPECT_EQ(ashlar_checkpoint(db, copy.c_str(), &error_), ASHLAR_OK) << error_.message;
   EXPECT_EQ(ashlar_checkpoint(db, copy.c_str(), &error_), ASHLAR_EXISTS);
+  EXPECT_EQ(ashlar_poll(db), UINT64_MAX);
+  int descriptor = 0;
+  EXPECT_EQ(ashlar_descriptor(db, &descriptor, &error_), ASHLAR_INVALID);
   EXPECT_EQ(ashlar_close(db, &error_), ASHLAR_OK);
   EXPECT_EQ(durable, 1);
   db = ashlar_open(copy.c_str(), nullptr, &error_);

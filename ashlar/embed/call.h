@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "ashlar/runtime/mesh/message.h"
+#include "ashlar/runtime/shard/driven_shard.h"
 
 namespace ashlar::embed {
 
@@ -19,6 +20,8 @@ struct Call : Message {
 
   Port* port = nullptr;  ///< of the shard; set when it is handed in
   unsigned slot = 0;     ///< of the wait room
+  /// The shard that the caller drives while it waits; null: it waits in the room.
+  DrivenShard* driven = nullptr;
   std::atomic<bool> done{false};
   /// Runs on the shard instead of waking a thread; may free the call.
   void (*completed)(Call&) noexcept = nullptr;

@@ -127,6 +127,23 @@ Result<CheckpointReport> Db::checkpoint(const std::string& where) {
       .tables = made.tables, .table_bytes = made.table_bytes, .tables_shared = made.tables_shared};
 }
 
+std::chrono::nanoseconds Db::poll() noexcept {
+  DrivenShard* const mine = engine_->driven_here();
+  return mine != nullptr && Shard::current_or_null() == nullptr ? mine->poll()
+                                                                : std::chrono::nanoseconds::max();
+}
+
+bool Db::run_once(std::chrono::nanoseconds timeout) noexcept {
+  DrivenShard* const mine = engine_->driven_here();
+  return mine != nullptr && Shard::current_or_null() == nullptr && mine->run_once(timeout);
+}
+
+Result<int> Db::descriptor() {
+  DrivenShard* const mine = engine_->driven_here();
+  if (mine == nullptr) return fail(Errc::invalid, "descriptor: this thread drives no shard of the database");
+  return mine->descriptor();
+}
+
 Result<DbStats> Db::stats() const {
   DbStats sum;
   sum.partitions = engine_->partitioner().partitions();

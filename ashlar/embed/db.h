@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "ashlar/base/error.h"
+#include "ashlar/embed/async.h"
 #include "ashlar/embed/iterator.h"
 #include "ashlar/embed/merge_operator.h"
 #include "ashlar/embed/options.h"
@@ -114,6 +115,12 @@ class Db {
   using Found = std::function<void(Result<std::optional<std::string_view>>)>;
   Result<> get_async(std::string_view key, Found found, const ReadOptions& options = {}) const;
 
+  /// The same, waited for by a handle of the caller's (async.h), which a call that is under way must not
+  /// have. `value` lives until it is ready.
+  Result<> put_async(std::string_view key, std::string_view value, PendingPut& put,
+                     const WriteOptions& options = {});
+  Result<> get_async(std::string_view key, PendingGet& get, const ReadOptions& options = {}) const;
+
   Result<Iterator> iterate(const IterateOptions& options = {}) const;
   /// One moment of the whole database, whichever partitions its keys are in.
   Result<Snapshot> snapshot() const;
@@ -139,6 +146,19 @@ class Db {
   /// by hard links. Once ok it survives power loss.
   Result<CheckpointReport> checkpoint(const std::string& where);
   Result<DbStats> stats() const;
+
+  /// With DbOptions::drive, on the thread that opened the database, whose event loop makes these calls; on
+  /// others they do nothing.
+  ///
+  /// Does what the thread's shard has to do, for a millisecond or so. Returns how long the thread may wait
+  /// for descriptor() at most, where it has nothing else to do: zero, if more is to be done now;
+  /// duration::max().
+  std::chrono::nanoseconds poll() noexcept;
+  /// The same, and sleeps first, at most so long, where there is nothing to do. Whether anything was done.
+  bool run_once(std::chrono::nanoseconds timeout) noexcept;
+  /// Readable, level-triggered, when poll() has something to do since it last returned; for epoll and the
+  /// like. Not to be read from or closed; it lives until close().
+  Result<int> descriptor();
 
   /// Whether keys are in order across the database: not where `ashlar serve` made it.
   bool ordered() const noexcept;

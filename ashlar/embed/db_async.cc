@@ -46,7 +46,7 @@ struct AsyncWriteAcross {
 Result<> write_across(embed::Engine& engine, const WriteBatch& batch, Db::Done done,
                       const WriteOptions& options) {
   auto write = std::make_unique<AsyncWriteAcross>(batch, std::move(done), options);
-  TRY(write->prepared.read(engine, write->batch));
+  TRY(write->prepared.read(engine.partitioner(), write->batch));
   AsyncWriteAcross::SelfCall& call = write->call.emplace(engine, write->prepared.writes(), write->options);
   call.self = write.get();
   call.completed = [](embed::Call& answered) noexcept {
@@ -96,7 +96,7 @@ Result<> Db::put_async(std::string_view key, std::string_view value, Done done, 
 
 Result<> Db::write_async(const WriteBatch& batch, Done done, const WriteOptions& options) {
   auto call = std::make_unique<AsyncWrite>(batch, std::move(done), options);
-  TRY(call->prepared.read(*engine_, call->batch));
+  TRY(call->prepared.read(engine_->partitioner(), call->batch));
   if (call->prepared.across()) return write_across(*engine_, batch, call->take_done(), options);
   call->partition = call->prepared.partition();
   call->writes = call->prepared.writes();

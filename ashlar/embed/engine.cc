@@ -1,71 +1,19 @@
 #include "ashlar/embed/engine.h"
 
-#include <fmt/format.h>
-
-#include <filesystem>
-
-#include "ashlar/base/log.h"
-#include "ashlar/base/options.h"
-#include "ashlar/embed/program_operator.h"
 #include "ashlar/runtime/mesh/invoke.h"
 
 namespace ashlar::embed {
 
-/// What opening needs and nothing after it.
-struct Engine::Settings {
-  DataLocation location;
-  lsm::LsmOptions engine;
-  RuntimeOptions runtime;
-  std::optional<kv::Partitioner> partitioner;  // of a new database
-  std::string message;                         // of what failed
-
-  std::expected<void, std::string> read(const std::string& where, const DbOptions& options);
-  Result<> check_there(const DbOptions& options);
-};
-
 namespace {
 
-std::expected<DataLocation, std::string> location_of(const std::string& where) {
-  const bool prefixed = where.starts_with("dir:") || where.starts_with("blob(");
-  return DataLocation::parse(prefixed ? where : "dir:" + where);
-}
+constexpr Duration opening_turn =
+    std::chrono::milliseconds(1);  // another shard ends the opening, unannounced
 
 Task<Result<>> nothing() {
   co_return Result<>();
 }
 
 }  // namespace
-
-std::expected<void, std::string> Engine::Settings::read(const std::string& where, const DbOptions& options) {
-  OptionSet set;
-  describe(set, runtime);
-  describe(set, engine);
-  describe(set, engine.log);
-  describe(set, engine.directory);
-  for (const auto& [name, value] : options.settings) {
-    if (auto done = set.set(name, value); !done) return done;
-  }
-  runtime.shards = options.shards;
-  runtime.pin = options.pin;
-  runtime.take_signals = false;
-  if (!options.merge_operator.empty()) engine.merge_operator = options.merge_operator;
-  if (options.memory_cap_bytes != 0) runtime.memory_cap_bytes = options.memory_cap_bytes;
-  auto parsed = location_of(where);
-  if (!parsed) return std::unexpected(parsed.error());
-  location = *std::move(parsed);
-  auto ranges = kv::Partitioner::ranged(options.boundaries);
-  if (!ranges) return std::unexpected("boundaries: they ascend strictly, and there are at most 4095");
-  partitioner = *std::move(ranges);
-  return {};
-}
-
-Result<> Engine::Settings::check_there(const DbOptions& options) {
-  if (options.create || location.on_device()) return {};
-  std::error_code error;
-  const bool there = std::filesystem::is_directory(location.directory, error) &&
-                     !std::filesystem::is_empty(location.directory, error) && !error;
-  return there ? Result<>() : fail(Errc::not_found, "database directory");
-}
 
 Engine::Engine(const DbOptions& options, const RuntimeOptions& runtime) : runtime_(runtime) {
   for (unsigned shard = 0; shard < runtime_.shard_count(); ++shard)
@@ -77,47 +25,42 @@ Engine::~Engine() {
 }
 
 Engine::Opened Engine::open(const std::string& where, const DbOptions& options, std::string* message) {
-  const auto failed = [&](const Error& error, const std::string& text) {
-    if (message != nullptr) *message = text;
+  OpenSettings settings;
+  const auto failed = [&](const Error& error) {
+    if (message != nullptr) *message = settings.describe(error);
     return std::unexpected(error);
   };
-  Settings settings;
-  if (const auto read = settings.read(where, options); !read)
-    return failed({.code = Errc::invalid, .where = "database options"}, read.error());
   if (Shard::current_or_null() != nullptr)
-    return failed({.code = Errc::invalid, .where = "open: on a shard"}, "open: on a shard");
-  const std::string& name = settings.location.name();
-  if (const Result<> there = settings.check_there(options); !there)
-    return failed(there.error(), fmt::format("{}: {}", name, there.error()));
-  std::shared_ptr<Engine> engine(new Engine(options, settings.runtime));
-  for (const auto& each : options.merge_operators) {
-    const Result<> added = engine->merge_operators_.add(std::make_unique<ProgramOperator>(each));
-    if (added) continue;
-    engine->closed_ = added;  // nothing was started
-    return failed(added.error(), fmt::format("merge operator {}: there is one of that name", each->name()));
+    return failed({.code = Errc::invalid, .where = "open: on a shard"});
+  if (const auto read = settings.read(where, options); !read) {
+    settings.message = read.error();
+    return failed({.code = Errc::invalid, .where = "database options"});
   }
-  settings.engine.merge_operators = &engine->merge_operators_;
+  if (const Result<> there = settings.check_there(options); !there) return failed(there.error());
+  std::shared_ptr<Engine> engine(new Engine(options, settings.runtime));
+  if (const Result<> added = settings.add_operators(engine->merge_operators_, options); !added) {
+    engine->closed_ = added;  // nothing was started
+    return failed(added.error());
+  }
   engine->directory_ = settings.engine.directory;
   Result<> started = engine->runtime_.start([raw = engine.get(), &settings](Shard& shard) {
     raw->ports_[shard.id().value]->attach(shard);
     return shard.id() == ShardId{0} ? serve(raw, &settings) : nothing();
   });
   if (started) {
+    if (DrivenShard* mine = engine->runtime_.driven()) {
+      while (!engine->open_ended_.load()) (void)mine->run_once(opening_turn);
+    }
     engine->open_ended_.wait(false);
     if (engine->store() != nullptr) return engine;
     started = engine->runtime_.join();
   }
   engine->closed_ = started;
-  const bool held = started.error().code == Errc::busy;
-  return failed(started.error(),
-                !settings.message.empty()
-                    ? settings.message
-                    : fmt::format("{}: {}{}", name, started.error(),
-                                  held ? "; another process, or this one, has it open" : ""));
+  return failed(started.error());
 }
 
 /// The first shard's main.
-Task<Result<>> Engine::serve(Engine* engine, Settings* settings) {
+Task<Result<>> Engine::serve(Engine* engine, OpenSettings* settings) {
   const Result<> opened = co_await engine->open_store(settings);
   engine->open_ended_.store(true);
   engine->open_ended_.notify_all();  // `settings` is gone from here on
@@ -129,7 +72,7 @@ Task<Result<>> Engine::serve(Engine* engine, Settings* settings) {
   co_return closed;
 }
 
-Task<Result<>> Engine::open_store(Settings* settings) {
+Task<Result<>> Engine::open_store(OpenSettings* settings) {
   auto home = co_await open_home(settings->location, settings->engine.directory);
   if (!home) {
     settings->message = home.error();
@@ -158,26 +101,28 @@ Result<> Engine::close() {
   const std::lock_guard lock(closing_);
   if (closed_) return *closed_;
   if (epoch::Guard::held()) return fail(Errc::busy, "close: this thread holds a pinned value");
+  if (runtime_.driven() != nullptr && driven_here() == nullptr)
+    return fail(Errc::invalid, "close: another thread drives the database");
   store_.store(nullptr, std::memory_order_release);
-  EpochDomain callers;
-  callers.retire(nullptr, [](void*) noexcept {});
-  callers.drain();
+  drain_callers();
   runtime_.request_stop();
   closed_ = runtime_.join();
   return *closed_;
 }
 
-kv::PartitionId Engine::partition_of(std::string_view bound) const noexcept {
-  if (bound.size() >= kv::key_prefix_bytes) return partitioner_.partition_of(as_bytes(bound));
-  const auto last = static_cast<std::uint16_t>(partitioner_.partitions() - 1);
-  return kv::PartitionId{bound.size() == 1 ? std::uint16_t{0} : last};  // the beginning, or the end
+/// Nobody hands anything in any more once those have left who saw the store open.
+void Engine::drain_callers() noexcept {
+  EpochDomain callers;
+  callers.retire(nullptr, [](void*) noexcept {});
+  if (DrivenShard* mine = runtime_.driven()) {  // some of them may wait for this very shard
+    for (callers.reclaim(); callers.pending() != 0; callers.reclaim()) (void)mine->run_once(opening_turn);
+  }
+  callers.drain();
 }
 
-kv::PartitionId Engine::last_partition_below(std::string_view end) const noexcept {
-  const kv::PartitionId at = partition_of(end);
-  const bool begins_there = at.value != 0 && end.size() > kv::key_prefix_bytes && ordered() &&
-                            end.substr(kv::key_prefix_bytes) == partitioner_.boundaries()[at.value - 1u];
-  return begins_there ? kv::PartitionId{static_cast<std::uint16_t>(at.value - 1)} : at;
+DrivenShard* Engine::driven_here() noexcept {
+  DrivenShard* const driven = runtime_.driven();
+  return driven != nullptr && driven->here() ? driven : nullptr;
 }
 
 Task<Result<lsm::CheckpointReport>> Engine::checkpoint(std::string where) {
@@ -191,6 +136,7 @@ Task<Result<lsm::CheckpointReport>> Engine::checkpoint(std::string where) {
 Result<> Engine::submit(ShardId shard, Call& call) noexcept {
   const epoch::Guard guard;
   if (store() == nullptr) return fail(Errc::closed, "database");
+  if (call.completed == nullptr) call.driven = driven_here();
   port(shard).post(call);
   return {};
 }
@@ -199,12 +145,18 @@ Result<> Engine::submit_and_wait(ShardId shard, Call& call) noexcept {
   if (Shard::current_or_null() != nullptr) [[unlikely]]
     return waits_on_shard();
   if (const Result<> submitted = submit(shard, call); !submitted) return submitted;
-  wait(shard, call);
-  return {};
+  return wait(shard, call);
 }
 
-void Engine::wait(ShardId shard, Call& call) noexcept {
-  port(shard).wait(call);
+Result<> Engine::wait(ShardId shard, Call& call) noexcept {
+  if (call.done.load(std::memory_order_acquire)) return {};
+  if (Shard::current_or_null() != nullptr) return waits_on_shard();
+  if (call.driven != nullptr) {
+    call.driven->run_until(call.done);
+  } else {
+    port(shard).wait(call);
+  }
+  return {};
 }
 
 void Engine::leave(ShardId shard, std::shared_ptr<Guest> guest) noexcept {

@@ -7,6 +7,9 @@
 ///  - A call is posted to the shard that owns what it is about, inside an epoch in which the store was open.
 ///  - close(): the store is no longer shown; a grace period later nobody hands anything in any more; what is
 ///    under way ends, and the store is closed.
+///
+/// With DbOptions::drive the last shard is the thread that calls open(): whenever that thread waits for an
+/// answer, it drives its shard.
 
 #include <atomic>
 #include <memory>
@@ -18,7 +21,7 @@
 #include <vector>
 
 #include "ashlar/embed/cost.h"
-#include "ashlar/embed/location.h"
+#include "ashlar/embed/open_settings.h"
 #include "ashlar/embed/options.h"
 #include "ashlar/embed/port.h"
 #include "ashlar/embed/stored_range.h"
@@ -56,11 +59,12 @@ class Engine {
   static Family family_of(const kv::Family& family) noexcept {
     return Family(static_cast<std::uint8_t>(family.key_type()));
   }
-  /// Where a bound of a StoredRange is. `unsupported` is the caller's business: bounds of a database whose
-  /// keys are spread by hash are those of whole families.
-  kv::PartitionId partition_of(std::string_view stored_bound) const noexcept;
-  /// The last one with keys below an end.
-  kv::PartitionId last_partition_below(std::string_view stored_end) const noexcept;
+  kv::PartitionId partition_of(std::string_view stored_bound) const noexcept {
+    return partition_of_bound(partitioner_, stored_bound);
+  }
+  kv::PartitionId last_partition_below(std::string_view stored_end) const noexcept {
+    return embed::last_partition_below(partitioner_, stored_end);
+  }
   /// A shard for what may be anywhere.
   ShardId any_shard() noexcept {
     return ShardId{next_shard_.fetch_add(1, std::memory_order_relaxed) % runtime_.shard_count()};
@@ -75,9 +79,14 @@ class Engine {
   /// A checkpoint at `where`, as open() has it. On the store's shard.
   Task<Result<lsm::CheckpointReport>> checkpoint(std::string where);
 
+  /// Of the thread that opened the database, where it drives a shard; null for others, and after close().
+  DrivenShard* driven_here() noexcept;
+
   /// Hands a call in, or `closed`. It must live until it is done.
   Result<> submit(ShardId shard, Call& call) noexcept;
-  /// And waits until it is done. `invalid` on a shard, which would wait for itself.
+  /// Waits until a call that was handed in is done. `invalid` on a shard, where it is not.
+  Result<> wait(ShardId shard, Call& call) noexcept;
+  /// Hands it in, and waits until it is done. `invalid` on a shard, which would wait for itself.
   Result<> submit_and_wait(ShardId shard, Call& call) noexcept;
   /// The same with one call for each shard that has one.
   template <class C>
@@ -92,16 +101,15 @@ class Engine {
   void leave(ShardId shard, std::shared_ptr<Guest> guest) noexcept;
 
  private:
-  struct Settings;
   Engine(const DbOptions& options, const RuntimeOptions& runtime);
 
   static std::unexpected<Error> waits_on_shard() noexcept {
     return fail(Errc::invalid, "a call that waits, made on a shard");
   }
-  static Task<Result<>> serve(Engine* engine, Settings* settings);
-  Task<Result<>> open_store(Settings* settings);
+  static Task<Result<>> serve(Engine* engine, OpenSettings* settings);
+  Task<Result<>> open_store(OpenSettings* settings);
   Task<> shut();
-  void wait(ShardId shard, Call& call) noexcept;
+  void drain_callers() noexcept;
 
   Runtime runtime_;
   kv::MergeOperators merge_operators_;
@@ -126,7 +134,7 @@ Result<> Engine::submit_all_and_wait(const std::vector<C*>& by_shard) noexcept {
   }
   if (!submitted) --end;  // the last one was not
   for (std::size_t shard = 0; shard < end; ++shard) {
-    if (by_shard[shard] != nullptr) wait(ShardId{static_cast<unsigned>(shard)}, *by_shard[shard]);
+    if (by_shard[shard] != nullptr) (void)wait(ShardId{static_cast<unsigned>(shard)}, *by_shard[shard]);
   }
   return submitted;
 }

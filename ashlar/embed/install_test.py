@@ -60,7 +60,7 @@ def check_cmake(prefix, scratch, options):
         f"-DCMAKE_C_COMPILER={options.cc}", f"-DCMAKE_CXX_COMPILER={options.cxx}",
         f"-DASHLAR_SANITIZE={options.sanitize}")
     run(options.cmake, "--build", build)
-    for name in ("quick_start", "iterate", "transaction", "counters", "from_c"):
+    for name in ("quick_start", "iterate", "transaction", "counters", "event_loop", "from_c"):
         check_example(build / name, name, scratch, os.environ)
 
 

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <atomic>
 #include <thread>
 
@@ -59,6 +60,43 @@ TEST_F(OperationsTest, WhatMemoryAnswersIsInTimeAndWhatTheDeviceHasIsNot) {
   EXPECT_EQ(late.get("key7").value()->size(), 500u);
   late.set_deadline(past());
   EXPECT_EQ(late.get("key7").value()->size(), 500u);  // cached by now
+}
+
+TEST_F(OperationsTest, HandlesAreWaitedFor) {
+  Db db = open();
+  {
+    std::vector<std::string> values;
+    for (int i = 0; i < 100; ++i) values.push_back("value" + std::to_string(i));
+    std::array<PendingPut, 100> puts;
+    for (std::size_t i = 0; i < puts.size(); ++i)
+      EXPECT_TRUE(db.put_async("key" + std::to_string(i), values[i], puts[i]));
+    for (PendingPut& put : puts) {
+      EXPECT_TRUE(put.wait());
+      EXPECT_TRUE(put.ready());
+      EXPECT_TRUE(put.wait());
+    }
+  }
+  EXPECT_TRUE(db.flush());
+  db = open_again(std::move(db));
+  std::array<PendingGet, 3> gets;
+  EXPECT_EQ(gets[0].wait().error().code, Errc::invalid);
+  for (int round = 0; round < 2; ++round) {  // from the device, then in place
+    EXPECT_TRUE(db.get_async("key7", gets[0]));
+    EXPECT_TRUE(db.get_async("none", gets[1]));
+    EXPECT_TRUE(db.get_async("key9", gets[2]));
+    EXPECT_TRUE(gets[0].wait().value());
+    EXPECT_EQ(gets[0].value(), "value7");
+    EXPECT_FALSE(gets[1].wait().value());
+    EXPECT_TRUE(gets[2].wait().value());
+    EXPECT_EQ(gets[2].value(), "value9");
+  }
+  PendingPut late;
+  EXPECT_TRUE(db.put_async("key", "v", late, {.deadline = past()}));
+  EXPECT_EQ(late.wait().error().code, Errc::timed_out);
+  EXPECT_TRUE(db.put_async("key", "v", late));  // used again
+  EXPECT_TRUE(db.close());
+  EXPECT_TRUE(late.wait());
+  EXPECT_EQ(db.put_async("key", "v", late).error().code, Errc::closed);
 }
 
 TEST_F(OperationsTest, WaitsForMaintenanceEndAtTheirDeadline) {

@@ -32,6 +32,9 @@ struct DbOptions {
   unsigned shards = 1;
   /// Bind each to a core of its own, where there are enough.
   bool pin = false;
+  /// The last of the shards has no thread of its own: it is the one that opens the database, which drives it
+  /// from its own event loop (Db::poll()).
+  bool drive = false;
   /// Of everything: memtables, cache, buffers. 0: three quarters of what this process may use.
   std::uint64_t memory_cap_bytes = 0;
 

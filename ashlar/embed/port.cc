@@ -14,8 +14,10 @@ void Port::finish(Call& call, std::uint32_t& slots) noexcept {
     call.completed(call);
     return;
   }
-  slots |= 1u << call.slot;
+  DrivenShard* const driven = call.driven;
+  if (driven == nullptr) slots |= 1u << call.slot;
   call.done.store(true, std::memory_order_release);
+  if (driven != nullptr) driven->wake();
 }
 
 void Port::finish(Call& call) noexcept {

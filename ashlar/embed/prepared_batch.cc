@@ -2,7 +2,7 @@
 
 namespace ashlar::embed {
 
-Result<> PreparedBatch::read(const Engine& engine, const WriteBatch& batch) {
+Result<> PreparedBatch::read(const kv::Partitioner& partitioner, const WriteBatch& batch) {
   using What = WriteBatch::What;
   keys_.reserve(batch.entries_.size());  // writes_ point into it
   writes_.reserve(batch.entries_.size());
@@ -13,20 +13,23 @@ Result<> PreparedBatch::read(const Engine& engine, const WriteBatch& batch) {
     const std::string_view value = text.substr(entry.begin + entry.key_bytes, entry.value_bytes);
     if (entry.what == What::erase_range) {
       ranges = true;
-      if (!engine.ordered()) return fail(Errc::unsupported, "a range of keys: they are spread by hash");
+      if (partitioner.scheme() != kv::Partitioner::Scheme::range)
+        return fail(Errc::unsupported, "a range of keys: they are spread by hash");
       if (key.size() > kv::user_key_bytes_max || value.size() > kv::user_key_bytes_max)
         return fail(Errc::too_large, "key");
       StoredRange range = StoredRange::of(key, value, {}, Engine::type_of(entry.family));
-      note(engine.partition_of(range.first));
+      note(partition_of_bound(partitioner, range.first));
       keys_.push_back(kv::StoredKey::from_stored(as_bytes(range.first)));
       writes_.push_back({.key = &keys_.back(),
                          .value = as_bytes(ends_.emplace_back(std::move(range.end))),
                          .kind = kv::Kind::erase_range});
-      note(engine.last_partition_below(ends_.back()));
+      note(last_partition_below(partitioner, ends_.back()));
       continue;
     }
-    keys_.push_back(TRY(engine.stored(key, entry.family)));
-    note(engine.partitioner().partition_of(keys_.back()));
+    if (key.size() > kv::user_key_bytes_max) return fail(Errc::too_large, "key");
+    keys_.push_back(
+        partitioner.stored(as_bytes(key), static_cast<kv::KeyType>(Engine::type_of(entry.family))));
+    note(partitioner.partition_of(keys_.back()));
     writes_.push_back({.key = &keys_.back(),
                        .value = as_bytes(value),
                        .kind = entry.what == What::put     ? kv::Kind::put

@@ -16,7 +16,7 @@ class PreparedBatch {
  public:
   /// `too_large` for a key; `unsupported` for a range of keys, where they are spread by hash or the batch is
   /// of several partitions.
-  Result<> read(const Engine& engine, const WriteBatch& batch);
+  Result<> read(const kv::Partitioner& partitioner, const WriteBatch& batch);
 
   /// Of the first write.
   kv::PartitionId partition() const noexcept { return partition_; }

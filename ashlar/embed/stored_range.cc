@@ -29,4 +29,18 @@ StoredRange StoredRange::of(std::string_view lower, std::string_view upper, std:
       .bounded = !lower.empty() || !end.empty() || !upper.empty()};
 }
 
+kv::PartitionId partition_of_bound(const kv::Partitioner& partitioner, std::string_view bound) noexcept {
+  if (bound.size() >= kv::key_prefix_bytes) return partitioner.partition_of(as_bytes(bound));
+  const auto last = static_cast<std::uint16_t>(partitioner.partitions() - 1);
+  return kv::PartitionId{bound.size() == 1 ? std::uint16_t{0} : last};  // the beginning, or the end
+}
+
+kv::PartitionId last_partition_below(const kv::Partitioner& partitioner, std::string_view end) noexcept {
+  const kv::PartitionId at = partition_of_bound(partitioner, end);
+  const bool begins_there = at.value != 0 && end.size() > kv::key_prefix_bytes &&
+                            partitioner.scheme() == kv::Partitioner::Scheme::range &&
+                            end.substr(kv::key_prefix_bytes) == partitioner.boundaries()[at.value - 1u];
+  return begins_there ? kv::PartitionId{static_cast<std::uint16_t>(at.value - 1)} : at;
+}
+
 }  // namespace ashlar::embed

@@ -5,6 +5,8 @@
 #include <string>
 #include <string_view>
 
+#include "ashlar/kv/partitioner.h"
+
 namespace ashlar::embed {
 
 struct StoredRange {
@@ -19,5 +21,10 @@ struct StoredRange {
   /// A key as its end or beginning.
   static std::string bound(std::string_view key, unsigned char type);
 };
+
+/// Where a bound is. Bounds of a database whose keys are spread by hash are those of whole families.
+kv::PartitionId partition_of_bound(const kv::Partitioner& partitioner, std::string_view bound) noexcept;
+/// The last partition with keys below an end.
+kv::PartitionId last_partition_below(const kv::Partitioner& partitioner, std::string_view end) noexcept;
 
 }  // namespace ashlar::embed

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <string>
 #include <vector>
@@ -26,9 +27,10 @@ inline DbOptions small_options() {
 class DbTest : public ::testing::Test {
  protected:
   DbTest() {
-    const auto* info = ::testing::UnitTest::GetInstance()->current_test_info();
-    directory_ = std::filesystem::temp_directory_path() /
-                 ("ashlar-db-" + std::to_string(getpid()) + "-" + info->name());
+    std::string name = ::testing::UnitTest::GetInstance()->current_test_info()->name();
+    std::ranges::replace(name, '/', '-');  // of a test with a parameter
+    directory_ =
+        std::filesystem::temp_directory_path() / ("ashlar-db-" + std::to_string(getpid()) + "-" + name);
     std::filesystem::remove_all(directory_);
   }
   ~DbTest() override { std::filesystem::remove_all(directory_); }

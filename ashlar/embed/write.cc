@@ -65,7 +65,7 @@ Result<> Db::erase_range(std::string_view lower, std::string_view upper, const W
 
 Result<> Db::write(const WriteBatch& batch, const WriteOptions& options) {
   embed::PreparedBatch prepared;
-  TRY(prepared.read(*engine_, batch));
+  TRY(prepared.read(engine_->partitioner(), batch));
   if (!prepared.across()) return write_and_wait(*engine_, prepared.partition(), prepared.writes(), options);
   embed::WriteAcross call(*engine_, prepared.writes(), options);
   TRY(engine_->submit_and_wait(engine_->home_of(prepared.partition()), call));

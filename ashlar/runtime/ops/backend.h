@@ -60,6 +60,14 @@ class Backend {
   /// Ends a wait(), or the next one, from any thread (D19: the caller has published and fenced before).
   virtual void wake() noexcept = 0;
 
+  /// For a thread that waits elsewhere, in a foreign event loop: readable when poll() may find something, or
+  /// wake() was called, since rest(). The back end's own; the same one each time. `unsupported` where there
+  /// is nothing to wait for.
+  virtual Result<int> descriptor() { return fail(Errc::unsupported, "a descriptor to wait for"); }
+  /// Before such a wait, and before the last look at pending(): hands everything to the kernel and forgets
+  /// what the descriptor has told. False where something must be polled for, so that there is no waiting.
+  virtual bool rest() noexcept { return true; }
+
   /// Returns the buffer of a receive_multishot to the pool.
   virtual void recycle(ReceiveBuffer& buffer) noexcept = 0;
   /// Memory of that pool, whether it is in use or not.

@@ -19,6 +19,8 @@ struct Runtime::Worker {
   };
   ShardId id;
   std::thread thread;
+  std::unique_ptr<Shard> shard;
+  std::optional<StallDetector::Watch> watch;
   Result<> result;
   Event stop;
   StopMessage stop_message;
@@ -103,15 +105,36 @@ Result<> Runtime::start(Main main) {
   mains_live_ = shards_draining_ = shard_count();
   {
     const SignalMask mask(!options_.take_signals);
-    for (auto& worker : workers_)
-      worker->thread = std::thread([this, &worker = *worker] { run_shard(worker); });
+    for (auto& worker : workers_) {
+      if (!is_driven(*worker)) worker->thread = std::thread([this, &worker = *worker] { run_shard(worker); });
+    }
+  }
+  if (options_.driven) {
+    Worker& mine = *workers_.back();
+    make_shard(mine);
+    Shard::enter(nullptr);
+    wait_for_shards();
+    if (!start_failed_) {
+      driven_ = std::make_unique<DrivenShard>(*mine.shard);
+      const DrivenShard::Inside inside(*driven_);
+      begin_main(mine);
+    }
   }
   wait_for_shards();
   return start_failed_ ? join() : Result<>();
 }
 
 Result<> Runtime::join() {
-  for (auto& worker : workers_) worker->thread.join();
+  if (options_.driven) {
+    Worker& mine = *workers_.back();
+    Shard::enter(mine.shard.get());
+    if (!start_failed_) run_to_the_end(mine);
+    driven_.reset();
+    end_shard(mine);
+  }
+  for (auto& worker : workers_) {
+    if (worker->thread.joinable()) worker->thread.join();
+  }
   for (auto& worker : workers_) {
     if (!worker->result) return worker->result;
   }
@@ -124,12 +147,26 @@ void Runtime::wait_for_shards() noexcept {
   }
 }
 
+bool Runtime::is_driven(const Worker& worker) const noexcept {
+  return options_.driven && &worker == workers_.back().get();
+}
+
 // 1. Back end and shard, on their own thread. 2. Wait until all shards exist: from then on messages may be
 // sent.
 // 3. The main task, until the last shard's has ended. 4. Cancel and join what is left; answer others
 // meanwhile.
 void Runtime::run_shard(Worker& worker) {
-  if (!placement_.empty()) {
+  make_shard(worker);
+  wait_for_shards();
+  if (!start_failed_) {
+    begin_main(worker);
+    run_to_the_end(worker);
+  }
+  end_shard(worker);
+}
+
+void Runtime::make_shard(Worker& worker) {
+  if (!placement_.empty() && !is_driven(worker)) {  // what the program's own thread runs on is its business
     const Cpu& cpu = placement_[worker.id.value];
     if (const auto pinned = pin_this_thread(cpu); !pinned)
       log::warn("shard {}: {}", worker.id.value, pinned.error());
@@ -139,42 +176,46 @@ void Runtime::run_shard(Worker& worker) {
     worker.result = std::unexpected(backend.error());
     start_failed_ = true;
   }
-  std::unique_ptr<Shard> shard;
-  std::optional<StallDetector::Watch> watch;
   if (backend) {
-    shard = std::make_unique<Shard>(worker.id, std::move(*backend), mesh_, options_.shard);
+    worker.shard = std::make_unique<Shard>(worker.id, std::move(*backend), mesh_, options_.shard);
     if (worker.id.value == 0) {
-      for (const std::string& line : shard->rings().describe()) log::info("rings: {}", line);
+      for (const std::string& line : worker.shard->rings().describe()) log::info("rings: {}", line);
     }
-    Shard::enter(shard.get());
-    watch.emplace(stalls_, *shard);
+    Shard::enter(worker.shard.get());
+    worker.watch.emplace(stalls_, *worker.shard);
   }
   ++shards_started_;
   shards_started_.notify_all();
-  wait_for_shards();
-  if (!start_failed_) {
-    worker.stop_message.worker = &worker;
-    worker.stop_message.deliver = [](Message& message) noexcept {
-      static_cast<Worker::StopMessage&>(message).worker->stop.set();
-    };
-    if (stop_requested_) worker.stop.set();
-    shard->scope().spawn(run_main(this, &worker, main_(*shard)));
-    shard->run(mains_ended_);
+}
 
-    shard->scope().cancel();
-    bool counted = false;
-    while (shards_draining_ != 0) {
-      if (shard->poll_once()) continue;
-      if (!counted && shard->scope().live() == 0 && shard->backend().in_flight() == 0) {
-        counted = true;
-        --shards_draining_;
-      }
-      shard->sleep(shard->now() + std::chrono::milliseconds(1));
+void Runtime::begin_main(Worker& worker) {
+  worker.stop_message.worker = &worker;
+  worker.stop_message.deliver = [](Message& message) noexcept {
+    static_cast<Worker::StopMessage&>(message).worker->stop.set();
+  };
+  if (stop_requested_) worker.stop.set();
+  worker.shard->scope().spawn(run_main(this, &worker, main_(*worker.shard)));
+}
+
+void Runtime::run_to_the_end(Worker& worker) {
+  Shard& shard = *worker.shard;
+  shard.run(mains_ended_);
+  shard.scope().cancel();
+  bool counted = false;
+  while (shards_draining_ != 0) {
+    if (shard.poll_once()) continue;
+    if (!counted && shard.scope().live() == 0 && shard.backend().in_flight() == 0) {
+      counted = true;
+      --shards_draining_;
     }
-    while (stoppers_ != 0) std::this_thread::yield();
+    shard.sleep(shard.now() + std::chrono::milliseconds(1));
   }
-  watch.reset();
-  shard.reset();
+  while (stoppers_ != 0) std::this_thread::yield();
+}
+
+void Runtime::end_shard(Worker& worker) {
+  worker.watch.reset();
+  worker.shard.reset();
 }
 
 Task<> Runtime::run_main(Runtime* runtime, Worker* worker, Task<Result<>> main) {

@@ -18,6 +18,7 @@
 #include "ashlar/base/result.h"
 #include "ashlar/runtime/ops/epoll/epoll_backend.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/shard/driven_shard.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/shard/stall_detector.h"
 #include "ashlar/runtime/sync/event.h"
@@ -37,6 +38,7 @@ struct RuntimeOptions {
   std::uint64_t memory_cap_bytes = 0;  ///< 0: three quarters of what this process may use
   bool pin = true;                     ///< each shard to a core of its own, where there are enough
   bool take_signals = true;            ///< shards may be the threads on which the program's handlers run
+  bool driven = false;  ///< the last shard has no thread of its own: it is the one that calls start()
   BackendKind backend = BackendKind::automatic;
   ShardOptions shard;
   UringOptions uring;
@@ -63,8 +65,11 @@ class Runtime {
 
   /// run() in two halves. start() returns once every shard is there, or none: then with what failed.
   Result<> start(Main main);
-  /// Waits for what run() waits for.
+  /// Waits for what run() waits for. Where a shard is driven, on its thread: drives it to its end.
   Result<> join();
+  /// With RuntimeOptions::driven, from start() until join(): how the thread that called start() runs its
+  /// shard.
+  DrivenShard* driven() noexcept { return driven_.get(); }
 
   /// Sets the stop event on every shard. Async-signal-safe; idempotent.
   void request_stop() noexcept;
@@ -79,6 +84,11 @@ class Runtime {
   struct Worker;
   Runtime(const RuntimeOptions& options, const Topology& topology);
   void run_shard(Worker& worker);
+  void make_shard(Worker& worker);
+  void begin_main(Worker& worker);
+  void run_to_the_end(Worker& worker);
+  void end_shard(Worker& worker);
+  bool is_driven(const Worker& worker) const noexcept;
   void main_ended(Worker& worker, Result<> result) noexcept;
   void wake_shards() noexcept;
   void wait_for_shards() noexcept;
@@ -92,6 +102,7 @@ class Runtime {
   StallDetector stalls_;
   std::vector<Cpu> placement_;  // by shard; empty where none is pinned
   std::vector<std::unique_ptr<Worker>> workers_;
+  std::unique_ptr<DrivenShard> driven_;
   std::atomic<unsigned> shards_started_{0};
   std::atomic<bool> start_failed_{false};
   std::atomic<unsigned> mains_live_{0};

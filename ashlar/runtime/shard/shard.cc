@@ -27,6 +27,9 @@ constexpr Duration spin_worth_a_call = std::chrono::microseconds(10);
 // for ever.
 constexpr std::uint64_t resumptions_per_slice_max = 1024;
 
+// A full ring to another shard empties without telling us: look again soon.
+constexpr Duration full_ring_retry = std::chrono::microseconds(20);
+
 void cpu_relax() noexcept {
 #if defined(__x86_64__)
   __builtin_ia32_pause();
@@ -205,11 +208,25 @@ void Shard::sleep(Instant until, const std::atomic<bool>* done) noexcept {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (!has_work() && (done == nullptr || !done->load(std::memory_order_acquire))) {
     ++stats_.sleeps;
-    // A full ring to another shard empties without telling us: look again soon.
-    const Instant limit = mesh_.has_outbound() ? backend_->now() + std::chrono::microseconds(20) : until;
+    const Instant limit = mesh_.has_outbound() ? backend_->now() + full_ring_retry : until;
     stats_.completions += backend_->wait(std::min({limit, until, timers_.next()}));
     turn_time_ = backend_->now();
   }
+  sleeping_.store(false, std::memory_order_relaxed);
+  if (on_awake_ != nullptr) on_awake_(on_awake_argument_);
+}
+
+// As sleep(), but the wait is the caller's.
+Instant Shard::rest() noexcept {
+  sleeping_.store(true, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (!backend_->rest() || has_work()) return turn_time_;
+  ++stats_.sleeps;
+  const Instant limit = mesh_.has_outbound() ? backend_->now() + full_ring_retry : never;
+  return std::min(limit, timers_.next());
+}
+
+void Shard::awake() noexcept {
   sleeping_.store(false, std::memory_order_relaxed);
   if (on_awake_ != nullptr) on_awake_(on_awake_argument_);
 }

@@ -112,6 +112,10 @@ class Shard {
   /// Blocks until something may have happened or `until` has come. Only after a turn that did nothing.
   /// Not where `done` is set: whoever sets it calls wake_if_sleeping() afterwards.
   void sleep(Instant until = never, const std::atomic<bool>* done = nullptr) noexcept;
+  /// The same for a thread that waits elsewhere, for the back end's descriptor() and at most until the time
+  /// that is returned: one that has passed where there is something to do. awake() must follow.
+  Instant rest() noexcept;
+  void awake() noexcept;
   /// Whether a turn would find something to do now.
   bool has_work() const noexcept;
 

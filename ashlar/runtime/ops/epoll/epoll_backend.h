@@ -39,6 +39,11 @@ class EpollBackend final : public SystemBackend {
   unsigned poll() noexcept override;
   bool pending() const noexcept override { return !ready_.empty() || files_.pending(); }
   unsigned wait(Instant until) noexcept override;
+  Result<int> descriptor() override { return epoll_fd_; }
+  bool rest() noexcept override {
+    files_.dispatch();
+    return true;
+  }
   void recycle(ReceiveBuffer& buffer) noexcept override;
   std::uint64_t receive_buffer_bytes_total() const noexcept override { return receive_memory_bytes_; }
   unsigned in_flight() const noexcept override { return in_flight_; }

@@ -63,6 +63,8 @@ class UringBackend final : public SystemBackend {
   bool pending() const noexcept override;
   bool unsubmitted() const noexcept override { return io_uring_sq_ready(&ring_) != 0; }
   unsigned wait(Instant until) noexcept override;
+  Result<int> descriptor() override;
+  bool rest() noexcept override;
   void recycle(ReceiveBuffer& buffer) noexcept override;
   std::uint64_t receive_buffer_bytes_total() const noexcept override {
     return receive_buffers_->bytes_total();
@@ -177,6 +179,8 @@ class UringBackend final : public SystemBackend {
   int ring_event_ = -1;
   std::uint64_t ring_event_value_ = 0;
   bool rings_watched_ = false;  // a read of the rings' event is under way
+  int rest_event_ = -1;         // counted up by the kernel when there is something to ask it for
+  int rest_epoll_ = -1;         // descriptor(); made when first asked for
 };
 
 }  // namespace ashlar

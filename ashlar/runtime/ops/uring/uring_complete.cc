@@ -1,4 +1,6 @@
 #include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -58,6 +60,39 @@ unsigned UringBackend::wait(Instant until) noexcept {
     }
   }
   return poll();
+}
+
+/// Not the ring's own descriptor: under DEFER_TASKRUN nothing appears in the completion queue before its
+/// thread asks, so that one would not become readable. A registered eventfd is told when there is work to ask
+/// for. But not where another eventfd is what the ring reads: such a signal is deferred, and of those
+/// Linux 6.18 delivers the first alone (measured). So the descriptor is an epoll over it and the two that the
+/// ring reads.
+Result<int> UringBackend::descriptor() {
+  if (rest_epoll_ >= 0) return rest_epoll_;
+  if (rest_event_ < 0) rest_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (rest_event_ < 0) return fail_errno(errno, "io_uring: eventfd");
+  if (const int error = -io_uring_register_eventfd(&ring_, rest_event_); error != 0 && error != EBUSY)
+    return fail_errno(error, "io_uring: eventfd");
+  const int epoll = epoll_create1(EPOLL_CLOEXEC);
+  if (epoll < 0) return fail_errno(errno, "io_uring: epoll");
+  for (const int event : {rest_event_, wake_fd(), ring_event_}) {
+    epoll_event what{.events = EPOLLIN, .data = {.fd = event}};
+    if (event < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, event, &what) == 0) continue;
+    ::close(epoll);
+    return fail_errno(errno, "io_uring: epoll");
+  }
+  return rest_epoll_ = epoll;
+}
+
+// The event is emptied before the kernel's flags are looked at: what completes after that look counts it up.
+bool UringBackend::rest() noexcept {
+  if (workers_ != nullptr) workers_->dispatch();
+  if (!backlog_.empty() || !cancels_.empty() || rings_polling()) return false;
+  std::uint64_t told = 0;
+  [[maybe_unused]] const auto bytes = rest_event_ >= 0 ? ::read(rest_event_, &told, sizeof told) : 0;
+  watch_rings();
+  if (io_uring_sq_ready(&ring_) != 0) enter();
+  return true;
 }
 
 unsigned UringBackend::reap() noexcept {

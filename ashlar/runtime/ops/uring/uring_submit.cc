@@ -1,5 +1,6 @@
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -66,6 +67,8 @@ UringBackend::~UringBackend() {
   }
   if (ring_open_) io_uring_queue_exit(&ring_);
   if (ring_event_ >= 0) ::close(ring_event_);
+  if (rest_event_ >= 0) ::close(rest_event_);
+  if (rest_epoll_ >= 0) ::close(rest_epoll_);
 }
 
 void UringBackend::submit(Operation& operation) noexcept {
@@ -385,8 +388,12 @@ Result<std::unique_ptr<IoRing>> UringBackend::open_ring(const RingOptions& optio
 }
 
 Result<int> UringBackend::ring_event() {
-  if (ring_event_ < 0) ring_event_ = eventfd(0, EFD_CLOEXEC);
+  if (ring_event_ >= 0) return ring_event_;
+  ring_event_ = eventfd(0, EFD_CLOEXEC);
   if (ring_event_ < 0) return fail_errno(errno, "io_uring ring: eventfd");
+  epoll_event what{.events = EPOLLIN, .data = {.fd = ring_event_}};
+  if (rest_epoll_ >= 0 && epoll_ctl(rest_epoll_, EPOLL_CTL_ADD, ring_event_, &what) != 0)
+    return fail_errno(errno, "io_uring ring: epoll");
   return ring_event_;
 }
 
