@@ -30,6 +30,7 @@ bool Budget::more() {
 void Coverage::add(const sim::Faults& faults) {
   for (const auto& [label, count] : faults.operations()) counts_[label].ran += count;
   for (const auto& [label, count] : faults.cuts()) counts_[label].cut += count;
+  for (const auto& [label, count] : faults.failures()) counts_[label].failed += count;
   if (!faults.cuts().empty()) ++cut_worlds_;
 }
 
@@ -37,6 +38,14 @@ std::vector<std::string> Coverage::never_cut() const {
   std::vector<std::string> labels;
   for (const auto& [label, count] : counts_) {
     if (count.cut == 0) labels.push_back(label);
+  }
+  return labels;
+}
+
+std::vector<std::string> Coverage::never_failed() const {
+  std::vector<std::string> labels;
+  for (const auto& [label, count] : counts_) {
+    if (count.failed == 0) labels.push_back(label);
   }
   return labels;
 }
@@ -50,7 +59,7 @@ std::vector<std::string> Coverage::labels() const {
 std::string Coverage::table() const {
   std::string text = fmt::format("{} power cuts\n", cut_worlds_);
   for (const auto& [label, count] : counts_)
-    text += fmt::format("  {:40} {:8} ran {:6} cut\n", label, count.ran, count.cut);
+    text += fmt::format("  {:40} {:8} ran {:6} cut {:6} failed\n", label, count.ran, count.cut, count.failed);
   return text;
 }
 
@@ -68,9 +77,10 @@ Fate draw_fate(Random& random, std::uint64_t operations) {
 }
 
 std::string describe(const Fate& fate) {
-  return fmt::format("{} {} operation {} {}, failing one in {}, slow one in {}", fate.kill ? "kill" : "cut",
+  return fmt::format("{} {} operation {} {}, failing one in {} {}, slow one in {}",
+                     fate.kill ? "kill" : "cut",
                      fate.when == sim::FileVerdict::Cut::before ? "before" : "after", fate.cut_at,
-                     fate.cut_label, fate.chances.fail_one_in, fate.chances.slow_one_in);
+                     fate.cut_label, fate.chances.fail_one_in, fate.fail_label, fate.chances.slow_one_in);
 }
 
 void apply(const Fate& fate, sim::Faults& faults) {
@@ -79,6 +89,7 @@ void apply(const Fate& fate, sim::Faults& faults) {
   } else if (fate.cut_at != 0) {
     faults.cut_at(fate.cut_at, fate.when, fate.kill);
   }
+  if (!fate.fail_label.empty()) faults.fail_at(fate.fail_label, 1, fate.error);
   faults.set_chances(fate.chances);
 }
 

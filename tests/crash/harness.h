@@ -31,22 +31,28 @@ class Budget {
   std::uint64_t lives_ = 0;
 };
 
-/// Which file operations ran, and which had the power cut at them, over many worlds.
+/// Which file operations ran, which had the power cut at them and which failed, over many worlds.
 class Coverage {
  public:
   void add(const sim::Faults& faults);
   std::uint64_t cuts() const noexcept { return cut_worlds_; }
   /// Operations that ran and were never cut.
   std::vector<std::string> never_cut() const;
+  /// Operations that ran and never failed by themselves, with the power on.
+  std::vector<std::string> never_failed() const;
   std::vector<std::string> labels() const;
   bool cut(const std::string& label) const { return counts_.contains(label) && counts_.at(label).cut != 0; }
-  /// One line per operation: how often it ran, how often it was cut.
+  bool failed(const std::string& label) const {
+    return counts_.contains(label) && counts_.at(label).failed != 0;
+  }
+  /// One line per operation: how often it ran, was cut, and failed.
   std::string table() const;
 
  private:
   struct Count {
     std::uint64_t ran = 0;
     std::uint64_t cut = 0;
+    std::uint64_t failed = 0;
   };
   std::map<std::string, Count> counts_;
   std::uint64_t cut_worlds_ = 0;
@@ -59,6 +65,10 @@ struct Fate {
   sim::FileVerdict::Cut when = sim::FileVerdict::Cut::before;
   bool kill = false;  ///< the process goes, and the power stays
   sim::FaultChances chances{};
+  std::string fail_label{};  ///< the first operation with this label fails; empty: none
+  int error = 0;             ///< … with this errno
+
+  bool fails() const noexcept { return chances.fail_one_in != 0 || !fail_label.empty(); }
 };
 /// Mostly a power cut within the first `operations`; now and then failing operations, or an orderly end.
 Fate draw_fate(Random& random, std::uint64_t operations);

@@ -58,6 +58,8 @@ FileVerdict Faults::judge(const FileEvent& event) {
       verdict.error = random_.one_in(2) ? EIO : ENOSPC;
       verdict.drop_unsynced = random_.one_in(2);
     }
+    if (count == fail_at_ && name == fail_label_) verdict.error = fail_error_;
+    if (verdict.error != 0) ++failures_[name];
   } else if (chances_.fail_read_one_in != 0 && random_.one_in(chances_.fail_read_one_in)) {
     verdict.error = EIO;
   }

@@ -77,6 +77,13 @@ class Faults {
     cut_label_at_ = nth;
   }
 
+  /// The n-th operation with this label fails, counting from 1 at the world's start.
+  void fail_at(std::string label, std::uint64_t nth, int error) {
+    fail_label_ = std::move(label);
+    fail_at_ = nth;
+    fail_error_ = error;
+  }
+
   FileVerdict judge(const FileEvent& event);
   /// The power was cut while this operation was the one in progress.
   void count_cut(const std::string& label) { ++cuts_[label]; }
@@ -86,6 +93,8 @@ class Faults {
   /// Operations by label, such as "rename wal-#.log": the name with its long numbers left out.
   const std::map<std::string, std::uint64_t>& operations() const noexcept { return operations_; }
   const std::map<std::string, std::uint64_t>& cuts() const noexcept { return cuts_; }
+  /// Of them, those that were made to fail.
+  const std::map<std::string, std::uint64_t>& failures() const noexcept { return failures_; }
   static std::string label(const FileEvent& event);
 
  private:
@@ -98,8 +107,12 @@ class Faults {
   std::uint64_t cut_label_at_ = 0;
   FileVerdict::Cut cut_ = FileVerdict::Cut::no;
   bool kill_ = false;
+  std::string fail_label_;
+  std::uint64_t fail_at_ = 0;
+  int fail_error_ = 0;
   std::map<std::string, std::uint64_t> operations_;
   std::map<std::string, std::uint64_t> cuts_;
+  std::map<std::string, std::uint64_t> failures_;
 };
 
 }  // namespace ashlar::sim
