@@ -118,6 +118,10 @@ void Partition::revealed(std::span<const Write> writes, Sequence at) noexcept {
   }
 }
 
+void Partition::revealed(Sequence at) noexcept {
+  for (std::size_t i = 0; i < conflict_slots; ++i) last_write_[i] = std::max(last_write_[i], at);
+}
+
 Partition::SnapshotHorizon Partition::snapshot_horizon() noexcept {
   SnapshotHorizon horizon{last_sequence_, now_ms()};
   if (store_clock_ != nullptr) {  // after last_sequence_ was read

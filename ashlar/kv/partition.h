@@ -227,6 +227,8 @@ class Partition {
   void appended(Sequence sequence, std::span<const Write> writes) noexcept;
   /// Older writes have become visible now, of a transaction that was decided: at the sequence `at`.
   void revealed(std::span<const Write> writes, Sequence at) noexcept;
+  /// The same where nobody says which writes.
+  void revealed(Sequence at) noexcept;
   /// Calls back once `sequence`, the newest, is settled.
   void call_back(CommitCallback& callback, Sequence sequence) noexcept;
   /// Nothing will become durable any more: the callbacks that are left hear so.

@@ -22,6 +22,7 @@ enum class Tag : std::uint64_t {
   add_table_to_run = 10,
   add_values = 11,
   remove_values = 12,
+  add_ingested_table = 13,
 };
 void number(FieldWriter& out, Tag tag, std::uint64_t value) {
   out.field(static_cast<std::uint64_t>(tag), {value});
@@ -29,7 +30,7 @@ void number(FieldWriter& out, Tag tag, std::uint64_t value) {
 
 void encode_table(FieldWriter& out, const TableMeta& table) {
   FieldWriter inner;
-  const bool by_default = table.run == default_run(table.level, table.number);
+  const bool by_default = !table.ingested && table.run == default_run(table.level, table.number);
   if (!by_default) inner.number(table.run);
   for (const std::uint64_t value :
        {std::uint64_t{table.level}, table.number, table.file_bytes, table.entries, table.tombstones,
@@ -38,12 +39,16 @@ void encode_table(FieldWriter& out, const TableMeta& table) {
   }
   inner.bytes(as_bytes(table.smallest_key));
   inner.bytes(as_bytes(table.largest_key));
-  out.field(static_cast<std::uint64_t>(by_default ? Tag::add_table : Tag::add_table_to_run), inner);
+  const Tag tag = table.ingested ? Tag::add_ingested_table
+                  : by_default   ? Tag::add_table
+                                 : Tag::add_table_to_run;
+  out.field(static_cast<std::uint64_t>(tag), inner);
 }
 
 Result<TableMeta> decode_table(FieldReader& in, Tag tag) {
   TableMeta table;
-  if (tag == Tag::add_table_to_run) table.run = TRY(in.number());
+  table.ingested = tag == Tag::add_ingested_table;
+  if (tag != Tag::add_table) table.run = TRY(in.number());
   table.level = static_cast<unsigned>(TRY(in.number(level_count - 1)));
   table.number = TRY(in.number());
   if (tag == Tag::add_table) table.run = default_run(table.level, table.number);
@@ -58,6 +63,7 @@ Result<TableMeta> decode_table(FieldReader& in, Tag tag) {
     if (key->size() < kv::key_prefix_bytes || key->size() > kv::stored_key_bytes_max) return in.error();
   }
   if (table.smallest_key > table.largest_key) return in.error();
+  if (table.ingested && table.smallest_sequence != table.largest_sequence) return in.error();
   return table;
 }
 
@@ -77,7 +83,8 @@ Result<> decode_field(std::uint64_t tag, FieldReader& in, Edit& edit) {
     case Tag::log_index: edit.log_index = TRY(in.number()); break;
     case Tag::cleared: edit.cleared = Sequence{TRY(in.number())}; break;
     case Tag::add_table:
-    case Tag::add_table_to_run: edit.added.push_back(TRY(decode_table(in, static_cast<Tag>(tag)))); break;
+    case Tag::add_table_to_run:
+    case Tag::add_ingested_table: edit.added.push_back(TRY(decode_table(in, static_cast<Tag>(tag)))); break;
     case Tag::remove_table: edit.removed.push_back(TRY(in.number())); break;
     case Tag::add_values: edit.added_values.push_back(TRY(decode_values(in))); break;
     case Tag::remove_values: edit.removed_values.push_back(TRY(in.number())); break;

@@ -26,6 +26,7 @@ struct TableMeta {
   std::uint64_t tombstones = 0;
   Sequence smallest_sequence, largest_sequence;
   std::string smallest_key, largest_key;  ///< stored form, both in the table
+  bool ingested = false;                  ///< its entries have this sequence, whatever the file says
 
   bool operator==(const TableMeta&) const = default;
 };

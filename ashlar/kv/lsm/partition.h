@@ -84,9 +84,13 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   Task<Result<>> flush();
   /// Returns when no compaction is due.
   Task<Result<>> settle_compaction();
+  /// Flushes, and merges every table into one run of the last level: what nobody can see any more is gone
+  /// then. Needs the space of all tables once more, meanwhile.
+  Task<Result<>> compact_all();
 
  private:
   friend class PartitionCut;
+  friend class PartitionIngest;
 
   /// A memtable that is full, with what its flush makes superfluous.
   struct Frozen {
@@ -199,6 +203,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void count(const Compaction& job, const JobOutput& written) noexcept;
   void halt_compaction(const Error& why);
   void measure_tables() noexcept;
+  Task<Result<>> hold_compaction();
+  void release_compaction() noexcept;
   Task<> watch_loop();
 
   const LsmOptions& options_;
@@ -222,6 +228,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool closing_ = false;
   const Shape shape_ = Shape::of(options_);
   std::vector<const Compaction*> running_;
+  unsigned compaction_held_ = 0;      // by so many; no job begins
+  Sequence flush_to_{sequence_max};   // memtables that were frozen later wait
   std::uint64_t entries_merged_ = 0;  // by all of them, as they go
   bool stuck_ = false;
   std::uint64_t debt_bytes_ = 0;  // of compaction

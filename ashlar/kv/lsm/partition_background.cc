@@ -61,11 +61,13 @@ void LsmPartition::snapshot_released() noexcept {
 Task<> LsmPartition::flush_loop() {
   while (!closing_ && !stop_reason()) {
     if (frozen_.empty() && erases_wanted()) rotate(log_->next_index(), last_sequence());
-    if (frozen_.empty()) {
+    const std::size_t flushable = static_cast<std::size_t>(
+        std::ranges::count_if(frozen_, [&](const Frozen& frozen) { return frozen.last <= flush_to_; }));
+    if (flushable == 0) {
       (void)co_await work_.wait();
       continue;
     }
-    const std::size_t count = blobs_->full() ? frozen_.size() : 1;
+    const std::size_t count = blobs_->full() ? flushable : 1;
     if (const auto flushed = co_await flush_oldest(count); !flushed) {
       if (!co_await back_off(flush_attempts_, flushed.error(), "flush")) break;
       // What was erased since then makes the next attempt smaller.

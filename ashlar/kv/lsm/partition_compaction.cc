@@ -60,6 +60,7 @@ void LsmPartition::measure_tables() noexcept {
 
 /// The next job, and whether only snapshots keep one from being due.
 std::optional<Compaction> LsmPartition::due_compaction() {
+  if (compaction_held_ != 0) return std::nullopt;
   // On a full disk one at a time: what the reserve has is for the flush, too.
   if (blobs_->full() && !running_.empty()) return std::nullopt;
   const auto pick = [&](const Horizon& now) {
@@ -151,6 +152,7 @@ Task<Result<>> LsmPartition::run(Compaction& job) {
   if (running_.size() == 1) work_.notify_all();  // it is watched
   Result<> done = job.move ? co_await move_tables(job) : co_await compact(job, *version);
   std::erase(running_, &job);
+  if (running_.empty()) progressed_.notify_all();
   for (TableFile* table : inputs) table->set_busy(false);
   if (done && job.urgency == Urgency::level0) {
     pacer_.drain(WritePacer::Backlog::tables).measured(level0_bytes, Shard::current().now() - began);
@@ -269,6 +271,37 @@ void LsmPartition::halt_compaction(const Error& why) {
   }
   progressed_.notify_all();
   update_stall();
+}
+
+/// Returns when none is under way; none begins until it is released.
+Task<Result<>> LsmPartition::hold_compaction() {
+  ++compaction_held_;
+  while (!running_.empty() && !stop_reason() && !closing_) {
+    if (const auto waited = co_await progressed_.wait(); !waited) {
+      release_compaction();
+      co_return std::unexpected(waited.error());
+    }
+  }
+  if (!stop_reason() && !closing_) co_return Result<>{};
+  release_compaction();
+  co_return fail(Errc::stopped, "compaction");
+}
+
+void LsmPartition::release_compaction() noexcept {
+  --compaction_held_;
+  work_.notify_all();
+}
+
+Task<Result<>> LsmPartition::compact_all() {
+  CO_TRY(co_await flush());
+  CO_TRY(co_await hold_compaction());
+  Compaction job{.runs = {}, .output_level = bottom_level};
+  for (const Run& run : versions_.load().runs) job.runs.push_back(run.tables);
+  Result<> done;
+  if (!job.runs.empty()) done = co_await run(job);
+  if (done && !job.runs.empty()) ++counters_.compactions;
+  release_compaction();
+  co_return done;
 }
 
 Task<Result<>> LsmPartition::settle_compaction() {

@@ -108,7 +108,7 @@ Result<> RunInput::decode_block() {
     TRY(decompress(frame, raw_, place));
     payload = raw_;
   }
-  block_ = TRY(Block::parse(payload, place));
+  block_ = TRY(Block::parse(payload, place, table.sequence_shift()));
   key_buffer_.reset();
   return {};
 }

@@ -10,12 +10,17 @@ namespace ashlar::lsm {
 
 namespace {
 
+bool has_sequences(const TableMeta& meta, const Properties& properties) noexcept {
+  if (meta.ingested) return properties.sequence_min == properties.sequence_max;
+  return properties.sequence_min == meta.smallest_sequence &&
+         properties.sequence_max == meta.largest_sequence;
+}
+
 /// Whether the table is the one that the manifest means.
 bool same_table(const TableMeta& meta, const Properties& properties) noexcept {
   return properties.entries == meta.entries && properties.tombstones == meta.tombstones &&
-         properties.sequence_min == meta.smallest_sequence &&
-         properties.sequence_max == meta.largest_sequence &&
-         as_text(properties.smallest) == meta.smallest_key && as_text(properties.largest) == meta.largest_key;
+         has_sequences(meta, properties) && as_text(properties.smallest) == meta.smallest_key &&
+         as_text(properties.largest) == meta.largest_key;
 }
 
 }  // namespace
@@ -44,6 +49,7 @@ Task<Result<TableFile*>> TableFile::open(blob::Store& blobs, std::uint64_t parti
     co_return fail(Errc::corrupt, "table is not what the manifest says",
                    {.object = number, .offset = footer.properties.offset});
   }
+  if (file->meta_.ingested) file->table_.set_sequence(file->meta_.smallest_sequence);
   file->charge_ = shard.memory().charge_regardless(
       Purpose::tables, CachedBlocks::bytes(file->table_) + file->table_.memory_bytes() + sizeof(TableFile));
   file->cached_ = std::make_unique<CachedBlocks>(cache, file->table_);

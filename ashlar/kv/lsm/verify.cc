@@ -54,6 +54,10 @@ bool same_table(const TableMeta& said, const TableMeta& found) {
   expected.tombstones = found.tombstones;
   expected.smallest_sequence = found.smallest_sequence;
   expected.largest_sequence = found.largest_sequence;
+  if (said.ingested && found.smallest_sequence == found.largest_sequence) {
+    expected.smallest_sequence = said.smallest_sequence;  // the file has another one in its place
+    expected.largest_sequence = said.largest_sequence;
+  }
   expected.smallest_key = found.smallest_key;
   expected.largest_key = found.largest_key;
   return expected == said;

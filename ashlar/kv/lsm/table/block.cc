@@ -83,7 +83,7 @@ inline EntryFields Block::fields(std::uint32_t ordinal) const noexcept {
   return decode_trusted(payload_ + offset(ordinal));
 }
 
-Result<Block> Block::parse(Bytes payload, ErrorPlace place) noexcept {
+Result<Block> Block::parse(Bytes payload, ErrorPlace place, std::uint64_t sequence_shift) noexcept {
   constexpr const char* where = "table block: header";
   if (payload.size() < block_header_bytes || payload.size() > ~std::uint32_t{0}) {
     return fail(Errc::corrupt, where, place);
@@ -91,7 +91,7 @@ Result<Block> Block::parse(Bytes payload, ErrorPlace place) noexcept {
   const std::byte* p = payload.data();
   Block block;
   block.payload_ = p;
-  block.base_ = load_le<std::uint64_t>(p);
+  block.base_ = load_le<std::uint64_t>(p) + sequence_shift;
   const auto count = load_le<std::uint32_t>(p + 8);
   const std::uint64_t directory = load_le<std::uint32_t>(p + 12);
   block.bucket_count_ = load_le<std::uint32_t>(p + 16);

@@ -93,7 +93,7 @@ class Block {
   Block() noexcept = default;
 
   /// Validates everything that look-ups rely on. Fails with `corrupt` at `place` (table number, file offset).
-  static Result<Block> parse(Bytes payload, ErrorPlace place) noexcept;
+  static Result<Block> parse(Bytes payload, ErrorPlace place, std::uint64_t sequence_shift = 0) noexcept;
 
   /// The newest version of `key` that is not newer than `snapshot`. `hash` is key_hash(key).
   BlockLookup find(Bytes key, std::uint64_t hash, Sequence snapshot) const noexcept;

@@ -210,7 +210,7 @@ Result<> BlockFill::accept_block(ErrorPlace place) {
     TRY(decompressed);
     payload = raw;
   }
-  slot_->content_.block = TRY(Block::parse(payload, place));
+  slot_->content_.block = TRY(Block::parse(payload, place, blocks_.table_.sequence_shift()));
   return {};
 }
 

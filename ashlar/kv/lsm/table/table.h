@@ -65,6 +65,13 @@ class Table {
   std::size_t memory_bytes() const noexcept {
     return guide_.memory_bytes() + properties_.smallest.capacity() + properties_.largest.capacity();
   }
+  /// What every entry's sequence is above what its block says: of a table that was ingested.
+  std::uint64_t sequence_shift() const noexcept { return sequence_shift_; }
+  /// Before any block is read: all of its entries, which have one sequence, have this one.
+  void set_sequence(Sequence sequence) noexcept {
+    sequence_shift_ = sequence.value - properties_.sequence_min.value;
+    properties_.sequence_min = properties_.sequence_max = sequence;
+  }
   /// Erased ranges that it carries, in no order.
   const std::vector<ErasedRange>& ranges() const noexcept { return ranges_; }
 
@@ -86,6 +93,7 @@ class Table {
   std::uint64_t number_ = 0;
   std::uint32_t block_bytes_ = 0;
   Properties properties_;
+  std::uint64_t sequence_shift_ = 0;
   std::vector<ErasedRange> ranges_;
 };
 
