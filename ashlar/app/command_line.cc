@@ -153,6 +153,17 @@ void declare_transfer(const Adder& add, TransferArguments& arguments) {
   in->add_flag("--create-families", arguments.create_families, "Make column families that are not there");
 }
 
+void declare_ingest(CLI::App* ingest, IngestArguments& arguments) {
+  positional(ingest, "DATA", arguments.data)->required();
+  positional(ingest, "FILE", arguments.file)->required();
+  ingest->add_option("--format", arguments.format, "Of the file [as its name ends]")
+      ->check(CLI::IsMember({"csv", "jsonl"}).description(""))
+      ->type_name("csv|jsonl");
+  ingest->add_flag("--sort", arguments.sort, "Put the records in the order of storage first, in memory");
+  ingest->add_flag("--create", arguments.create, "Make DATA where there is none");
+  ingest->add_flag("--create-families", arguments.create_families, "Make column families that are not there");
+}
+
 void declare_dump(CLI::App* dump, DumpArguments& arguments) {
   positional(dump, "DATA", arguments.data)->required();
   positional(dump, "PART", arguments.part)
@@ -188,6 +199,10 @@ void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) 
   positional(add("stats", "Print what the engine knows about itself", Command::kv_stats), "DATA", line.data);
   declare_copies(add, line.copies);
   declare_transfer(add, line.transfer);
+  declare_ingest(add("ingest", "Add sorted records of FILE to DATA as whole tables", Command::kv_ingest),
+                 line.ingest);
+  positional(add("compact", "Merge all of DATA into the last level", Command::kv_compact), "DATA", line.data)
+      ->required();
   declare_dump(add("dump", "Print what a part of DATA holds", Command::kv_dump), line.dump);
 }
 

@@ -12,6 +12,7 @@
 #include "ashlar/app/doctor.h"
 #include "ashlar/app/dump_command.h"
 #include "ashlar/app/format_command.h"
+#include "ashlar/app/ingest_command.h"
 #include "ashlar/app/settings.h"
 #include "ashlar/app/trace_command.h"
 #include "ashlar/app/transfer_command.h"
@@ -34,6 +35,8 @@ enum class Command : std::uint8_t {
   kv_export,
   kv_import,
   kv_dump,
+  kv_ingest,
+  kv_compact,
   check,
   inspect,
   doctor,
@@ -47,7 +50,7 @@ enum class Command : std::uint8_t {
 
 struct CommandLine {
   Command command = Command::version;
-  std::string data;               ///< kv stats; empty: option `data`
+  std::string data;               ///< kv stats and compact; empty: option `data`
   std::string key;                ///< kv get and put
   std::string value;              ///< kv put
   std::vector<std::string> keys;  ///< kv del
@@ -57,6 +60,7 @@ struct CommandLine {
   CopiesArguments copies;
   TransferArguments transfer;
   DumpArguments dump;
+  IngestArguments ingest;
   DeviceArguments device;
   DoctorOptions doctor;
   FormatArguments format;

@@ -53,6 +53,8 @@ int run(const CommandLine& line, Settings& settings) {
     case Command::kv_export: return export_data(line.transfer, settings);
     case Command::kv_import: return import_data(line.transfer, settings);
     case Command::kv_dump: return dump_data(line.dump, settings);
+    case Command::kv_ingest: return ingest_data(line.ingest, settings);
+    case Command::kv_compact: return compact_data(line.data, settings);
     case Command::check: return check_target(line.device, settings);
     case Command::inspect: return inspect_target(line.device, settings);
     case Command::kv_get:

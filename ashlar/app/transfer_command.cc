@@ -6,10 +6,8 @@
 #include <optional>
 #include <vector>
 
-#include "ashlar/app/command_line.h"
 #include "ashlar/app/data_command.h"
-#include "ashlar/app/record_format.h"
-#include "ashlar/app/text_file.h"
+#include "ashlar/app/record_file.h"
 #include "ashlar/runtime/sync/when.h"
 
 namespace ashlar::app {
@@ -18,20 +16,6 @@ namespace {
 constexpr std::size_t output_bytes = 1u << 20;  // written at once
 constexpr std::size_t batch_records = 4096;
 constexpr std::size_t batch_bytes = 4u << 20;
-
-std::optional<RecordFormat> format_of(const TransferArguments& arguments) {
-  const auto ends = [&](std::string_view ending) { return arguments.file.ends_with(ending); };
-  if (arguments.format == "csv") return RecordFormat::csv;
-  if (arguments.format == "jsonl") return RecordFormat::jsonl;
-  if (ends(".csv")) return RecordFormat::csv;
-  if (arguments.file.empty() || ends(".jsonl") || ends(".ndjson")) return RecordFormat::jsonl;
-  return std::nullopt;
-}
-
-int unknown_format(const std::string& file) {
-  fmt::print(stderr, "ashlar: {}: --format csv or --format jsonl? The name does not say\n", file);
-  return exit_usage;
-}
 
 struct Context {
   const TransferArguments& arguments;
@@ -139,31 +123,26 @@ Task<int> run_export(const Context* context) {
 class Import {
  public:
   Import(lsm::LsmStore& store, bool create_families)
-      : store_(store), create_families_(create_families), pending_(store.partitions()) {
-    for (const kv::Family& family : store.families()) types_[family.name] = family.key_type();
-    types_[""] = kv::KeyType::value;
-  }
+      : store_(store), types_(store, create_families), pending_(store.partitions()) {}
 
   /// Records that are durable.
   std::uint64_t count() const noexcept { return count_; }
 
-  /// Nothing where the record's column family is not there and is not to be made.
-  Task<Result<bool>> add(Record record) {
-    auto type = types_.find(record.family);
-    if (type == types_.end()) {
-      if (!create_families_) co_return false;
-      const kv::Family made = CO_TRY(co_await store_.create_family(record.family));
-      type = types_.emplace(record.family, made.key_type()).first;
-    }
+  /// The error is one line.
+  Task<std::expected<void, std::string>> add(Record record) {
+    const auto type = co_await types_.of(record.family);
+    if (!type) co_return std::unexpected(type.error());
     const std::size_t bytes = record.key.size() + record.value.size();
-    if (records_ == batch_records || (records_ != 0 && bytes_ + bytes > batch_bytes))
-      CO_TRY(co_await flush());
-    kv::StoredKey key = store_.stored(as_bytes(record.key), type->second);
+    if (records_ == batch_records || (records_ != 0 && bytes_ + bytes > batch_bytes)) {
+      if (const Result<> flushed = co_await flush(); !flushed)
+        co_return std::unexpected(flushed.error().to_string());
+    }
+    kv::StoredKey key = store_.stored(as_bytes(record.key), *type);
     pending_[store_.partition_of(key).value].push_back(
         {std::move(key), std::move(record.value), record.expires_ms});
     ++records_;
     bytes_ += bytes;
-    co_return true;
+    co_return std::expected<void, std::string>();
   }
 
   Task<Result<>> flush() {
@@ -195,8 +174,7 @@ class Import {
   }
 
   lsm::LsmStore& store_;
-  bool create_families_;
-  std::map<std::string, kv::KeyType> types_;
+  RecordTypes types_;
   std::vector<std::vector<Pending>> pending_;  // by partition
   std::size_t records_ = 0, bytes_ = 0;        // pending
   std::uint64_t count_ = 0;
@@ -206,18 +184,10 @@ class Import {
 Task<std::optional<std::string>> import_records(RecordReader& reader, Import& import) {
   for (Record record;;) {
     const auto more = reader.next(record);
-    if (!more) {
-      const BadRecord& bad = more.error();
-      co_return bad.line == 0 ? bad.why
-                              : fmt::format("line {}, column {}: {}", bad.line, bad.column, bad.why);
-    }
+    if (!more) co_return text_of(more.error());
     if (!*more) co_return std::nullopt;
-    const std::string family = record.family;
     const auto added = co_await import.add(std::move(record));
-    if (!added) co_return fmt::format("before line {}: {}", reader.line(), added.error().to_string());
-    if (!*added)
-      co_return fmt::format("line {}: there is no column family '{}'; --create-families makes it",
-                            reader.line(), family);
+    if (!added) co_return fmt::format("line {}: {}", reader.line(), added.error());
   }
 }
 
@@ -245,8 +215,8 @@ Task<int> run_import(const Context* context) {
 }
 
 int run(const TransferArguments& arguments, const Settings& settings, Task<int> (*command)(const Context*)) {
-  const auto format = format_of(arguments);
-  if (!format) return unknown_format(arguments.file);
+  const auto format = format_of_file(arguments.file, arguments.format);
+  if (!format) return say_unknown_format(arguments.file);
   const Context context{arguments, settings, *format};
   return run_command(settings.runtime, 1, [&](unsigned) { return command(&context); });
 }
