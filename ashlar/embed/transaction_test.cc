@@ -110,6 +110,31 @@ TEST_F(TransactionTest, OthersWaitForARowLockUntilTheirDeadline) {
   EXPECT_EQ(db.get("k").value(), "after");
 }
 
+// The commit has its keys in one partition and waits in another: neither its own checks nor readers may wait
+// for what it has not begun to decide.
+TEST_F(TransactionTest, ACommitThatWaitsForALockKeepsNoReaderWaiting) {
+  Db db = open_spread();
+  for (const char* key : {"a", "t", "u"}) EXPECT_TRUE(db.put(key, "before"));
+  Transaction holder = db.begin({.locking = Locking::row_locks}).value();
+  EXPECT_TRUE(holder.lock("t"));
+  Transaction step =
+      db.begin({.isolation = Isolation::serializable, .locking = Locking::row_locks, .lock_wait = 60s})
+          .value();
+  EXPECT_EQ(step.get("a").value(), "before");
+  EXPECT_EQ(step.get("t").value(), "before");
+  EXPECT_TRUE(step.put("a", "after"));
+  EXPECT_TRUE(step.put("u", "after"));
+  std::thread committing([&] { EXPECT_TRUE(step.commit()); });
+  for (int i = 0; i < 20; ++i) {
+    EXPECT_EQ(db.reader({.deadline = Deadline::clock::now() + 60s}).get("a").value(), "before");
+    std::this_thread::sleep_for(1ms);
+  }
+  holder.rollback();
+  committing.join();
+  EXPECT_EQ(db.get("a").value(), "after");
+  EXPECT_EQ(db.get("u").value(), "after");
+}
+
 TEST_F(TransactionTest, WhatEndsWithoutCommitWroteNothingAndHoldsNothing) {
   Db db = open_spread();
   {

@@ -125,7 +125,9 @@ class Commit {
   Task<Result<>> reserve_all() {
     const Result<> reserved = co_await on_all(&Commit::reserve);
     if (reserved || reserved.error().code != Errc::busy) co_return reserved;
-    if (!options_.holds_locks) co_await release_all();
+    // Nobody waits for an outcome while locks are waited for: a circle would close, first of all by the checks
+    // of this very commit.
+    (void)co_await on_all(options_.holds_locks ? &Commit::recall : &Commit::release);
     for (std::size_t part = 0; part < parts_.size(); ++part)
       CO_TRY(co_await there(part, &Commit::wait_for_locks));
     co_return co_await on_all(&Commit::reserve);
@@ -142,6 +144,10 @@ class Commit {
     for (const Check& check : parts_[part]->checks) seen = std::max(seen, check.since);
     reserved_[part] = here.reserve(seen);
     if (writers_.size() > 1) here.locks().commits_at(options_.owner, parts_[part]->writes, reserved_[part]);
+    co_return Result<>{};
+  }
+  Task<Result<>> recall(std::size_t part) {
+    partition(part).locks().recall(options_.owner);
     co_return Result<>{};
   }
   Task<Result<>> release(std::size_t part) {

@@ -86,17 +86,25 @@ void LockTable::commits_at(LockOwner owner, std::span<const Write> writes, Seque
   }
 }
 
+void LockTable::recall(LockOwner owner) noexcept {
+  const auto held = held_.find(owner);
+  if (held == held_.end()) return;
+  for (Lock* lock : held->second) {
+    if (lock->committing == sequence_max) continue;
+    lock->committing = sequence_max;
+    --committing_;
+    mark(lock->hash, -1);
+    lock->changed.notify_all();
+  }
+}
+
 void LockTable::unlock_all(LockOwner owner) {
+  recall(owner);
   const auto held = held_.find(owner);
   if (held == held_.end()) return;
   const std::vector<Lock*> locks = std::move(held->second);
   held_.erase(held);
   for (Lock* lock : locks) {
-    if (lock->committing != sequence_max) {
-      lock->committing = sequence_max;
-      --committing_;
-      mark(lock->hash, -1);
-    }
     lock->holder = no_owner;
     lock->changed.notify_all();
     drop_if_unused(*lock);

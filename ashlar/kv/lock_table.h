@@ -52,6 +52,8 @@ class LockTable {
   Task<Result<>> lock(const StoredKey& key, LockOwner owner, Instant deadline);
   /// Readers at `reserved` or above wait from now on for every key of the owner that is in `writes`.
   void commits_at(LockOwner owner, std::span<const Write> writes, Sequence reserved);
+  /// They need not wait any more: the owner does not commit yet. It keeps its locks.
+  void recall(LockOwner owner) noexcept;
   /// Lets go of all that the owner has; who waited looks again.
   void unlock_all(LockOwner owner);
 
