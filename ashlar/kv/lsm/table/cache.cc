@@ -437,7 +437,8 @@ void BlockCache::enter(CachedBlock& slot, CacheHome& home, std::uint32_t place) 
 void BlockCache::leave(CachedBlock& slot) noexcept {
   slot.slab_->shelf.queue.remove(slot);
   unpublish(slot);
-  if (!slot.pinned()) give_back(&slot);
+  // In a closing slab: close() is retiring its slots, has not come to this one, and will pass over it.
+  if (!slot.pinned() && !slot.slab_->closing) give_back(&slot);
 }
 
 void BlockCache::unpublish(CachedBlock& slot) noexcept {
