@@ -28,7 +28,8 @@ class PartitionCut {
   Sequence newest() const noexcept { return newest_; }
 
   /// What was written up to `at`, not below newest(), belongs to the cut; whatever is written from here on
-  /// has a greater sequence. Returns once all of it is durable.
+  /// has a greater sequence. A transaction across partitions whose prepare record came after `at` is not in
+  /// it, in none of the partitions, though its sequence may be below. Returns once all of it is durable.
   Task<Result<>> fix(Sequence at);
   /// After fix(): delivers the next megabyte or so of the records up to there that the tables do not hold, in
   /// order. False where there are no more.

@@ -181,7 +181,8 @@ Task<Result<>> LsmPartition::commit(Edit edit, const JobOutput& added, const std
   if (result) {
     auto next = versions_.load().successor();
     for (Memtable* memtable : flushed) std::erase(next->memtables, memtable);
-    for (ValueFile* file : *exchange(*next, removed, tables, values)) file->set_obsolete();
+    const auto dead = exchange(*next, removed, tables, values);
+    for (ValueFile* file : *dead) file->set_obsolete();
     for (TableFile* table : removed) table->set_obsolete();
     if (next->ranges != nullptr) next->gather_ranges();
     versions_.publish(std::move(next));

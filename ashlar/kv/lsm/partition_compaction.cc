@@ -88,6 +88,10 @@ bool LsmPartition::has_room(const Compaction& job) const noexcept {
   }
   if (gone < entries) needed = job.bytes() / entries * (entries - gone);
   for (const TableFile* table : job.inputs()) needed += bytes_of(*table, job.moved_values);
+  // Nothing of a value table comes back before all that is alive in it has been moved.
+  for (const LiveValues& values : versions_.load().values) {
+    if (std::ranges::binary_search(job.moved_values, values.file->number())) needed += values.live_bytes;
+  }
   for (const Memtable* memtable : versions_.load().memtables) needed += memtable->bytes();
   return needed <= space->free_bytes;
 }

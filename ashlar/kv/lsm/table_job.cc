@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::uint64_t entries_between_looks = 64;  // at the clock: some 20 µs of work
 constexpr std::size_t values_in_flight_max = 64;
-constexpr std::size_t waiting_bytes_max = 4u << 20;
+constexpr std::size_t waiting_bytes_max = 1u << 20;
 
 /// An entry that waits for its value, or behind one that does.
 struct Waiting {

@@ -119,7 +119,7 @@ Task<Result<LoadedValue>> VersionValues::load(ValueRef ref) {
 }
 
 Result<bool> VersionValues::drop(const ValueRef& ref, const Error& why) {
-  if (why.code != Errc::corrupt) return std::unexpected(why);
+  if (why.code != Errc::corrupt && why.code != Errc::io) return std::unexpected(why);
   ValueFile* file = version_.find_values(ref.table);
   if (file != nullptr && !file->damaged()) {
     file->set_damaged();

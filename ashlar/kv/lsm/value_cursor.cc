@@ -95,8 +95,12 @@ void ValueCursor::push() {
 }
 
 void ValueCursor::walk_ahead() {
-  while (!ended_ && !waits_ && ahead_.size() < std::min<std::uint64_t>(window_, left_) &&
-         ahead_bytes_ < window_bytes) {
+  const auto has_room = [&] {
+    if (ahead_.empty()) return true;
+    return ahead_.size() < std::min<std::uint64_t>(window_, left_) && ahead_bytes_ < window_bytes &&
+           !Shard::current().memory().cap().tight();
+  };
+  while (!ended_ && !waits_ && has_room()) {
     Result<bool> more = false;
     if (!cursor_->advance(more)) {
       waits_ = true;
