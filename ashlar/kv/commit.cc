@@ -125,8 +125,8 @@ class Commit {
   Task<Result<>> reserve_all() {
     const Result<> reserved = co_await on_all(&Commit::reserve);
     if (reserved || reserved.error().code != Errc::busy) co_return reserved;
-    // Nobody waits for an outcome while locks are waited for: a circle would close, first of all by the checks
-    // of this very commit.
+    // Nobody waits for an outcome while locks are waited for: a circle would close, first of all by the
+    // checks of this very commit.
     (void)co_await on_all(options_.holds_locks ? &Commit::recall : &Commit::release);
     for (std::size_t part = 0; part < parts_.size(); ++part)
       CO_TRY(co_await there(part, &Commit::wait_for_locks));

@@ -12,10 +12,11 @@ LINE_WIDTH_MAX = 120  # the formatter breaks at 110 whatever it can break
 
 BANNER = re.compile(r"^\s*(//|/\*)\s*[-=*#/~_]{4,}", re.M)
 UNFINISHED = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b")
-# Clock, randomness and threads come through the runtime's seams, so that a simulation can replay them.
+# Clock, randomness and threads come through the runtime's seams, so that a simulation can replay them. The programs in
+# examples/embed are no part of it: their threads are their own.
 SEAM = re.compile(r"_clock::now\(|\bclock_gettime\(|\bgettimeofday\(|\bgetrandom\(|std::random_device|std::j?thread\b"
                   r"|\bpthread_create\(|\bstd::this_thread::sleep|\bu?sleep\(")
-SEAM_FREE = re.compile(r"^(ashlar/(runtime|app)/|bench/|tests/)|(^|/)test_\w+\.(h|cc)$|_(test|bench)\.(h|cc)$")
+SEAM_FREE = re.compile(r"^(ashlar/(runtime|app)/|bench/|tests/|examples/embed/)|(^|/)test_\w+\.(h|cc)$|_(test|bench)\.(h|cc)$")
 THROW = re.compile(r"^\s*throw\b", re.M)
 COMMENT = re.compile(r'//[^\n]*|"(?:\\.|[^"\\\n])*"')
 

@@ -93,7 +93,8 @@ TEST(Ingest, HidesWhatIsOlderAndIsHiddenByWhatIsNewer) {
   sim::Disk disk;
   const Contents flushed = contents_of(0, 60, 'f'), in_memory = contents_of(40, 80, 'm'),
                  ingested = contents_of(20, 70, 'i'), later = contents_of(30, 35, 'l');
-  must(disk, [&](LsmStore& store) { return before_and_after(store, &flushed, &in_memory, &ingested, &later); });
+  must(disk,
+       [&](LsmStore& store) { return before_and_after(store, &flushed, &in_memory, &ingested, &later); });
   const Contents expected = merged(merged(merged(flushed, in_memory), ingested), later);
   EXPECT_EQ(read(disk, "/data"), expected);
   EXPECT_TRUE(verify(disk, "/data").damages.empty());
@@ -149,7 +150,8 @@ TEST(Ingest, OnLevelZeroItIsANewRun) {
 Task<Result<>> out_of_order(LsmStore& store) {
   LsmPartition& partition = store.partition(PartitionId{0});
   const auto ingest = CO_TRY(PartitionIngest::begin(partition));
-  const StoredKey a(kv::KeyType::value, kv::Slot{1}, as_bytes("a")), b(kv::KeyType::value, kv::Slot{1}, as_bytes("b"));
+  const StoredKey a(kv::KeyType::value, kv::Slot{1}, as_bytes("a")),
+      b(kv::KeyType::value, kv::Slot{1}, as_bytes("b"));
   CO_TRY(co_await ingest->add(b.bytes(), as_bytes("1")));
   for (const StoredKey& key : {a, b}) {
     const auto added = co_await ingest->add(key.bytes(), as_bytes("2"));
@@ -250,7 +252,8 @@ TEST(Ingest, WritersFlushesAndCompactionsGoOnBeside) {
   Contents written;
   must(disk, [&](LsmStore& store) { return beside_writers(store, &written); });
   const Contents found = read(disk, "/data");
-  for (const auto& [key, value] : written) EXPECT_EQ(found.at(key), value) << "acknowledged after the last of them";
+  for (const auto& [key, value] : written)
+    EXPECT_EQ(found.at(key), value) << "acknowledged after the last of them";
   for (const auto& [key, value] : contents_of(100, 200, 'l')) {
     if (!written.contains(key)) EXPECT_EQ(found.at(key), value);
   }
@@ -272,7 +275,8 @@ TEST(Ingest, AfterAPowerCutAtAnyStepItIsThereWholeOrNotAtAll) {
     ASSERT_TRUE(found == before || found == after) << "cut at " << at;
     ++(found == after ? with : without);
     const VerifyReport report = verify(disk, "/data");
-    ASSERT_TRUE(report.damages.empty()) << "cut at " << at << ": " << report.damages.front().error.to_string();
+    ASSERT_TRUE(report.damages.empty())
+        << "cut at " << at << ": " << report.damages.front().error.to_string();
     EXPECT_EQ(report.unreferenced_tables, 0u) << "the open before has removed them";
   }
   EXPECT_FALSE(cut) << "every step was reached";
