@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 #include <thread>
 
@@ -62,6 +63,7 @@ class ForeignLoop {
       const auto limit = std::chrono::ceil<std::chrono::milliseconds>(told ? wait : lost);
       epoll_event event{};
       const int ready = epoll_wait(epoll_, &event, 1, static_cast<int>(limit.count()));
+      if (ready < 0 && errno == EINTR) continue;  // the kernel's work for a ring ends any wait
       ++waits_;
       readied_ += ready > 0 ? 1 : 0;
       ASSERT_TRUE(ready > 0 || told) << "nothing woke the loop";

@@ -129,9 +129,12 @@ Result<> DeviceRing::open_ring() {
   ring_open_ = true;
   options_.queue_depth = ring_.sq.ring_entries;
   set_up_extras();
-  // Whoever polls for completions does not sleep.
-  if (options_.iopoll) return {};
-  const int event = TRY(owner_.ring_event());
+  return tell(TRY(owner_.ring_event()));
+}
+
+Result<> DeviceRing::tell(int event) {
+  if (options_.iopoll) return {};  // whoever polls for completions does not sleep
+  (void)io_uring_unregister_eventfd(&ring_);
   if (const int error = -io_uring_register_eventfd(&ring_, event); error != 0)
     return fail_errno(error, "io_uring ring: eventfd");
   return {};

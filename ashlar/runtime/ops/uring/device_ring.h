@@ -45,6 +45,8 @@ class DeviceRing final : public IoRing {
   bool polling() const noexcept { return options_.iopoll && stats_.in_flight != 0; }
   /// Hands what was submitted to the kernel.
   void flush() noexcept;
+  /// Completions count up this eventfd from now on.
+  Result<> tell(int event);
   /// The handle is about to be closed.
   void forget(Handle file) noexcept;
 

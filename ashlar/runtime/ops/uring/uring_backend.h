@@ -116,6 +116,8 @@ class UringBackend final : public SystemBackend {
   void hand_to_workers(Operation& operation) noexcept;
   void watch_wake() noexcept;
   void watch_rings() noexcept;
+  void wait_for_event(Duration left) noexcept;
+  void forget_event() noexcept;
   bool rings_polling() const noexcept;
   bool submit_cancel(Operation& operation) noexcept;
   void finish_later(Operation& operation, std::int64_t result) noexcept;
@@ -179,8 +181,7 @@ class UringBackend final : public SystemBackend {
   int ring_event_ = -1;
   std::uint64_t ring_event_value_ = 0;
   bool rings_watched_ = false;  // a read of the rings' event is under way
-  int rest_event_ = -1;         // counted up by the kernel when there is something to ask it for
-  int rest_epoll_ = -1;         // descriptor(); made when first asked for
+  bool by_event_ = false;       // descriptor() was asked for: its eventfd tells of everything
 };
 
 }  // namespace ashlar

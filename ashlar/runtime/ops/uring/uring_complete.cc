@@ -1,6 +1,6 @@
 #include <fcntl.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
+#include <poll.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cassert>
@@ -10,6 +10,15 @@
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 
 namespace ashlar {
+
+namespace {
+
+timespec timespec_of(Duration left) noexcept {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
+  return {.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
+}
+
+}  // namespace
 
 bool UringBackend::pending() const noexcept {
   for (const DeviceRing* ring : rings_) {
@@ -47,15 +56,17 @@ unsigned UringBackend::wait(Instant until) noexcept {
   if (workers_ != nullptr) workers_->dispatch();
   if (deferred_.empty() && backlog_.empty() && cancels_.empty() && !rings_polling()) {
     watch_rings();
-    io_uring_cqe* cqe = nullptr;
     ++stats_.enters;
     gather_.entered();
-    if (until == never) {
+    const Duration left = until == never ? Duration::max() : std::max(until - now(), Duration::zero());
+    if (by_event_) {
+      wait_for_event(left);
+    } else if (until == never) {
       io_uring_submit_and_wait(&ring_, 1);
     } else {
-      const Duration left = std::max(until - now(), Duration::zero());
-      const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-      __kernel_timespec timeout{seconds.count(), (left - seconds).count()};
+      io_uring_cqe* cqe = nullptr;
+      const timespec limit = timespec_of(left);
+      __kernel_timespec timeout{limit.tv_sec, limit.tv_nsec};
       io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
     }
   }
@@ -63,33 +74,41 @@ unsigned UringBackend::wait(Instant until) noexcept {
 }
 
 /// Not the ring's own descriptor: under DEFER_TASKRUN nothing appears in the completion queue before its
-/// thread asks, so that one would not become readable. A registered eventfd is told when there is work to ask
-/// for. But not where another eventfd is what the ring reads: such a signal is deferred, and of those
-/// Linux 6.18 delivers the first alone (measured). So the descriptor is an epoll over it and the two that the
-/// ring reads.
+/// thread asks, so that one would not become readable. But the kernel counts up a registered eventfd when
+/// there is work to ask for. It is the one that wake() writes, and that other rings count up too. No ring
+/// reads an eventfd from then on: what the end of such a read counts up, the kernel counts up later.
 Result<int> UringBackend::descriptor() {
-  if (rest_epoll_ >= 0) return rest_epoll_;
-  if (rest_event_ < 0) rest_event_ = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  if (rest_event_ < 0) return fail_errno(errno, "io_uring: eventfd");
-  if (const int error = -io_uring_register_eventfd(&ring_, rest_event_); error != 0 && error != EBUSY)
+  if (by_event_) return wake_fd();
+  if (const int error = -io_uring_register_eventfd(&ring_, wake_fd()); error != 0)
     return fail_errno(error, "io_uring: eventfd");
-  const int epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) return fail_errno(errno, "io_uring: epoll");
-  for (const int event : {rest_event_, wake_fd(), ring_event_}) {
-    epoll_event what{.events = EPOLLIN, .data = {.fd = event}};
-    if (event < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, event, &what) == 0) continue;
-    ::close(epoll);
-    return fail_errno(errno, "io_uring: epoll");
+  for (DeviceRing* ring : rings_) TRY(ring->tell(wake_fd()));
+  by_event_ = true;
+  wake();  // what has happened so far was told elsewhere
+  return wake_fd();
+}
+
+/// It is blocking, for the ring's sake; this does not block.
+void UringBackend::forget_event() noexcept {
+  std::uint64_t told = 0;
+  const iovec into{&told, sizeof told};
+  [[maybe_unused]] const ssize_t bytes = ::preadv2(wake_fd(), &into, 1, -1, RWF_NOWAIT);
+}
+
+void UringBackend::wait_for_event(Duration left) noexcept {
+  if (io_uring_sq_ready(&ring_) != 0) enter();
+  if (!pending()) {
+    pollfd event{.fd = wake_fd(), .events = POLLIN, .revents = 0};
+    const timespec limit = timespec_of(left);
+    ::ppoll(&event, 1, left == Duration::max() ? nullptr : &limit, nullptr);
   }
-  return rest_epoll_ = epoll;
+  forget_event();
 }
 
 // The event is emptied before the kernel's flags are looked at: what completes after that look counts it up.
 bool UringBackend::rest() noexcept {
   if (workers_ != nullptr) workers_->dispatch();
   if (!backlog_.empty() || !cancels_.empty() || rings_polling()) return false;
-  std::uint64_t told = 0;
-  [[maybe_unused]] const auto bytes = rest_event_ >= 0 ? ::read(rest_event_, &told, sizeof told) : 0;
+  if (by_event_) forget_event();
   watch_rings();
   if (io_uring_sq_ready(&ring_) != 0) enter();
   return true;
@@ -105,7 +124,7 @@ unsigned UringBackend::reap() noexcept {
     ++seen;
     void* data = io_uring_cqe_get_data(cqe);
     if (data == this) {
-      watch_wake();
+      if (!by_event_) watch_wake();
     } else if (data == &ring_event_value_) {
       rings_watched_ = false;
     } else if (data != nullptr) {

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
@@ -67,8 +66,6 @@ UringBackend::~UringBackend() {
   }
   if (ring_open_) io_uring_queue_exit(&ring_);
   if (ring_event_ >= 0) ::close(ring_event_);
-  if (rest_event_ >= 0) ::close(rest_event_);
-  if (rest_epoll_ >= 0) ::close(rest_epoll_);
 }
 
 void UringBackend::submit(Operation& operation) noexcept {
@@ -161,7 +158,7 @@ void UringBackend::watch_rings() noexcept {
     ring->flush();
     busy |= ring->in_flight() != 0;
   }
-  if (!busy || rings_watched_) return;
+  if (!busy || rings_watched_ || by_event_) return;
   io_uring_sqe* sqe = entry();
   rings_watched_ = sqe != nullptr;
   if (!rings_watched_) return;
@@ -388,12 +385,10 @@ Result<std::unique_ptr<IoRing>> UringBackend::open_ring(const RingOptions& optio
 }
 
 Result<int> UringBackend::ring_event() {
+  if (by_event_) return wake_fd();
   if (ring_event_ >= 0) return ring_event_;
   ring_event_ = eventfd(0, EFD_CLOEXEC);
   if (ring_event_ < 0) return fail_errno(errno, "io_uring ring: eventfd");
-  epoll_event what{.events = EPOLLIN, .data = {.fd = ring_event_}};
-  if (rest_epoll_ >= 0 && epoll_ctl(rest_epoll_, EPOLL_CTL_ADD, ring_event_, &what) != 0)
-    return fail_errno(errno, "io_uring ring: epoll");
   return ring_event_;
 }
 
