@@ -94,14 +94,21 @@ Task<Result<>> Store::write_one(kv::StoredKey key, kv::Write write, kv::WriteOpt
   write.key = &key;
   const kv::PartitionId id = store_->partition_of(key);
   kv::Partition& partition = store_->partition(id);
-  co_return co_await invoke(store_->home_of(id),
-                            [&] { return write_there(partition, {&write, 1}, options); });
+  const ShardId home = store_->home_of(id);
+  if (home != Shard::current().id()) write.buffer = nullptr;  // it goes back to this shard's pool
+  co_return co_await invoke(home, [&] { return write_there(partition, {&write, 1}, options); });
 }
 
 Task<Result<>> Store::put(std::string_view key, std::string_view value, kv::WriteOptions options,
                           Family family, std::uint64_t expiry_ms) {
   co_return co_await write_one(CO_TRY(stored(key, family)),
                                {.value = as_bytes(value), .expiry_ms = expiry_ms}, options);
+}
+Task<Result<>> Store::put(std::string_view key, IoBuffer& value, std::size_t bytes, kv::WriteOptions options,
+                          Family family, std::uint64_t expiry_ms) {
+  co_return co_await write_one(
+      CO_TRY(stored(key, family)),
+      {.value = value.bytes().first(bytes), .expiry_ms = expiry_ms, .buffer = &value}, options);
 }
 Task<Result<>> Store::erase(std::string_view key, kv::WriteOptions options, Family family) {
   co_return co_await write_one(CO_TRY(stored(key, family)), {.value = {}, .kind = kv::Kind::erase}, options);

@@ -50,6 +50,10 @@ class Store {
   /// Wait for locks of transactions, until the deadline.
   Task<Result<>> put(std::string_view key, std::string_view value, kv::WriteOptions options = {},
                      Family family = {}, std::uint64_t expiry_ms = no_expiry);
+  /// The first `bytes` of a buffer of this shard's pool. Where the key's partition is on this shard too, the
+  /// buffer is taken over, and empty afterwards, rather than copied (kv::Write::buffer).
+  Task<Result<>> put(std::string_view key, IoBuffer& value, std::size_t bytes, kv::WriteOptions options = {},
+                     Family family = {}, std::uint64_t expiry_ms = no_expiry);
   Task<Result<>> erase(std::string_view key, kv::WriteOptions options = {}, Family family = {});
   Task<Result<>> merge(std::string_view key, std::string_view operand, kv::WriteOptions options = {},
                        Family family = {});

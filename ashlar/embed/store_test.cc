@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <functional>
 
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/shard/runtime.h"
 
@@ -91,6 +93,36 @@ TEST_F(StoreFacadeTest, TasksReadAndWriteOnEveryShard) {
     co_return Result<>();
   });
   EXPECT_TRUE(again);
+}
+
+Task<Result<>> put_buffers(Store& store) {
+  constexpr std::size_t bytes = 100'000;
+  BufferPool& pool = Shard::current().buffers();
+  for (const char* key : {"a", "z"}) {  // here, and on the other shard
+    IoBuffer buffer = CO_TRY(pool.allocate(bytes));
+    std::memset(buffer.data(), key[0], bytes);
+    const std::byte* const where = buffer.data();
+    CO_TRY(co_await store.put(key, buffer, bytes));
+    EXPECT_EQ(static_cast<bool>(buffer), key[0] == 'z') << "only what stays on its shard is taken over";
+    EXPECT_EQ(CO_TRY(co_await store.get(key)), std::string(bytes, key[0]));
+    if (key[0] == 'z') continue;
+    const kv::StoredKey stored = CO_TRY(store.stored(key));
+    kv::Partition& partition = store.engine().partition(store.engine().partition_of(stored));
+    const auto value = CO_TRY(co_await partition.get(stored));
+    EXPECT_EQ(value->bytes.data(), where);  // nothing was copied
+  }
+  co_return Result<>();
+}
+
+TEST_F(StoreFacadeTest, TakesBuffersOverAndKeepsThemThroughARestart) {
+  const DbOptions options{.boundaries = {"m"}};
+  const Result<> done = run(options, put_buffers);
+  ASSERT_TRUE(done) << done.error().to_string();
+  EXPECT_TRUE(run(options, [](Store& store) -> Task<Result<>> {
+    for (const char* key : {"a", "z"})
+      EXPECT_EQ(CO_TRY(co_await store.get(key)), std::string(100'000, key[0]));
+    co_return Result<>();
+  }));
 }
 
 TEST_F(StoreFacadeTest, WhatCannotBeOpenedSaysWhy) {

@@ -24,6 +24,10 @@
 #include "ashlar/kv/write_options.h"
 #include "ashlar/runtime/task/task.h"
 
+namespace ashlar {
+class IoBuffer;
+}
+
 namespace ashlar::kv {
 
 /// One change of one key. Views: they must live until append() returns.
@@ -32,6 +36,10 @@ struct Write {
   Bytes value;                     ///< of an erase_range, its end
   Kind kind = Kind::put;
   std::uint64_t expiry_ms = no_expiry;
+  /// Of a put: a buffer of the partition's shard that `value` fills from its start. An append that succeeds
+  /// may take it over, which leaves it empty, instead of copying the value into memory; it does for values
+  /// from 4 KiB on that fill half of it. Copied into the log it is in any case.
+  IoBuffer* buffer = nullptr;
 };
 
 /// Names a transaction across partitions. Format: docs/formats/transaction.md.

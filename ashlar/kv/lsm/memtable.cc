@@ -64,11 +64,11 @@ Memtable::Memtable(ChunkPool& pool, std::size_t bytes_expected)
   static_assert(sizeof(MemtableVersion) == 32 && sizeof(MemtableKey) == 32);
 }
 
-void Memtable::insert(const Entry& entry, std::uint64_t hash) {
+void Memtable::insert(const Entry& entry, std::uint64_t hash, IoBuffer* buffer) {
   assert(entry.key.size() >= kv::key_prefix_bytes);
   entries_.store(entries() + 1, std::memory_order_relaxed);
   if (auto* key = const_cast<MemtableKey*>(find_key(entry.key, hash))) {
-    MemtableVersion* version = new_version(entry);
+    MemtableVersion* version = new_version(entry, buffer);
     assert(key->newest.load(std::memory_order_relaxed)->sequence <= entry.sequence);
     version->older.store(key->newest.load(std::memory_order_relaxed), std::memory_order_relaxed);
     key->newest.store(version, std::memory_order_release);
@@ -78,7 +78,7 @@ void Memtable::insert(const Entry& entry, std::uint64_t hash) {
     return;
   }
   MemtableKey& key = add_key(entry.key, hash);
-  key.newest.store(new_version(entry), std::memory_order_relaxed);
+  key.newest.store(new_version(entry, buffer), std::memory_order_relaxed);
   Link& bucket = bucket_of(hash);
   key.hash_next.store(bucket.load(std::memory_order_relaxed), std::memory_order_relaxed);
   bucket.store(&key, std::memory_order_release);
@@ -96,30 +96,38 @@ MemtableKey& Memtable::add_key(Bytes bytes, std::uint64_t hash) {
   return *key;
 }
 
-MemtableVersion* Memtable::new_version(const Entry& entry) {
-  const std::size_t wanted = sizeof(MemtableVersion) + entry.value.size();
-  std::byte* memory = nullptr;
-  if (wanted <= reclaimed_bytes_max) [[likely]] {
-    const SizeClass size(wanted);
-    auto& free = free_[size.index];
-    if (!free.empty()) {
-      memory = reinterpret_cast<std::byte*>(free.back());
-      free.pop_back();
-      if (free.size() >= prefetch_ahead) {
-        prefetch_lines(free[free.size() - prefetch_ahead], std::min<std::size_t>(size.bytes, 256));
-      }
-    } else {
-      memory = arena_.allocate(size.bytes);
-    }
-  } else {
-    memory = arena_.allocate(wanted);
-  }
+std::byte* Memtable::version_memory(std::size_t wanted) {
+  if (wanted > reclaimed_bytes_max) [[unlikely]]
+    return arena_.allocate(wanted);
+  const SizeClass size(wanted);
+  auto& free = free_[size.index];
+  if (free.empty()) return arena_.allocate(size.bytes);
+  auto* const memory = reinterpret_cast<std::byte*>(free.back());
+  free.pop_back();
+  if (free.size() >= prefetch_ahead)
+    prefetch_lines(free[free.size() - prefetch_ahead], std::min<std::size_t>(size.bytes, 256));
+  return memory;
+}
+
+MemtableVersion* Memtable::new_version(const Entry& entry, IoBuffer* buffer) {
+  const std::size_t bytes = entry.value.size();
+  const bool outside = buffer != nullptr && buffer->data() == entry.value.data() &&
+                       bytes >= taken_bytes_min && bytes >= buffer->size() / 2;
+  std::byte* const memory = version_memory(sizeof(MemtableVersion) + (outside ? sizeof(std::byte*) : bytes));
   auto* version = new (memory) MemtableVersion{.older = nullptr,
                                                .sequence = entry.sequence,
                                                .expiry_ms = entry.expiry_ms,
-                                               .value_bytes = static_cast<std::uint32_t>(entry.value.size()),
-                                               .kind = entry.kind};
-  if (!entry.value.empty()) std::memcpy(version + 1, entry.value.data(), entry.value.size());
+                                               .value_bytes = static_cast<std::uint32_t>(bytes),
+                                               .kind = entry.kind,
+                                               .outside = outside};
+  if (outside) {
+    const std::byte* const where = entry.value.data();
+    std::memcpy(version + 1, &where, sizeof where);
+    taken_bytes_ += buffer->size();
+    taken_.push_back(std::move(*buffer));
+  } else if (bytes != 0) {
+    std::memcpy(version + 1, entry.value.data(), bytes);
+  }
   return version;
 }
 
@@ -163,7 +171,8 @@ void Memtable::reuse() noexcept {
   for (std::size_t i = 0; i < leaving_.size(); ++i) {
     if (i + prefetch_ahead < leaving_.size()) __builtin_prefetch(leaving_[i + prefetch_ahead], 1);
     MemtableVersion* version = leaving_[i];
-    const std::size_t bytes = sizeof(MemtableVersion) + version->value_bytes;
+    const std::size_t bytes =
+        sizeof(MemtableVersion) + (version->outside ? sizeof(std::byte*) : version->value_bytes);
     if (bytes > reclaimed_bytes_max) continue;
     free_[SizeClass(bytes).index].push_back(version);
   }

@@ -21,19 +21,26 @@
 #include "ashlar/kv/lsm/key_tree.h"
 #include "ashlar/kv/lsm/range_set.h"
 #include "ashlar/kv/pin.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/memory/epoch.h"
 
 namespace ashlar::lsm {
 
-/// One version of a key, in the memtable's arena; its value follows. Immutable but for `older`.
+/// One version of a key, in the memtable's arena; its value follows, or a pointer to it. Immutable but for
+/// `older`.
 struct MemtableVersion {
   std::atomic<MemtableVersion*> older;  ///< of the same key
   Sequence sequence;
   std::uint64_t expiry_ms;
   std::uint32_t value_bytes;
   Kind kind;
+  bool outside;  ///< the value is in a buffer that was taken over
 
-  Bytes value() const noexcept { return {reinterpret_cast<const std::byte*>(this + 1), value_bytes}; }
+  Bytes value() const noexcept {
+    if (outside) [[unlikely]]
+      return {*reinterpret_cast<const std::byte* const*>(this + 1), value_bytes};
+    return {reinterpret_cast<const std::byte*>(this + 1), value_bytes};
+  }
 };
 
 /// A key, in the memtable's arena; its bytes follow.
@@ -57,8 +64,9 @@ class Memtable final : public kv::Pinnable {
   ~Memtable() = default;  // by itself, with its last pin; by its owner where it was never pinned
 
   /// Adds a version; copies key and value. `entry.sequence` is not below any of the key before it; of two
-  /// entries with the same key and sequence the later one counts.
-  void insert(const Entry& entry, std::uint64_t hash);
+  /// entries with the same key and sequence the later one counts. `buffer`: takes it over and does not copy
+  /// the value, if that stands at its start and is worth it (kv::Write::buffer).
+  void insert(const Entry& entry, std::uint64_t hash, IoBuffer* buffer = nullptr);
 
   /// Keeps an erased range for the flush. Owner; readers ask the version for ranges.
   void add_range(ErasedRange range) {
@@ -100,7 +108,8 @@ class Memtable final : public kv::Pinnable {
   std::size_t entries() const noexcept { return entries_.load(std::memory_order_relaxed); }
   /// Memory in use, by what was inserted: what decides when it is full.
   std::size_t bytes() const noexcept {
-    return arena_.bytes_used() + hash_bytes_ + range_bytes_ + replacing_.size() * sizeof(MemtableVersion*);
+    return arena_.bytes_used() + hash_bytes_ + range_bytes_ + taken_bytes_ +
+           replacing_.size() * sizeof(MemtableVersion*);
   }
 
   /// Walks all versions in order (key ascending, newest first) or exactly backwards, each to one side after a
@@ -119,6 +128,7 @@ class Memtable final : public kv::Pinnable {
   using Zeroed = std::unique_ptr<T, FreeZeroed>;  // pages that were never touched cost nothing
 
   static constexpr std::size_t reclaimed_bytes_max = 64u << 10;  // of one version
+  static constexpr std::size_t taken_bytes_min = 4u << 10;       // of a value
   static constexpr std::size_t size_classes = 90;
 
   const Link& bucket_of(std::uint64_t hash) const noexcept { return buckets_.get()[hash >> hash_shift_]; }
@@ -131,7 +141,8 @@ class Memtable final : public kv::Pinnable {
     return at;
   }
   MemtableKey& add_key(Bytes key, std::uint64_t hash);
-  MemtableVersion* new_version(const Entry& entry);
+  MemtableVersion* new_version(const Entry& entry, IoBuffer* buffer);
+  std::byte* version_memory(std::size_t bytes);
   void reuse() noexcept;
 
   void order();
@@ -147,6 +158,8 @@ class Memtable final : public kv::Pinnable {
   std::atomic<std::size_t> entries_{0};
   std::vector<ErasedRange> ranges_;
   std::size_t range_bytes_ = 0;
+  std::vector<IoBuffer> taken_;  // overwritten or not, until the memtable goes
+  std::size_t taken_bytes_ = 0;
 
   std::size_t reclaim_batch_;
   std::size_t overwritten_ = 0;              // since reclaim() was called

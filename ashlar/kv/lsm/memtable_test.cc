@@ -35,6 +35,55 @@ void put(Memtable& table, Model& model, const std::string& key, std::uint64_t se
   model[{key, sequence}] = value;
 }
 
+TEST(Memtable, TakesBuffersOverInsteadOfCopying) {
+  MemoryCap cap{std::uint64_t{64} << 20};
+  MemoryBudget budget{cap};
+  Regions regions;
+  BufferPool buffers{regions, budget};
+  ChunkPool pool(1 << 20);
+  {
+    Memtable table(pool, 1 << 16);
+    std::uint64_t sequence = 0;
+    const auto insert = [&](const char* name, IoBuffer& buffer, std::size_t bytes) {
+      const StoredKey key(name);
+      const Bytes value = buffer.bytes().first(bytes);
+      table.insert({.key = key.bytes(), .sequence = Sequence{++sequence}, .value = value}, key.hash(),
+                   &buffer);
+      const MemtableVersion* found = table.find(key.bytes(), key.hash());
+      EXPECT_TRUE(equal(found->value(), value));
+      return found->value().data() == value.data();
+    };
+    const auto filled = [&](std::size_t bytes, char with) {
+      IoBuffer buffer = *buffers.allocate(bytes);
+      std::memset(buffer.data(), with, bytes);
+      return buffer;
+    };
+    IoBuffer small = filled(4096, 'a'), sparse = filled(64 << 10, 'b');
+    EXPECT_FALSE(insert("small", small, 100));
+    EXPECT_FALSE(insert("sparse", sparse, 8 << 10));
+    EXPECT_TRUE(small && sparse) << "they stay their owner's";
+    EXPECT_EQ(buffers.buffers_in_use(), 2u);
+
+    const std::size_t before = table.bytes();
+    IoBuffer full = filled(64 << 10, 'c'), again = filled(64 << 10, 'd');
+    EXPECT_TRUE(insert("full", full, 60 << 10));
+    EXPECT_TRUE(insert("full", again, 64 << 10));
+    EXPECT_FALSE(full || again);
+    EXPECT_GE(table.bytes(), before + (128 << 10));
+    const StoredKey key("full");
+    EXPECT_EQ(table.find(key.bytes(), key.hash(), Sequence{3})->value()[0], std::byte{'c'});
+    EXPECT_EQ(table.find(key.bytes(), key.hash())->value()[0], std::byte{'d'});
+
+    EpochDomain epochs;
+    table.pin();  // as its version does
+    table.reclaim(Sequence{10}, epochs);
+    epochs.drain();
+    EXPECT_EQ(table.find(key.bytes(), key.hash())->value()[0], std::byte{'d'});
+    EXPECT_EQ(buffers.buffers_in_use(), 4u);
+  }
+  EXPECT_EQ(buffers.buffers_in_use(), 0u);
+}
+
 TEST(Memtable, AnswersLikeASortedMapInBothDirections) {
   Random random(test_seed());
   for (int round = 0; round < 20; ++round) {

@@ -272,7 +272,7 @@ void LsmPartition::insert(std::span<const kv::Write> writes, Sequence sequence) 
                        .kind = write.kind,
                        .expiry_ms = write.kind == Kind::erase ? no_expiry : write.expiry_ms,
                        .value = write.value},
-                      write.key->hash());
+                      write.key->hash(), write.buffer);
   }
 }
 
