@@ -1,5 +1,7 @@
 #include "ashlar/runtime/memory/buffer_pool.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <bit>
 #include <cassert>
@@ -10,6 +12,8 @@
 namespace ashlar {
 
 namespace {
+
+constexpr std::size_t huge_buffer_bytes_min = std::size_t{512} << 10;
 
 constexpr std::size_t class_bytes(unsigned size_class) noexcept {
   return BufferPool::buffer_bytes_min << size_class;
@@ -116,6 +120,12 @@ Result<BufferPool::Slab*> BufferPool::add_slab(unsigned size_class, bool regardl
   auto slab = std::make_unique<Slab>();
   slab->region = region;
   slab->size_class = size_class;
+  // Two small buffers would cost a huge page. Where there is a region of this size already, there are many.
+  const auto same_size = [&](const Slab* other) {
+    return other != nullptr && other->size_class == size_class;
+  };
+  if (class_bytes(size_class) < huge_buffer_bytes_min && std::ranges::none_of(slabs_, same_size))
+    ::madvise(region.data, Region::bytes, MADV_NOHUGEPAGE);
   ASHLAR_POISON(region.data, Region::bytes);
   if (region.id >= slabs_.size()) slabs_.resize(region.id + 1);
   slabs_[region.id] = slab.get();
@@ -127,6 +137,7 @@ void BufferPool::remove_slab(Slab& slab) noexcept {
   const std::unique_ptr<Slab> owned(&slab);
   slab.unlink();
   slabs_[slab.region.id] = nullptr;
+  ::madvise(slab.region.data, Region::bytes, MADV_HUGEPAGE);  // as it came
   give_regions(slab.region, 1);
 }
 
