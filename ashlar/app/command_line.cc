@@ -196,7 +196,9 @@ void declare_kv(CLI::App& app, CommandLine& line, Given& given, OptionSet& set) 
   positional(scan, "TO", line.to);
   scan->add_option("--limit", line.limit, "Stop after so many entries")->type_name("NUMBER");
   scan->add_flag("--reverse", line.reverse, "From the last to the first");
-  positional(add("stats", "Print what the engine knows about itself", Command::kv_stats), "DATA", line.data);
+  CLI::App* const stats = add("stats", "Print what the engine knows about itself", Command::kv_stats);
+  positional(stats, "DATA", line.data);
+  stats->add_flag("--json", line.json, "Print JSON");
   declare_copies(add, line.copies);
   declare_transfer(add, line.transfer);
   declare_ingest(add("ingest", "Add sorted records of FILE to DATA as whole tables", Command::kv_ingest),

@@ -57,6 +57,7 @@ struct CommandLine {
   std::string from, to;           ///< kv scan; empty is no bound
   std::uint64_t limit = 0;        ///< kv scan; 0 is none
   bool reverse = false;           ///< kv scan
+  bool json = false;              ///< kv stats
   CopiesArguments copies;
   TransferArguments transfer;
   DumpArguments dump;

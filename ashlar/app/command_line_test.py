@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """What the program says to right and wrong command lines: command_line_test.py PROGRAM."""
+import json
 import os
 import subprocess
 import sys
@@ -113,6 +114,9 @@ class CommandLine(unittest.TestCase):
             self.assertEqual(kv("del", "a", "nothing").stdout, "1 deleted\n")
             self.assertEqual(kv("get", "a").returncode, 1)
             self.assertIn("2 partitions by hash", kv("stats").stdout)
+            figures = json.loads(kv("stats", "--json").stdout)
+            self.assertEqual((figures["engine"], figures["scheme"], len(figures["partitions"])), ("lsm", "hash", 2))
+            self.assertGreaterEqual(sum(part["memtable_entries"] for part in figures["partitions"]), 3)
 
     def serve_briefly(self, data):
         """Makes the data directory; the second server and the tool are refused meanwhile."""

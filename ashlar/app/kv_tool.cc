@@ -5,6 +5,7 @@
 #include <cstdio>
 
 #include "ashlar/app/data_command.h"
+#include "ashlar/app/json.h"
 #include "ashlar/app/key_text.h"
 #include "ashlar/base/units.h"
 
@@ -88,31 +89,67 @@ Task<Result<>> scan(Context* context) {
   co_return Result<>();
 }
 
+void print_partition(std::uint64_t id, const kv::PartitionStats& figures) {
+  fmt::print("partition {}: {} tables with {} entries in {}, memtable {} entries in {}, log {}\n", id,
+             figures.table_count, figures.table_entries, approximate_bytes(figures.table_bytes),
+             figures.memtable_entries, approximate_bytes(figures.memtable_bytes),
+             approximate_bytes(figures.log_bytes));
+  for (std::size_t level = 0; level < figures.levels.size(); ++level) {
+    const kv::LevelStats& at = figures.levels[level];
+    if (at.tables == 0) continue;
+    fmt::print("  level {}: {} tables in {} runs, {}\n", level, at.tables, at.runs,
+               approximate_bytes(at.bytes));
+  }
+  if (figures.value_table_count != 0) {
+    fmt::print("  {} value tables, {}, of which {} alive\n", figures.value_table_count,
+               approximate_bytes(figures.value_table_bytes), approximate_bytes(figures.live_value_bytes));
+  }
+  fmt::print("  space amplification {:.2f}, compaction lags behind by {}\n", figures.space_amplification(),
+             approximate_bytes(figures.compaction_debt_bytes));
+}
+
+Json json_of(std::uint64_t id, const kv::PartitionStats& figures) {
+  Json levels = Json::array();
+  for (std::uint64_t level = 0; level < figures.levels.size(); ++level) {
+    const kv::LevelStats& at = figures.levels[level];
+    if (at.tables == 0) continue;
+    levels.push_back({{"level", level}, {"runs", at.runs}, {"tables", at.tables}, {"bytes", at.bytes}});
+  }
+  return {{"partition", id},
+          {"tables", figures.table_count},
+          {"table_entries", figures.table_entries},
+          {"table_bytes", figures.table_bytes},
+          {"value_tables", figures.value_table_count},
+          {"value_table_bytes", figures.value_table_bytes},
+          {"live_value_bytes", figures.live_value_bytes},
+          {"memtable_entries", figures.memtable_entries},
+          {"memtable_bytes", figures.memtable_bytes},
+          {"log_bytes", figures.log_bytes},
+          {"compaction_debt_bytes", figures.compaction_debt_bytes},
+          {"levels", std::move(levels)}};
+}
+
 Task<Result<>> stats(Context* context) {
   const kv::StoreDescription description = context->store.describe();
-  constexpr const char* reads[] = {"eventual", "session", "causal", "strong"};
-  fmt::print("engine {}, {} partitions by {}, reads {}\n", description.engine, description.partitions,
-             description.scheme == kv::Partitioner::Scheme::hash ? "hash" : "range",
-             reads[static_cast<std::size_t>(description.reads)]);
+  constexpr const char* reads_of[] = {"eventual", "session", "causal", "strong"};
+  const char* const reads = reads_of[static_cast<std::size_t>(description.reads)];
+  const char* const scheme = description.scheme == kv::Partitioner::Scheme::hash ? "hash" : "range";
+  const bool json = context->line.json;
+  Json partitions = Json::array();
+  if (!json)
+    fmt::print("engine {}, {} partitions by {}, reads {}\n", description.engine, description.partitions,
+               scheme, reads);
   for (std::uint32_t id = 0; id < description.partitions; ++id) {
     const kv::PartitionId partition{static_cast<std::uint16_t>(id)};
     const kv::PartitionStats figures = context->store.partition(partition).stats();
-    fmt::print("partition {}: {} tables with {} entries in {}, memtable {} entries in {}, log {}\n", id,
-               figures.table_count, figures.table_entries, approximate_bytes(figures.table_bytes),
-               figures.memtable_entries, approximate_bytes(figures.memtable_bytes),
-               approximate_bytes(figures.log_bytes));
-    for (std::size_t level = 0; level < figures.levels.size(); ++level) {
-      const kv::LevelStats& at = figures.levels[level];
-      if (at.tables == 0) continue;
-      fmt::print("  level {}: {} tables in {} runs, {}\n", level, at.tables, at.runs,
-                 approximate_bytes(at.bytes));
-    }
-    if (figures.value_table_count != 0) {
-      fmt::print("  {} value tables, {}, of which {} alive\n", figures.value_table_count,
-                 approximate_bytes(figures.value_table_bytes), approximate_bytes(figures.live_value_bytes));
-    }
-    fmt::print("  space amplification {:.2f}, compaction lags behind by {}\n", figures.space_amplification(),
-               approximate_bytes(figures.compaction_debt_bytes));
+    json ? partitions.push_back(json_of(id, figures)) : print_partition(id, figures);
+  }
+  if (json) {
+    const Json all = {{"engine", std::string(description.engine)},
+                      {"scheme", scheme},
+                      {"reads", reads},
+                      {"partitions", std::move(partitions)}};
+    fmt::print("{}", all.text());
   }
   co_return Result<>();
 }
