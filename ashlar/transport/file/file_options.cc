@@ -61,6 +61,7 @@ void describe_ring(OptionSet& set, FileOptions& options) {
 }
 
 void describe(OptionSet& set, FileOptions& options, FileKind kind) {
+  if (kind == FileKind::direct) options.queue_depth = 64;  // a thread for each would be too many
   describe_common(set, options);
   switch (kind) {
     case FileKind::uring:
@@ -68,7 +69,6 @@ void describe(OptionSet& set, FileOptions& options, FileKind kind) {
       describe_ring(set, options);
       break;
     case FileKind::direct:
-      options.queue_depth = 64;
       describe_paths(set, options);
       set.add("buffered", options.buffered, {.help = "through the page cache, without O_DIRECT"});
       set.add("threads", options.threads, {.min = 1, .max = 256, .help = "of each channel"});
