@@ -23,6 +23,15 @@ RingOptions options_of(IoRole role, const IoRingsOptions& options) noexcept {
   return ring;
 }
 
+constexpr std::uint16_t encoded(BackgroundPriority priority) noexcept {
+  switch (priority) {
+    case BackgroundPriority::normal: break;
+    case BackgroundPriority::low: return io_priority_best_effort(7);
+    case BackgroundPriority::idle: return io_priority_idle;
+  }
+  return 0;
+}
+
 }  // namespace
 
 const char* to_string(IoRole role) noexcept {
@@ -36,7 +45,11 @@ const char* to_string(IoRole role) noexcept {
   return "?";
 }
 
-IoRings::IoRings(Backend& backend, const IoRingsOptions& options) : backend_(backend) {
+IoRings::IoRings(Backend& backend, const IoRingsOptions& options)
+    : backend_(backend),
+      background_async_(options.background_async),
+      background_priority_(encoded(options.background_priority)) {
+  marks_ = background_async_ || background_priority_ != 0;
   if (options.sharing == RingSharing::shared) return;
   for (const IoRole role : roles) {
     auto ring = backend.open_ring(options_of(role, options));
@@ -57,6 +70,13 @@ IoRings::~IoRings() = default;
 void IoRings::attach(Handle file) {
   for (const IoRole role : {IoRole::foreground, IoRole::log})
     rings_[static_cast<unsigned>(role)]->attach(file);
+}
+
+/// Whoever asked for something else by name gets that.
+void IoRings::mark(Operation& operation) const noexcept {
+  if (operation.code != OpCode::read && operation.code != OpCode::write) return;
+  operation.async = operation.async || background_async_;
+  if (operation.priority == 0) operation.priority = background_priority_;
 }
 
 const RingStats* IoRings::stats(IoRole role) const noexcept {

@@ -26,12 +26,21 @@ enum class RingPolling : std::uint8_t {
   both,
 };
 
+/// How urgent the disk scheduler takes what is read and written in the background.
+enum class BackgroundPriority : std::uint8_t {
+  normal,  ///< as everything else
+  low,     ///< the last of the best-effort class
+  idle,    ///< only while the disk has nothing else to do
+};
+
 struct IoRingsOptions {
   RingSharing sharing = RingSharing::shared;
   RingPolling polling = RingPolling::none;
   unsigned queue_depth = 128;    ///< of each ring
   unsigned sqpoll_idle_ms = 50;  ///< a poller sleeps after this long without work
   bool single_issuer = true;     ///< SINGLE_ISSUER, without which the kernel locks each ring
+  BackgroundPriority background_priority = BackgroundPriority::normal;
+  bool background_async = false;  ///< kernel workers start it (IOSQE_ASYNC), whether rings are split or not
 };
 
 constexpr IoRole role_of(Share share) noexcept {
@@ -58,6 +67,8 @@ class IoRings {
   IoRings& operator=(const IoRings&) = delete;
 
   void submit(Operation& operation, Share share) noexcept {
+    if (share == Share::background && marks_) [[unlikely]]
+      mark(operation);
     if (!split_) [[likely]]
       return backend_.submit(operation);
     const IoRole role = operation.role != IoRole::automatic ? operation.role : role_of(share);
@@ -78,8 +89,12 @@ class IoRings {
 
  private:
   void attach(Handle file);
+  void mark(Operation& operation) const noexcept;
 
   Backend& backend_;
+  bool marks_ = false;  // what is done in the background
+  bool background_async_ = false;
+  std::uint16_t background_priority_ = 0;
   bool split_ = false;
   bool attaches_ = false;
   std::array<std::unique_ptr<IoRing>, io_role_count> rings_;  // by role; none for `automatic`

@@ -17,6 +17,7 @@
 #include "ashlar/runtime/shard/runtime.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"
+#include "ashlar/runtime/sync/test_shard.h"
 
 namespace ashlar {
 namespace {
@@ -272,6 +273,46 @@ TEST(GatherBound, KeepsWhatWaitsToAShareOfWhatIsOutstanding) {
   EXPECT_TRUE(limit.reached(64)) << "half of what came back together";
   GatherBound any(0);
   for (unsigned i = 1; i < 1000; ++i) EXPECT_FALSE(any.reached(i));
+}
+
+struct Marks {
+  std::uint16_t priority;
+  bool async;
+};
+/// What an operation says once it has been submitted with this share.
+Marks submitted(const IoRingsOptions& options, Share share, OpCode code, std::uint16_t asked = 0) {
+  class Taker final : public testing::NoIoBackend {
+   public:
+    const char* name() const noexcept override { return "taker"; }
+    void submit(Operation&) noexcept override {}
+    unsigned wait(Instant) noexcept override { return 0; }
+    void wake() noexcept override {}
+    Instant now() const noexcept override { return {}; }
+  };
+  Taker backend;
+  IoRings rings(backend, options);
+  Operation operation;
+  operation.code = code;
+  operation.priority = asked;
+  rings.submit(operation, share);
+  return {operation.priority, operation.async};
+}
+
+TEST(BackgroundIo, IsMarkedAndNothingElseIs) {
+  const IoRingsOptions idle{.background_priority = BackgroundPriority::idle, .background_async = true};
+  for (const OpCode code : {OpCode::read, OpCode::write}) {
+    EXPECT_EQ(submitted(idle, Share::background, code).priority, io_priority_idle);
+    EXPECT_TRUE(submitted(idle, Share::background, code).async);
+    EXPECT_EQ(submitted(idle, Share::flush, code).priority, 0);
+    EXPECT_FALSE(submitted(idle, Share::foreground, code).async);
+    EXPECT_EQ(submitted({}, Share::background, code).priority, 0);
+    EXPECT_FALSE(submitted({}, Share::background, code).async);
+  }
+  EXPECT_EQ(submitted(idle, Share::background, OpCode::sync).priority, 0);
+  const IoRingsOptions low{.background_priority = BackgroundPriority::low};
+  EXPECT_EQ(submitted(low, Share::background, OpCode::read).priority, io_priority_best_effort(7));
+  EXPECT_EQ(submitted(low, Share::background, OpCode::read, io_priority_best_effort(0)).priority,
+            io_priority_best_effort(0));
 }
 
 }  // namespace

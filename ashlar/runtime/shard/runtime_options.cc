@@ -51,6 +51,11 @@ void describe(OptionSet& set, RuntimeOptions& options) {
            .help = "How long the poller of a split ring looks for work before it sleeps"});
   set.add("runtime.ring-single-issuer", options.shard.rings.single_issuer,
           {.help = "SINGLE_ISSUER on split rings: no lock in the kernel"});
+  set.add("runtime.background-priority", options.shard.rings.background_priority,
+          {.names = {"normal", "low", "idle"},
+           .help = "To the disk scheduler, of what compaction reads and writes (ioprio)"});
+  set.add("runtime.background-async", options.shard.rings.background_async,
+          {.help = "Kernel workers start what compaction reads and writes (IOSQE_ASYNC)"});
   set.add("runtime.registered-files", options.uring.registered_files_max,
           {.max = 32768, .help = "Files and sockets that each ring registers; 0: none"});
   set.add("runtime.file-threads", options.epoll.file_threads_max,
