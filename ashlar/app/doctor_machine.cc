@@ -5,6 +5,7 @@
 
 #include "ashlar/app/doctor.h"
 #include "ashlar/base/units.h"
+#include "ashlar/runtime/memory/regions.h"
 
 namespace ashlar::app {
 namespace {
@@ -28,19 +29,21 @@ Finding kernel(const Machine& machine) {
 Finding locked_memory(const Process& process) {
   constexpr std::uint64_t comfortable_bytes = 64_MiB;
   const ResourceLimit& limit = process.locked_memory_bytes;
-  const std::string detail = amount(limit.soft);
+  std::string detail = amount(limit.soft);
   if (limit.soft == ResourceLimit::unlimited) return {"locked memory", State::ok, detail, "", ""};
   if (process.capable(Process::ipc_lock))
     return {"locked memory", State::ok, detail + ", which CAP_IPC_LOCK exempts this process from", "", ""};
+  detail += fmt::format(", room for {} registered buffers of {}", limit.soft / Region::bytes,
+                        format_bytes(Region::bytes));
   if (limit.soft >= comfortable_bytes) return {"locked memory", State::ok, detail, "", ""};
-  return {
-      "locked memory", State::better, detail,
-      "registered buffers (?fixed-buffers) count against it; beyond it pages are pinned for each I/O anew",
-      limit.hard > limit.soft
-          ? "ulimit -l " +
-                (limit.hard == ResourceLimit::unlimited ? "unlimited" : fmt::to_string(limit.hard / 1024))
-          : "LimitMEMLOCK=infinity in the systemd unit, or `* - memlock unlimited` in "
-            "/etc/security/limits.conf"};
+  return {"locked memory", State::better, detail,
+          "registered buffers (?fixed-buffers) count against it; beyond it pages are pinned for each I/O "
+          "anew (INFO: locked_memory_bytes)",
+          limit.hard > limit.soft
+              ? "ulimit -l " +
+                    (limit.hard == ResourceLimit::unlimited ? "unlimited" : fmt::to_string(limit.hard / 1024))
+              : "LimitMEMLOCK=infinity in the systemd unit, or `* - memlock unlimited` in "
+                "/etc/security/limits.conf"};
 }
 
 Finding open_files(const Process& process) {

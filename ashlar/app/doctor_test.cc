@@ -87,6 +87,9 @@ TEST(Doctor, RaisesASoftLimitWhereTheHardOneAllows) {
   tree.status("0", "0").write("/proc/self/limits", "Max locked memory   65536    unlimited    bytes");
   EXPECT_EQ(find(examine_machine(machine(tree, "core:2 pu:1"), 2), "locked memory").command,
             "ulimit -l unlimited");
+  tree.write("/proc/self/limits", "Max locked memory   5242880    unlimited    bytes");
+  EXPECT_THAT(find(examine_machine(machine(tree, "core:2 pu:1"), 2), "locked memory").detail,
+              HasSubstr("5MiB, room for 2 registered buffers of 2MiB"));
   tree.status("0000000000004000", "0");
   const auto exempt = examine_machine(machine(tree, "core:2 pu:1"), 2);
   EXPECT_EQ(find(exempt, "locked memory").state, State::ok);

@@ -2,12 +2,10 @@
 /// that was never written.
 ///
 /// 1. Workers on every shard write blocks of their own, each with the next number of that block; some
-/// durably, some
-///    followed by a flush from whichever shard.
+///    durably, some followed by a flush from whichever shard, of all blocks or of a few.
 /// 2. The power goes at an operation that the seed chooses.
 /// 3. Each block then holds a number that was written to it, not older than the last one acknowledged as
-/// durable; in
-///    units of 512 bytes, as disks tear.
+///    durable; in units of 512 bytes, as disks tear.
 
 #include <algorithm>
 #include <cstring>
@@ -63,6 +61,17 @@ Task<Result<>> flush(Channel& channel, std::vector<Known>& known) {
   co_return Result<>{};
 }
 
+/// Makes durable what these blocks hold, and promises nothing of the others.
+Task<Result<>> flush_range(Channel& channel, std::vector<Known>& known, std::uint64_t first,
+                           std::uint64_t count) {
+  const auto range = std::span(known).subspan(first, count);
+  std::vector<std::uint64_t> covered;
+  for (const Known& block : range) covered.push_back(block.acknowledged);
+  CO_TRY(co_await channel.flush(Lba(first), count));
+  for (std::size_t i = 0; i < count; ++i) range[i].durable = std::max(range[i].durable, covered[i]);
+  co_return Result<>{};
+}
+
 Task<> worker(Device& device, std::vector<Known>& known, unsigned shard, unsigned shards,
               std::uint64_t seed) {
   Random random(seed);
@@ -72,6 +81,8 @@ Task<> worker(Device& device, std::vector<Known>& known, unsigned shard, unsigne
     const std::uint64_t lba = random.below(block_count / shards) * shards + shard;
     if (!co_await write_one(**channel, lba, known[lba], random.one_in(4))) co_return;  // the power went
     if (random.one_in(6) && !co_await flush(**channel, known)) co_return;
+    const std::uint64_t first = random.below(block_count), count = random.between(1, block_count - first);
+    if (random.one_in(6) && !co_await flush_range(**channel, known, first, count)) co_return;
   }
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ashlar/base/random.h"
+#include "ashlar/block/test_changes.h"
 #include "ashlar/device/conformance.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/file.h"
@@ -204,16 +205,6 @@ Task<Result<>> race_writes(Device& device, Channel& channel, unsigned shards) {
 TEST_P(StoringDeviceShards, WritesHeldBackByACompareComeThrough) {
   run([&](Device& device, Channel& channel) { return race_writes(device, channel, shards()); });
 }
-
-class Watcher final : public DeviceListener {
- public:
-  explicit Watcher(Channel& channel) { channel.listen(*this); }
-  ~Watcher() { unlink(); }
-  void on_device_event(DeviceEvent event) noexcept override {
-    ++(event == DeviceEvent::resized ? resized : removed);
-  }
-  int resized = 0, removed = 0;
-};
 
 Task<Result<>> set_size(const std::string& path, std::uint64_t bytes) {
   File file = CO_TRY(co_await File::open(path, O_RDWR));

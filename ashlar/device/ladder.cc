@@ -1,7 +1,8 @@
 /// 1. Look at the path: what it is, and what it stands on.
 /// 2. Judge every rung of the goal by the machine alone.
 /// 3. Try those from which nothing is missing, fastest first: open, read one block. The first that works is
-///    chosen. One that opens, but says in its notes that it works in another way, is another rung.
+///    chosen. One that opens, but says in its notes that it works in another way, is another rung; so is one
+///    that is to poll, where the disk interrupts for what it reads.
 
 #include "ashlar/device/ladder.h"
 
@@ -13,6 +14,7 @@
 
 #include <fmt/format.h>
 
+#include "ashlar/runtime/machine/interrupts.h"
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/shard/shard.h"
 
@@ -67,6 +69,22 @@ std::string undone(const Rung& rung, const Device& device) {
     }
   }
   return {};
+}
+
+/// The same for polling, judged by what happens: sysfs says how a queue was set up, and not how it completes.
+Task<std::string> interrupts_instead(const Rung& rung, const Site& site, Device& device) {
+  constexpr unsigned reads = 64;
+  if (!std::string_view(rung.options).contains("iopoll") || !site.device) co_return std::string();
+  const auto disks = disks_of(*site.device);
+  if (disks.size() != 1) co_return std::string();
+  const auto before = interrupts_of(site.machine.tree, *disks.front());
+  for (unsigned i = 0; i < reads; ++i) {
+    if (!co_await read_first_block(device)) co_return std::string();
+  }
+  if (polled(before, interrupts_of(site.machine.tree, *disks.front()), reads).value_or(true))
+    co_return std::string();
+  co_return fmt::format("{} interrupts for each read (/proc/interrupts), though queue/io_poll is 1",
+                        disks.front()->name);
 }
 
 bool has_option(const DeviceKind& kind, const std::string& option) {
@@ -169,7 +187,7 @@ Ladder judge(const Site& site, Goal goal, const Registry& kinds) {
   return ladder;
 }
 
-Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Registry& kinds,
+Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Site& site, const Registry& kinds,
                                        std::vector<std::string> options) {
   std::string spec = step.spec;
   bool first = *step.rung->options == '\0';
@@ -192,6 +210,7 @@ Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Registry& kinds,
       step.code = read.error().code;
     }
   }
+  if (step.outcome.empty()) step.outcome = co_await interrupts_instead(*step.rung, site, **device);
   if (!step.outcome.empty()) {
     co_await (*device)->close();
     co_return nullptr;
@@ -205,7 +224,7 @@ Task<Ladder> climb(const Site& site, Goal goal, const Registry& kinds) {
   for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
     LadderStep& step = ladder.steps[i];
     if (step.state != LadderStep::State::untried) continue;
-    const auto device = co_await try_step(step, kinds, {"readonly"});
+    const auto device = co_await try_step(step, site, kinds, {"readonly"});
     if (device == nullptr) continue;
     co_await device->close();
     ladder.chosen = std::min(ladder.chosen, i);
@@ -251,7 +270,7 @@ Task<SpecResult<std::unique_ptr<Device>>> open_auto(const Spec& spec, const Regi
   if (options->in_use) further.emplace_back("in-use");
   for (std::size_t i = 0; i < ladder.steps.size(); ++i) {
     if (ladder.steps[i].state != LadderStep::State::untried) continue;
-    auto device = co_await try_step(ladder.steps[i], kinds, further);
+    auto device = co_await try_step(ladder.steps[i], *site, kinds, further);
     // Whoever has claimed it keeps every rung out, and each would ask again for a while.
     if (device == nullptr && ladder.steps[i].code == Errc::busy)
       co_return open_failed(spec, Errc::busy, ladder.steps[i].outcome);

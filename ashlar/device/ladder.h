@@ -60,7 +60,7 @@ Ladder judge(const Site& site, Goal goal, const Registry& kinds);
 
 /// Opens a step with further options ("readonly"), as far as its kind has them, and reads its first block.
 /// Sets its state; null where it does not work.
-Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Registry& kinds,
+Task<std::unique_ptr<Device>> try_step(LadderStep& step, const Site& site, const Registry& kinds,
                                        std::vector<std::string> options);
 
 /// Judges, then tries every rung from which nothing is missing, for reading only, and closes it again.

@@ -43,5 +43,15 @@ TEST(StandardRegistry, ErrorsPointAtThePlace) {
   }
 }
 
+// A default is taken when its option is declared: what a kind sets later would run, and not be documented.
+TEST(StandardRegistry, WhatIsDeclaredAsTheDefaultIsWhatAPlainSpecRunsWith) {
+  for (const DeviceKind& kind : standard_registry().kinds()) {
+    OptionSet options;
+    const auto bound_to = kind.describe(options);
+    for (const Option& option : options)
+      EXPECT_EQ(option.value(), option.default_value()) << kind.name << "?" << option.name();
+  }
+}
+
 }  // namespace
 }  // namespace ashlar

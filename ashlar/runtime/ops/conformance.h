@@ -19,9 +19,11 @@
 namespace ashlar::testing {
 
 enum class Subject : std::uint8_t {
-  uring,        ///< as this kernel has it
-  uring_5_19,   ///< as a kernel has it that refuses a multishot receive
-  uring_plain,  ///< as the oldest supported kernel has it: no flags, registered files, buffer rings
+  uring,            ///< as this kernel has it
+  uring_6_0,        ///< as a kernel has it without DEFER_TASKRUN
+  uring_5_19,       ///< as a kernel has it that refuses a multishot receive
+  uring_plain,      ///< as the oldest supported kernel has it: no flags, registered files, buffer rings
+  uring_no_poller,  ///< where a security module refuses SQPOLL
   epoll,
   simulated,
 };

@@ -1,6 +1,7 @@
 #include "ashlar/runtime/ops/conformance.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
@@ -16,8 +17,10 @@ namespace ashlar::testing {
 std::string to_string(Subject subject) {
   switch (subject) {
     case Subject::uring: return "uring";
+    case Subject::uring_6_0: return "uring_6_0";
     case Subject::uring_5_19: return "uring_5_19";
     case Subject::uring_plain: return "uring_plain";
+    case Subject::uring_no_poller: return "uring_no_poller";
     case Subject::epoll: return "epoll";
     case Subject::simulated: return "simulated";
   }
@@ -29,6 +32,11 @@ Result<std::unique_ptr<Backend>> Conformance::make_backend() {
     case Subject::uring:
       return UringBackend::create(
           {.receive_buffer_count = pool_buffers, .receive_buffer_bytes = pool_buffer_bytes});
+    case Subject::uring_6_0:
+      return UringBackend::create({.receive_buffer_count = pool_buffers,
+                                   .receive_buffer_bytes = pool_buffer_bytes,
+                                   .best_profile = RingProfile::single_issuer,
+                                   .pretend = KernelAge::linux_6_0});
     case Subject::uring_5_19:
       return UringBackend::create({.receive_buffer_count = pool_buffers,
                                    .receive_buffer_bytes = pool_buffer_bytes,
@@ -43,6 +51,10 @@ Result<std::unique_ptr<Backend>> Conformance::make_backend() {
                                    .registered_files_max = 0,
                                    .best_profile = RingProfile::plain,
                                    .pretend = KernelAge::linux_5_11});
+    case Subject::uring_no_poller:
+      return UringBackend::create({.receive_buffer_count = pool_buffers,
+                                   .receive_buffer_bytes = pool_buffer_bytes,
+                                   .sqpoll_error = EPERM});
     case Subject::epoll:
       return EpollBackend::create({.file_threads_max = 4,
                                    .receive_buffer_count = pool_buffers,

@@ -62,6 +62,13 @@ class LoopDevice {
 
   const std::string& path() const noexcept { return path_; }
 
+  /// The device takes the size that its file has now.
+  bool follow_file() const { return ::ioctl(descriptor_, LOOP_SET_CAPACITY) == 0; }
+  /// The kernel lets it go with the last who has it open; this object then holds a device no more.
+  bool detach() {
+    return ::ioctl(descriptor_, LOOP_CLR_FD) == 0 && ::close(std::exchange(descriptor_, -1)) == 0;
+  }
+
   /// Adds partition 1, without a table on the device; its path. `unsupported` where no node appears for it.
   Result<std::string> add_partition(std::uint64_t offset, std::uint64_t bytes) {
     blkpg_partition partition{};

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "ashlar/runtime/memory/locked_memory.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/server/resp/handlers.h"
 #include "ashlar/server/resp/keyspace.h"
@@ -132,8 +133,8 @@ void memory_section(Lines to, const Totals& totals) {
                  static_cast<std::uint64_t>(usage.ru_maxrss) * 1024, totals.store.memtable_bytes,
                  Shard::current().memory().cap().cap_bytes());
   const MemoryCap& cap = Shard::current().memory().cap();
-  fmt::format_to(to, "used_memory_charged:{}\r\nused_memory_charged_peak:{}\r\n", cap.lent_bytes(),
-                 cap.lent_bytes_peak());
+  fmt::format_to(to, "used_memory_charged:{}\r\nused_memory_charged_peak:{}\r\nlocked_memory_bytes:{}\r\n",
+                 cap.lent_bytes(), cap.lent_bytes_peak(), LockedMemory::process().bytes());
   for (std::size_t i = 0; i < purpose_count; ++i) {
     std::string name = to_string(static_cast<Purpose>(i));
     std::ranges::replace(name, ' ', '_');

@@ -16,6 +16,7 @@
 #include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/transport/file/file_kinds.h"
+#include "ashlar/transport/file/file_options.h"
 
 namespace ashlar::testing {
 namespace {
@@ -60,6 +61,20 @@ TEST(FileSpecs, PairsThatExcludeEachOtherAreRefusedByName) {
   refused("qd=0", 3, "1 to 4096");
 }
 
+TEST(FileSpecs, APlainSpecRunsWithTheDeclaredDepth) {
+  const auto declared = [](auto describe) {
+    OptionSet options;
+    const auto bound_to = describe(options);
+    return options.find("qd")->default_value();
+  };
+  const auto runs_with = [](const char* spec, FileKind kind) {
+    return std::to_string(file_options_of(*parse_spec(spec), kind)->queue_depth);
+  };
+  EXPECT_EQ(runs_with("uring:/disk", FileKind::uring), declared(describe_file_options<FileKind::uring>));
+  EXPECT_EQ(runs_with("direct:/disk", FileKind::direct), declared(describe_file_options<FileKind::direct>));
+  EXPECT_EQ(runs_with("sim:disk", FileKind::sim), declared(describe_file_options<FileKind::sim>));
+}
+
 TEST(FileSpecs, WrongTargetsAreOneClearError) {
   const TestDirectory directory;
   const std::string odd = directory.file("odd", 1000), empty = directory.file("empty", 0);
@@ -87,29 +102,6 @@ TEST(FileSpecs, WrongTargetsAreOneClearError) {
   run_real(BackendKind::automatic, 1, [&] {
     return expect_refused(kinds(), "sim:disk?size=1MiB", Errc::unsupported, 4, "outside of simulation");
   });
-}
-
-TEST(FileSpecs, WithoutTheRightToWriteReadonlyIsProposed) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root, to give it up";
-  const TestDirectory directory;
-  const std::string file = directory.file("disk", 64_KiB);
-  ASSERT_EQ(::chmod((directory / "").c_str(), 0755), 0);
-  run_restricted([] { ASSERT_EQ(::setuid(65534), 0); },
-                 [&] {
-                   run_real(BackendKind::automatic, 1, [&] {
-                     return expect_refused(kinds(), "uring:" + file, Errc::permission, 6, "?readonly");
-                   });
-                   with(BackendKind::automatic, "uring:" + file + "?readonly",
-                        [](Device&, Channel& channel) -> Task<Result<>> {
-                          EXPECT_TRUE(channel.geometry().read_only);
-                          const AlignedMemory memory(4096);
-                          CO_TRY(co_await channel.read(Lba(1), memory.bytes()));
-                          EXPECT_EQ(memory.bytes()[0], std::byte{8});
-                          const Result<> written = co_await channel.write(Lba(1), memory.bytes());
-                          EXPECT_EQ(written.error().code, Errc::permission);
-                          co_return Result<>{};
-                        });
-                 });
 }
 
 TEST(FileSpecs, CreateMakesAFileOnce) {

@@ -4,9 +4,7 @@
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/filter.h>
-#include <linux/loop.h>
 #include <linux/seccomp.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -19,11 +17,10 @@
 #include <vector>
 
 #include "ashlar/base/units.h"
-#include "ashlar/block/test_device.h"
+#include "ashlar/block/test_changes.h"
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/runtime/sync/scope.h"
-#include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/transport/file/file_kinds.h"
 
 namespace ashlar::testing {
@@ -68,59 +65,13 @@ INSTANTIATE_TEST_SUITE_P(Ways, FileFaults,
                                            Way{"direct:", "", BackendKind::automatic},
                                            Way{"direct:", "?buffered", BackendKind::epoll}));
 
-class Watcher final : public DeviceListener {
- public:
-  explicit Watcher(Channel& channel) { channel.listen(*this); }
-  ~Watcher() { unlink(); }
-  void on_device_event(DeviceEvent event) noexcept override {
-    ++(event == DeviceEvent::resized ? resized : removed);
-  }
-  int resized = 0, removed = 0;
-};
-
-Task<> until(const int& count) {
-  for (int i = 0; i < 5000 && count == 0; ++i) co_await sleep_for(std::chrono::milliseconds(1));
-}
-
-/// Reads all blocks again and again, until some fail; what fails lies behind `end`.
-Task<Result<>> read_while_it_shrinks(Channel& channel, std::uint64_t end,
-                                     const std::function<void()>& shrink) {
-  const std::uint32_t block = channel.geometry().block_bytes;
-  const std::uint64_t blocks = channel.geometry().blocks;
-  const AlignedMemory memory(blocks * block);
-  const auto requests = std::make_unique<Request[]>(blocks);
-  std::vector<Segment> segments(blocks);
-  bool failed = false;
-  for (int round = 0; round < 1000 && !failed; ++round) {
-    for (std::uint64_t i = 0; i < blocks; ++i) {
-      segments[i] = Channel::segment_of(memory.part(i * block, block));
-      requests[i].op = Op::read;
-      requests[i].lba = Lba(i);
-      requests[i].data = {&segments[i], 1};
-    }
-    IoBatch batch = channel.submit(std::span(requests.get(), blocks));
-    if (round == 1) shrink();
-    const Result<> result = co_await batch;
-    failed = !result;
-    for (std::uint64_t i = 0; i < blocks; ++i) {
-      if (requests[i].result) continue;
-      const Error& error = requests[i].result.error();
-      EXPECT_GE(error.offset, end) << error.to_string();
-      EXPECT_EQ(error.offset / block, i) << error.to_string();
-      EXPECT_TRUE(error.code == Errc::io || error.code == Errc::invalid || error.code == Errc::closed)
-          << error.to_string();
-    }
-  }
-  EXPECT_TRUE(failed) << "nothing noticed";
-  co_return Result<>{};
-}
-
 TEST_P(FileFaults, AFileIsTruncatedUnderIt) {
   const std::string path = directory.file("disk", 1_MiB);
   with(path, [&](Device& device, Channel& channel) -> Task<Result<>> {
     Watcher watcher(channel);
-    CO_TRY(co_await read_while_it_shrinks(channel, 256_KiB,
-                                          [&] { ASSERT_EQ(::truncate(path.c_str(), 256_KiB), 0); }));
+    ManyBlocks blocks(channel, Op::read);
+    CO_TRY(co_await use_while_it_shrinks(blocks, 256_KiB, 1,
+                                         [&] { ASSERT_EQ(::truncate(path.c_str(), 256_KiB), 0); }));
     co_await until(watcher.resized);
     EXPECT_EQ(device.geometry().bytes(), 256_KiB);
     EXPECT_EQ(watcher.removed, 0);
@@ -139,10 +90,7 @@ TEST_P(FileFaults, AFileIsTruncatedUnderIt) {
 /// The device shrinks to what is left of its file.
 void shrink_loop(const LoopDevice& loop, const std::string& image, off_t bytes) {
   ASSERT_EQ(::truncate(image.c_str(), bytes), 0);
-  const int descriptor = ::open(loop.path().c_str(), O_RDONLY | O_CLOEXEC);
-  ASSERT_GE(descriptor, 0);
-  EXPECT_EQ(::ioctl(descriptor, LOOP_SET_CAPACITY), 0);
-  ::close(descriptor);
+  ASSERT_TRUE(loop.follow_file());
 }
 
 TEST_P(FileFaults, ABlockDeviceShrinksAndGoes) {
@@ -153,12 +101,14 @@ TEST_P(FileFaults, ABlockDeviceShrinksAndGoes) {
       loop->path(),
       [&](Device& device, Channel& channel) -> Task<Result<>> {
         Watcher watcher(channel);
-        CO_TRY(co_await read_while_it_shrinks(channel, 256_KiB, [&] { shrink_loop(*loop, image, 256_KiB); }));
+        ManyBlocks all(channel, Op::read);
+        CO_TRY(co_await use_while_it_shrinks(all, 256_KiB, 1, [&] { shrink_loop(*loop, image, 256_KiB); }));
         co_await until(watcher.resized);
         EXPECT_EQ(device.geometry().bytes(), 256_KiB);
 
         // No medium is left: requests end, on every shard, and later ones are refused.
-        CO_TRY(co_await read_while_it_shrinks(channel, 0, [&] { shrink_loop(*loop, image, 0); }));
+        ManyBlocks left(channel, Op::read);
+        CO_TRY(co_await use_while_it_shrinks(left, 0, 1, [&] { shrink_loop(*loop, image, 0); }));
         co_await until(watcher.removed);
         EXPECT_EQ(watcher.removed, 1);
         const AlignedMemory memory(4096);

@@ -61,7 +61,8 @@ void describe_ring(OptionSet& set, FileOptions& options) {
 }
 
 void describe(OptionSet& set, FileOptions& options, FileKind kind) {
-  if (kind == FileKind::direct) options.queue_depth = 64;  // a thread for each would be too many
+  // Before it is declared: a default is what the field holds by then.
+  if (kind == FileKind::direct) options.queue_depth = 64;
   describe_common(set, options);
   switch (kind) {
     case FileKind::uring:

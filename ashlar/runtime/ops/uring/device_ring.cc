@@ -80,22 +80,26 @@ unsigned DeviceRing::wanted_flags() const noexcept {
   return flags | IORING_SETUP_TASKRUN_FLAG;
 }
 
+bool DeviceRing::takes_setup(unsigned flags) const noexcept {
+  return owner_.setup_refused(flags) == 0 && kernel_takes_setup(flags);
+}
+
 // Each flag by itself: what this kernel refuses is left out, and said.
 unsigned DeviceRing::known_flags(unsigned flags) {
   if ((flags & IORING_SETUP_DEFER_TASKRUN) != 0 &&
-      !kernel_takes_setup(IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER)) {
+      !takes_setup(IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SINGLE_ISSUER)) {
     note("DEFER_TASKRUN needs Linux 6.1: completions run at any system call");
     flags = (flags & ~IORING_SETUP_DEFER_TASKRUN) | IORING_SETUP_COOP_TASKRUN;
   }
-  if ((flags & IORING_SETUP_SINGLE_ISSUER) != 0 && !kernel_takes_setup(IORING_SETUP_SINGLE_ISSUER)) {
+  if ((flags & IORING_SETUP_SINGLE_ISSUER) != 0 && !takes_setup(IORING_SETUP_SINGLE_ISSUER)) {
     note("SINGLE_ISSUER needs Linux 6.0: the kernel locks the ring");
     flags &= ~IORING_SETUP_SINGLE_ISSUER;
   }
-  if ((flags & IORING_SETUP_COOP_TASKRUN) != 0 && !kernel_takes_setup(IORING_SETUP_COOP_TASKRUN)) {
+  if ((flags & IORING_SETUP_COOP_TASKRUN) != 0 && !takes_setup(IORING_SETUP_COOP_TASKRUN)) {
     note("COOP_TASKRUN needs Linux 5.19: completions interrupt the shard");
     flags &= ~(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG);
   }
-  if (!kernel_takes_setup(IORING_SETUP_SUBMIT_ALL)) flags &= ~IORING_SETUP_SUBMIT_ALL;
+  if (!takes_setup(IORING_SETUP_SUBMIT_ALL)) flags &= ~IORING_SETUP_SUBMIT_ALL;
   return flags;
 }
 
@@ -121,7 +125,8 @@ Result<> DeviceRing::open_ring() {
     params.flags = flags_;
     params.sq_thread_idle = options_.sqpoll_idle_ms;
     params.sq_thread_cpu = static_cast<unsigned>(std::max(options_.sqpoll_cpu, 0));
-    const int error = -io_uring_queue_init_params(options_.queue_depth, &ring_, &params);
+    int error = owner_.setup_refused(flags_);
+    if (error == 0) error = -io_uring_queue_init_params(options_.queue_depth, &ring_, &params);
     if (error == 0) break;
     flags_ = step_down(flags_, error);
     if (flags_ == 0) return fail_errno(error, "io_uring_setup");
@@ -141,10 +146,14 @@ Result<> DeviceRing::tell(int event) {
 }
 
 void DeviceRing::set_up_extras() {
-  if (options_.registered_ring && io_uring_register_ring_fd(&ring_) != 1)
-    note("a registered ring needs Linux 5.18: one look-up of its descriptor per system call");
+  const bool linux_5_19 = owner_.kernel_age() <= KernelAge::linux_5_19;
+  if (options_.registered_ring) {
+    options_.registered_ring = linux_5_19 && io_uring_register_ring_fd(&ring_) == 1;
+    if (!options_.registered_ring)
+      note("a registered ring needs Linux 5.18: one look-up of its descriptor per system call");
+  }
   if (options_.fixed_files) {
-    options_.fixed_files = io_uring_register_files_sparse(&ring_, fixed_files_max) == 0;
+    options_.fixed_files = linux_5_19 && io_uring_register_files_sparse(&ring_, fixed_files_max) == 0;
     if (options_.fixed_files) {
       for (std::uint16_t slot = fixed_files_max; slot-- > 0;) free_slots_.push_back(slot);
     } else {
@@ -153,15 +162,17 @@ void DeviceRing::set_up_extras() {
   }
   if (options_.workers_max != 0) {
     unsigned limits[2] = {options_.workers_max, options_.workers_max};
-    if (io_uring_register_iowq_max_workers(&ring_, limits) != 0)
+    if (!linux_5_19 || io_uring_register_iowq_max_workers(&ring_, limits) != 0) {
       note("IOWQ_MAX_WORKERS needs Linux 5.15: as many workers as the kernel likes");
+      options_.workers_max = 0;
+    }
   }
   if (options_.workers_cpu >= 0) {
     cpu_set_t cpus;
     CPU_ZERO(&cpus);
     CPU_SET(static_cast<unsigned>(options_.workers_cpu), &cpus);
     // A CPU that does not exist the kernel takes without a word.
-    const bool exists = options_.workers_cpu < ::sysconf(_SC_NPROCESSORS_CONF);
+    const bool exists = linux_5_19 && options_.workers_cpu < ::sysconf(_SC_NPROCESSORS_CONF);
     const int error = exists ? -io_uring_register_iowq_aff(&ring_, sizeof cpus, &cpus) : EINVAL;
     if (error != 0)
       note("IOWQ_AFF is refused (" + error_from_errno(error, "CPU").to_string() + "): workers run anywhere");
@@ -182,7 +193,9 @@ std::string DeviceRing::setup() const {
     if ((flags_ & flag) != 0) text += std::string(name) + ", ";
   }
   text += std::to_string(options_.queue_depth) + " entries";
+  if (options_.registered_ring) text += ", registered ring";
   if (options_.fixed_files) text += ", fixed files";
+  if (options_.workers_max != 0) text += ", " + std::to_string(options_.workers_max) + " workers at most";
   if (regions_.bytes() != 0) text += ", " + std::to_string(regions_.bytes() >> 20) + " MiB of fixed buffers";
   return text;
 }

@@ -63,6 +63,7 @@ class DeviceRing final : public IoRing {
       : owner_(owner), options_(options), gather_(options.sqpoll ? 0 : options.gather) {}
   Result<> open_ring();
   unsigned wanted_flags() const noexcept;
+  bool takes_setup(unsigned flags) const noexcept;
   unsigned known_flags(unsigned flags);
   unsigned step_down(unsigned flags, int error);
   void set_up_extras();

@@ -2,20 +2,20 @@
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <linux/capability.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "ashlar/base/units.h"
+#include "ashlar/runtime/memory/locked_memory.h"
 #include "ashlar/runtime/memory/regions.h"
+#include "ashlar/runtime/memory/test_memlock.h"
 #include "ashlar/runtime/ops/conformance.h"
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/ops/test_loop_device.h"
@@ -25,6 +25,7 @@ namespace ashlar {
 namespace {
 
 using namespace ashlar::literals;
+using ::testing::AllOf;
 using ::testing::Contains;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
@@ -189,7 +190,8 @@ TEST_P(DeviceRingTest, TheDeviceNamedInTheEnvironment) {
     auto ring = open(variant.options);
     ASSERT_TRUE(ring) << ring.error().to_string();
     run(exercise(ring->get(), device, O_DIRECT, region()));
-    if (variant.options.iopoll && polls) EXPECT_THAT((*ring)->notes(), IsEmpty());
+    if (variant.options.iopoll && polls && GetParam() == testing::Subject::uring)
+      EXPECT_THAT((*ring)->notes(), IsEmpty());
   }
 }
 
@@ -233,7 +235,7 @@ TEST_P(DeviceRingTest, ReusesTheSlotsOfClosedFiles) {
     }
     co_return Result<>{};
   }(ring->get(), path("file")));
-  EXPECT_THAT((*ring)->notes(), IsEmpty());
+  if (GetParam() == testing::Subject::uring) EXPECT_THAT((*ring)->notes(), IsEmpty());
 }
 
 TEST_P(DeviceRingTest, NamesPairsThatNoKernelTakes) {
@@ -263,44 +265,95 @@ TEST_P(DeviceRingTest, SaysWhatIsNotInEffect) {
   EXPECT_THAT((*ring)->notes(), Contains(HasSubstr("regions from 4 on")));
 }
 
-/// While it lives, this thread may lock little memory.
-class LowMemlock {
- public:
-  LowMemlock() {
-    ::getrlimit(RLIMIT_MEMLOCK, &before_);
-    const rlimit low{64_KiB, before_.rlim_max};
-    may_ = ::setrlimit(RLIMIT_MEMLOCK, &low) == 0 && set_capability(false);
-  }
-  ~LowMemlock() {
-    set_capability(true);
-    ::setrlimit(RLIMIT_MEMLOCK, &before_);
-  }
-  bool works() const noexcept { return may_; }
+class DeviceRingAges : public DeviceRingTest {};
 
- private:
-  static bool set_capability(bool on) {
-    __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
-    __user_cap_data_struct data[2]{};
-    if (::syscall(SYS_capget, &header, data) != 0) return false;
-    const std::uint32_t lock = 1u << CAP_IPC_LOCK;
-    data[0].effective = on ? data[0].effective | (lock & data[0].permitted) : data[0].effective & ~lock;
-    return ::syscall(SYS_capset, &header, data) == 0;
-  }
-
-  rlimit before_{};
-  bool may_ = false;
+/// What a kernel lacks: what setup() does not say then, and the line that says so.
+struct Lack {
+  const char* name;
+  const char* note;
+};
+constexpr Lack lacks[] = {
+    {"DEFER_TASKRUN", "DEFER_TASKRUN needs Linux 6.1: completions run at any system call"},
+    {"SINGLE_ISSUER", "SINGLE_ISSUER needs Linux 6.0: the kernel locks the ring"},
+    {"COOP_TASKRUN", "COOP_TASKRUN needs Linux 5.19: completions interrupt the shard"},
+    {"registered ring", "a registered ring needs Linux 5.18: one look-up of its descriptor per system call"},
+    {"fixed files", "sparse fixed files need Linux 5.19: one look-up of the file per operation"},
+    {"workers", "IOWQ_MAX_WORKERS needs Linux 5.15: as many workers as the kernel likes"},
 };
 
+std::span<const Lack> lacks_of(testing::Subject subject) {
+  switch (subject) {
+    case testing::Subject::uring_6_0: return std::span(lacks).first(1);
+    case testing::Subject::uring_5_19: return std::span(lacks).first(2);
+    case testing::Subject::uring_plain: return lacks;
+    default: return {};
+  }
+}
+
+TEST_P(DeviceRingAges, AnOldKernelIsSteppedDownToAndNamed) {
+  auto ring = open({.workers_max = 2});
+  ASSERT_TRUE(ring) << ring.error().to_string();
+  for (const Lack& lack : lacks_of(GetParam())) {
+    EXPECT_THAT((*ring)->setup(), Not(HasSubstr(lack.name)));
+    EXPECT_THAT((*ring)->notes(), Contains(lack.note));
+  }
+  EXPECT_GE((*ring)->notes().size(), lacks_of(GetParam()).size());
+  run(exercise(ring->get(), path("file"), 0, region()));
+}
+
+TEST_P(DeviceRingAges, APollerIsHadFromEveryKernelThatAllowsIt) {
+  auto ring = open({.sqpoll = true, .sqpoll_idle_ms = 1, .sqpoll_cpu = 0});
+  ASSERT_TRUE(ring) << ring.error().to_string();
+  if (GetParam() == testing::Subject::uring_no_poller) {
+    EXPECT_THAT((*ring)->setup(), Not(HasSubstr("SQ")));
+    EXPECT_THAT((*ring)->notes(), Contains(AllOf(HasSubstr("SQPOLL is refused"), HasSubstr("EPERM"),
+                                                 HasSubstr("the shard submits by system calls"))));
+  } else {
+    EXPECT_THAT((*ring)->setup(), HasSubstr("SQPOLL, SQ_AFF"));
+  }
+  // With the poller goes what excludes it: completions are deferred, where the kernel has that.
+  for (const Lack& lack : lacks_of(GetParam())) EXPECT_THAT((*ring)->setup(), Not(HasSubstr(lack.name)));
+  run(exercise(ring->get(), path("file"), 0, region()));
+}
+
 TEST_P(DeviceRingTest, WorksWhereLittleMemoryMayBeLocked) {
-  const LowMemlock low;
+  const testing::LowMemlock low(64_KiB);
   if (!low.works()) GTEST_SKIP() << "this process cannot give up the right to lock memory";
   auto ring = open({.queue_depth = 8});
   ASSERT_TRUE(ring) << ring.error().to_string();
   EXPECT_FAILS(Errc::no_memory, (*ring)->register_region(0, region()));
   EXPECT_FAILS(Errc::no_memory, (*ring)->register_region(1, region()));
-  EXPECT_EQ((*ring)->notes().size(), 1u) << "one line, however often it is asked";
+  if (GetParam() == testing::Subject::uring)
+    EXPECT_EQ((*ring)->notes().size(), 1u) << "one line, however often it is asked";
   EXPECT_THAT((*ring)->notes(), Contains(HasSubstr("fixed buffers end at 0 MiB")));
   run(exercise(ring->get(), path("file"), 0, region()));
+}
+
+TEST_P(DeviceRingTest, StopsAtTheLimitBeforeTheKernelDoes) {
+  const testing::LowMemlock low(5_MiB);
+  if (!low.works()) GTEST_SKIP() << "this process cannot give up the right to lock memory";
+  const std::uint64_t before = LockedMemory::process().bytes();
+  Regions regions;
+  const Region first = regions.take(3).value();
+  const auto memory = [&](std::uint32_t id) { return MutableBytes(regions.at(id).data, Region::bytes); };
+  {
+    auto ring = open({.queue_depth = 8}), other = open({.queue_depth = 8});
+    ASSERT_TRUE(ring && other);
+    EXPECT_TRUE((*ring)->register_region(0, memory(0)));
+    EXPECT_TRUE((*other)->register_region(0, memory(0))) << "each ring pins it by itself";
+    EXPECT_EQ(LockedMemory::process().bytes() - before, 4_MiB);
+    const Result<> refused = (*ring)->register_region(1, memory(1));
+    EXPECT_FAILS(Errc::no_memory, refused);
+    if (!refused) EXPECT_EQ(refused.error().native, 0) << "the kernel was asked";
+    EXPECT_FAILS(Errc::no_memory, (*ring)->register_region(2, memory(2)));
+    EXPECT_THAT((*ring)->notes(),
+                Contains(AllOf(HasSubstr("fixed buffers end at 2 MiB"), HasSubstr("ulimit -l"))));
+    EXPECT_EQ((*ring)->notes().size(), (*other)->notes().size() + 1) << "one line, however often";
+    EXPECT_EQ(LockedMemory::process().bytes() - before, 4_MiB);
+    run(exercise(ring->get(), path("file"), 0, memory(0)));
+  }
+  EXPECT_EQ(LockedMemory::process().bytes(), before);
+  regions.give(first, 3);
 }
 
 TEST_P(DeviceRingTest, TheMainRingKnowsRegionsToo) {
@@ -328,6 +381,12 @@ TEST_P(DeviceRingTest, TheMainRingKnowsRegionsToo) {
 
 INSTANTIATE_TEST_SUITE_P(Backends, DeviceRingTest,
                          ::testing::Values(testing::Subject::uring, testing::Subject::uring_plain),
+                         [](const auto& info) { return testing::to_string(info.param); });
+
+INSTANTIATE_TEST_SUITE_P(Backends, DeviceRingAges,
+                         ::testing::Values(testing::Subject::uring, testing::Subject::uring_6_0,
+                                           testing::Subject::uring_5_19, testing::Subject::uring_plain,
+                                           testing::Subject::uring_no_poller),
                          [](const auto& info) { return testing::to_string(info.param); });
 
 class NoRings : public testing::Conformance {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "ashlar/runtime/memory/locked_memory.h"
 #include "ashlar/runtime/ops/uring/ring.h"
 
 namespace ashlar {
@@ -18,6 +19,10 @@ bool inside(const MutableBytes& region, std::uintptr_t address, std::uint64_t by
 
 }  // namespace
 
+FixedBuffers::~FixedBuffers() {
+  LockedMemory::process().give(bytes_);
+}
+
 Result<> FixedBuffers::add(io_uring& ring, std::uint32_t id, MutableBytes memory, unsigned slots) {
   TRY(Result<>(refused_));
   slots = std::min(slots, slots_max);
@@ -32,9 +37,14 @@ Result<> FixedBuffers::add(io_uring& ring, std::uint32_t id, MutableBytes memory
     vectored_ = Operations(ring).has(op_readv_fixed);
   }
   if (!known_[id].empty()) return {};
+  if (const Result<> granted = LockedMemory::process().take(memory.size()); !granted) {
+    refused_ = granted;
+    return refused_;
+  }
   const iovec pages{memory.data(), memory.size()};
   const __u64 tag = 0;
   if (const int added = io_uring_register_buffers_update_tag(&ring, id, &pages, &tag, 1); added != 1) {
+    LockedMemory::process().give(memory.size());
     refused_ = fail_errno(added < 0 ? -added : ENOMEM, "fixed buffers: locked memory (ulimit -l)",
                           {.object = id, .offset = bytes_});
     return refused_;

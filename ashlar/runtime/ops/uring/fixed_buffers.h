@@ -13,15 +13,21 @@
 
 namespace ashlar {
 
-/// Owner: one ring, which outlives it. The table is sparse, and made at the first region: a region's number
-/// is its slot.
+/// Owner: that of one ring. What is pinned counts in LockedMemory, until this goes. The table is sparse, and
+/// made at the first region: a region's number is its slot.
 class FixedBuffers {
  public:
+  FixedBuffers() = default;
+  FixedBuffers(const FixedBuffers&) = delete;
+  FixedBuffers& operator=(const FixedBuffers&) = delete;
+  /// After the ring is gone, and with it the pins.
+  ~FixedBuffers();
+
   static constexpr unsigned slots_max = 1u << 14;  ///< Linux: IORING_MAX_REG_BUFFERS
 
   /// Pins a region, unless it is known. `unsupported` before Linux 5.19, `too_large` for a number outside the
-  /// table, `no_memory` where RLIMIT_MEMLOCK does not allow it; a refusal other than that of the number is
-  /// final, so that asking again costs nothing.
+  /// table, `no_memory` where LockedMemory or the kernel does not allow it; a refusal other than that of the
+  /// number is final, so that asking again costs nothing.
   Result<> add(io_uring& ring, std::uint32_t id, MutableBytes memory, unsigned slots);
 
   /// Makes a prepared read or write fixed, where all its memory lies in the region that it names.

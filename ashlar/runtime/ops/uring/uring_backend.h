@@ -13,6 +13,7 @@
 
 #include <liburing.h>
 
+#include <cerrno>
 #include <memory>
 #include <vector>
 
@@ -22,17 +23,11 @@
 #include "ashlar/runtime/ops/uring/device_ring.h"
 #include "ashlar/runtime/ops/uring/fixed_buffers.h"
 #include "ashlar/runtime/ops/uring/gather_bound.h"
+#include "ashlar/runtime/ops/uring/kernel_age.h"
 #include "ashlar/runtime/ops/uring/receive_buffers.h"
 #include "ashlar/runtime/ops/uring/ring.h"
 
 namespace ashlar {
-
-/// For tests: a kernel that is older than the one at hand.
-enum class KernelAge : unsigned char {
-  newest,
-  linux_5_19,  ///< refuses a multishot receive with EINVAL
-  linux_5_11,  ///< has no buffer rings and no multishot at all, and every linked operation completes
-};
 
 struct UringOptions {
   unsigned submission_entries = 256;
@@ -44,6 +39,7 @@ struct UringOptions {
   KernelAge pretend = KernelAge::newest;
   unsigned gather = 16;          ///< see GatherBound
   unsigned cancels_refused = 0;  ///< for tests: so many cancels at first find no free submission entry
+  int sqpoll_error = 0;          ///< for tests: SQPOLL is refused with this errno, as a security module does
 };
 
 /// Owner: one shard, on whose thread it is created, used and destroyed (SINGLE_ISSUER).
@@ -77,6 +73,13 @@ class UringBackend final : public SystemBackend {
   // For its further rings.
   void add(DeviceRing& ring) { rings_.push_back(&ring); }
   void remove(DeviceRing& ring) { std::erase(rings_, &ring); }
+  KernelAge kernel_age() const noexcept { return pretend_; }
+  /// The errno that the pretended kernel refuses these flags of io_uring_setup with; 0: whatever the real one
+  /// says.
+  int setup_refused(unsigned flags) const noexcept {
+    if ((flags & ~setup_flags_of(pretend_)) != 0) return EINVAL;
+    return (flags & IORING_SETUP_SQPOLL) != 0 ? sqpoll_error_ : 0;
+  }
   /// The eventfd that completions of further rings count up.
   Result<int> ring_event();
 
@@ -156,6 +159,7 @@ class UringBackend final : public SystemBackend {
   bool multishot_receive_ = true;
   bool links_ = true;  // Linux 5.17: of linked writes that all end well, only the last completes
   KernelAge pretend_ = KernelAge::newest;
+  int sqpoll_error_ = 0;
   unsigned cancels_refused_ = 0;
   unsigned in_flight_ = 0;
   GatherBound gather_{0};

@@ -40,12 +40,13 @@ Result<> UringBackend::open(const UringOptions& options) {
   ring_open_ = true;
   receive_buffers_ = std::make_unique<ReceiveBuffers>();
   pretend_ = options.pretend;
+  sqpoll_error_ = options.sqpoll_error;
   cancels_refused_ = options.cancels_refused;
   gather_ = GatherBound(options.gather);
   TRY(receive_buffers_->open(ring_, options.receive_buffer_count, options.receive_buffer_bytes,
                              pretend_ != KernelAge::linux_5_11));
   multishot_accept_ = multishot_receive_ = receive_buffers_->provided();
-  zero_copy_ = pretend_ == KernelAge::newest && Operations(ring_).has(IORING_OP_SEND_ZC);
+  zero_copy_ = pretend_ <= KernelAge::linux_6_0 && Operations(ring_).has(IORING_OP_SEND_ZC);
   links_ = (ring_.features & IORING_FEAT_CQE_SKIP) != 0 && pretend_ != KernelAge::linux_5_11;
 
   rlimit limit{};

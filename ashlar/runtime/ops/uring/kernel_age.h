@@ -1,0 +1,29 @@
+#pragma once
+
+/// For tests: a kernel that is older than the one at hand. What it lacks is refused before anybody asks the
+/// real one, so that each step down is taken as it would be there.
+
+#include <liburing.h>
+
+namespace ashlar {
+
+/// Each lacks what those before it lack.
+enum class KernelAge : unsigned char {
+  newest,
+  linux_6_0,   ///< has no DEFER_TASKRUN
+  linux_5_19,  ///< has no SINGLE_ISSUER and no SEND_ZC, and refuses a multishot receive with EINVAL
+  linux_5_11,  ///< has no flag but SQPOLL, SQ_AFF and IOPOLL, no registered rings, sparse tables, limits of
+               ///< workers, buffer rings, and no multishot at all; and every linked operation completes
+};
+
+/// The flags of io_uring_setup that a kernel of this age takes.
+constexpr unsigned setup_flags_of(KernelAge age) noexcept {
+  unsigned flags = ~0u;
+  if (age >= KernelAge::linux_6_0) flags &= ~IORING_SETUP_DEFER_TASKRUN;
+  if (age >= KernelAge::linux_5_19) flags &= ~IORING_SETUP_SINGLE_ISSUER;
+  if (age >= KernelAge::linux_5_11)
+    flags &= ~(IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG | IORING_SETUP_SUBMIT_ALL);
+  return flags;
+}
+
+}  // namespace ashlar
