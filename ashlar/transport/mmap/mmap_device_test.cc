@@ -13,6 +13,7 @@
 #include "ashlar/base/units.h"
 #include "ashlar/block/test_changes.h"
 #include "ashlar/runtime/mesh/invoke.h"
+#include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/transport/mmap/mmap_device.h"
 
