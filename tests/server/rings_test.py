@@ -51,7 +51,7 @@ def test(directory):
             client.close()
             server.stop()
     # On one ring again; what compaction does says that it can wait.
-    arguments = SMALL + ["--runtime-background-priority", "idle", "--runtime-background-async", "true"]
+    arguments = SMALL + ["--runtime-background-priority", "idle", "--runtime-background-async"]
     with Server(directory, shards=2, arguments=arguments) as server:
         client = server.client()
         load(client, total, 3000)

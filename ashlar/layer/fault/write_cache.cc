@@ -82,7 +82,10 @@ Task<Result<>> WriteCache::write(const Request& request) {
   bytes_ += request.blocks * block;
   IoOptions options = request.options;
   options.atomic = false;
-  if (options.durable) co_return co_await destage(first, end, options);
+  if (!options.durable) co_return Result<>{};
+  const std::uint64_t written = CO_TRY(co_await destage(first, end, options));
+  // What another task destaged meanwhile may still be in a cache of the medium.
+  if (written < request.blocks) co_return co_await medium_.flush(request.lba, request.blocks);
   co_return Result<>{};
 }
 
@@ -101,9 +104,10 @@ Task<Result<>> WriteCache::flush() {
   co_return co_await medium_.flush();
 }
 
-Task<Result<>> WriteCache::destage(std::uint64_t first, std::uint64_t end, IoOptions options) {
+Task<Result<std::uint64_t>> WriteCache::destage(std::uint64_t first, std::uint64_t end, IoOptions options) {
   const MutexLock lock = co_await destaging_.lock();
   IoBuffer buffer;
+  std::uint64_t written = 0;
   for (auto at = blocks_.lower_bound(first); at != blocks_.end() && at->first < end;
        at = blocks_.lower_bound(first)) {
     if (!buffer) buffer = CO_TRY(Shard::current().buffers().allocate_regardless(run_bytes_max));
@@ -118,8 +122,9 @@ Task<Result<>> WriteCache::destage(std::uint64_t first, std::uint64_t end, IoOpt
     CO_TRY(co_await medium_.write(Lba(first), buffer.bytes().first(blocks * block_bytes()), options));
     drop(first, first + blocks, latest);
     first += blocks;
+    written += blocks;
   }
-  co_return Result<>{};
+  co_return written;
 }
 
 void WriteCache::drop(std::uint64_t first, std::uint64_t end, std::uint64_t up_to) noexcept {

@@ -45,7 +45,8 @@ class WriteCache {
   Task<Result<>> write(const Request& request);
   Task<Result<>> pass(const Request& request);
   Task<Result<>> flush();
-  Task<Result<>> destage(std::uint64_t first, std::uint64_t end, IoOptions options);
+  /// How many blocks it took to the medium.
+  Task<Result<std::uint64_t>> destage(std::uint64_t first, std::uint64_t end, IoOptions options);
   void drop(std::uint64_t first, std::uint64_t end, std::uint64_t up_to) noexcept;
   std::uint32_t block_bytes() const noexcept { return medium_.geometry().block_bytes; }
 
