@@ -80,7 +80,7 @@ class Ingest {
       ++committed_;
       total_.entries += done->entries;
       total_.tables += done->tables;
-      total_.table_bytes += done->table_bytes;
+      total_.table_bytes += done->table_bytes + done->value_table_bytes;
       for (std::size_t level = 0; level < lsm::level_count; ++level)
         total_.tables_by_level[level] += done->tables_by_level[level];
     }
@@ -165,12 +165,12 @@ Task<int> run_ingest(const Context* context) {
 Task<Result<>> compact_each(lsm::LsmStore& store) {
   for (std::uint16_t id = 0; id < store.partitions(); ++id) {
     lsm::LsmPartition& partition = store.partition(kv::PartitionId{id});
-    const std::uint64_t before = partition.stats().table_bytes, entries = partition.stats().table_entries;
+    const kv::PartitionStats before = partition.stats();
     CO_TRY(co_await partition.compact_all());
     const kv::PartitionStats after = partition.stats();
-    fmt::print("partition {}: {} entries in {} became {} in {} tables, {}\n", id, entries,
-               approximate_bytes(before), after.table_entries, after.table_count,
-               approximate_bytes(after.table_bytes));
+    fmt::print("partition {}: {} entries in {} became {} in {} tables, {}\n", id, before.table_entries,
+               approximate_bytes(before.table_bytes + before.value_table_bytes), after.table_entries,
+               after.table_count, approximate_bytes(after.table_bytes + after.value_table_bytes));
   }
   co_return Result<>{};
 }

@@ -97,10 +97,11 @@ class Db {
   /// to the end) is absent. One record of the log for each partition, whatever it covers; where there are
   /// several, one after the other. Bounds are `unsupported` where keys are spread by hash.
   Result<> erase_range(std::string_view lower, std::string_view upper, const WriteOptions& options = {});
-  /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say.
+  /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say,
+  /// and without a receipt.
   Result<> write(const WriteBatch& batch, const WriteOptions& options = {});
   /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). Whether it
-  /// did.
+  /// did. Of the options durability, deadline and family count.
   Result<bool> compare_and_swap(std::string_view key, std::optional<std::string_view> expected,
                                 std::optional<std::string_view> desired, const WriteOptions& options = {});
 

@@ -25,7 +25,7 @@ Task<Result<>> check(Partition& partition, Check check) {
   if (!partition.changed_since(check.key->hash(), check.since)) co_return Result<>{};
   Get newest = partition.get(*check.key, {.durability = Durability::none});
   CO_TRY(co_await newest);
-  if (newest.seen() > check.since)
+  if (newest.seen() > check.since || partition.appeared_after(newest.seen(), check.since))
     co_return fail(Errc::conflict, "transaction: a key was written since it began");
   co_return Result<>{};
 }

@@ -66,6 +66,8 @@ class LockTable {
   bool hides_in(Bytes first, Bytes last, Sequence at) const noexcept {
     return committing_ != 0 && hidden_in(first, last, at) != nullptr;
   }
+  /// Whether any transaction has reserved its sequence, or was prepared, and is not decided.
+  bool committing() const noexcept { return committing_ != 0; }
   /// Whether a key with this hash waits for an outcome: what was read of it may be about to change.
   bool committing(std::uint64_t hash) const noexcept;
   /// Any thread: false where no key with this hash waits for an outcome. What a transaction wrote is

@@ -118,8 +118,17 @@ void Partition::revealed(std::span<const Write> writes, Sequence at) noexcept {
   }
 }
 
-void Partition::revealed(Sequence at) noexcept {
+void Partition::revealed(Sequence written, Sequence at) {
+  const Sequence oldest = snapshot_horizon().sequence;
+  std::erase_if(late_, [&](const Late& late) { return late.at <= oldest; });
+  late_.push_back({written, at});
   for (std::size_t i = 0; i < conflict_slots; ++i) last_write_[i] = std::max(last_write_[i], at);
+}
+
+bool Partition::appeared_after(Sequence seen, Sequence since) const noexcept {
+  return std::ranges::any_of(late_, [&](const Late& late) {
+    return late.written == seen && late.written < since && since < late.at;
+  });
 }
 
 Partition::SnapshotHorizon Partition::snapshot_horizon() noexcept {

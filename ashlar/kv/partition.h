@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "ashlar/base/intrusive_list.h"
 #include "ashlar/base/result.h"
@@ -162,6 +163,8 @@ class Partition {
   bool changed_since(std::uint64_t hash, Sequence since) const noexcept {
     return last_write_[hash % conflict_slots] > since;
   }
+  /// Whether a version with the sequence `seen` was not there yet for a reader at `since`, above that.
+  bool appeared_after(Sequence seen, Sequence since) const noexcept;
   /// The newest sequence appended.
   Sequence last_sequence() const noexcept { return last_sequence_; }
   /// Everything up to here survives power loss. Any thread.
@@ -185,8 +188,9 @@ class Partition {
   void appended(Sequence sequence, std::span<const Write> writes) noexcept;
   /// Older writes have become visible now, of a transaction that was decided: at the sequence `at`.
   void revealed(std::span<const Write> writes, Sequence at) noexcept;
-  /// The same where nobody says which writes.
-  void revealed(Sequence at) noexcept;
+  /// The same where nobody says which writes: they have the sequence `written`. `at`, which was appended, is
+  /// above what any reader has that may have missed them.
+  void revealed(Sequence written, Sequence at);
   /// Calls back once `sequence`, the newest, is settled.
   void call_back(CommitCallback& callback, Sequence sequence) noexcept;
   /// Nothing will become durable any more: the callbacks that are left hear so.
@@ -225,7 +229,12 @@ class Partition {
 
   void wake() noexcept;
 
+  struct Late {
+    Sequence written, at;
+  };
+
   Sequence last_sequence_;
+  std::vector<Late> late_;  // what became visible after its sequence
   bool stalled_ = false;
   Sequence held_from_ = sequence_max;
   std::optional<Error> stop_reason_;

@@ -12,12 +12,14 @@
 
 #include "ashlar/kv/lsm/partition.h"
 #include "ashlar/kv/lsm/table_output.h"
+#include "ashlar/kv/lsm/value_output.h"
 
 namespace ashlar::lsm {
 
 struct IngestReport {
   std::uint64_t entries = 0;
   std::uint64_t tables = 0, table_bytes = 0;
+  std::uint64_t value_tables = 0, value_table_bytes = 0;
   std::vector<std::uint64_t> tables_by_level;  ///< level_count of them
   Sequence at;                                 ///< the sequence of all its entries
 };
@@ -50,16 +52,25 @@ class PartitionIngest {
 
   Task<Result<>> prepare();
   Task<Result<>> finish_table();
+  Task<Result<ValueRef>> put_value(Bytes value);
+  Task<Result<>> finish_values();
+  Task<Result<>> hold_when_decided();
+  Task<Result<>> look_again();
   Task<Result<>> commit_held();
   Result<kv::Ticket> take_sequence();
-  Task<Result<>> flush_before();
+  Task<Result<>> choose_placeholder();
+  Task<Result<>> flush_up_to(Sequence last);
+  void reveal();
   void place(TableMeta& table, std::uint64_t& level0_run) const;
 
   LsmPartition& partition_;
-  Sequence placeholder_;  // in the files
+  Sequence placeholder_;  // in the files; zero: not chosen yet
   std::unique_ptr<TableOutput> output_;
   std::vector<TableMeta> tables_;
+  std::unique_ptr<ValueOutput> values_;
+  std::vector<ValueTableMeta> value_tables_;
   std::vector<std::byte> last_key_;
+  std::vector<std::byte> types_;  // of all keys
   IngestReport report_;
 };
 

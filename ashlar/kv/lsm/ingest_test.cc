@@ -2,6 +2,8 @@
 
 #include "ashlar/kv/lsm/ingest.h"
 
+#include <set>
+
 #include "ashlar/kv/lsm/copies_testing.h"
 #include "ashlar/kv/lsm/shape.h"
 #include "ashlar/kv/store_transaction.h"
@@ -296,6 +298,39 @@ TEST(Ingest, WithoutAManifestItIsRepaired) {
   const Ended ended = live(disk, [&] { return repair_at("/data", &repaired); });
   ASSERT_TRUE(ended.result) << ended.result.error().to_string();
   EXPECT_EQ(read(disk, "/data"), merged(old, ingested));
+}
+
+Task<Result<>> compact_while_others_work(LsmStore& store) {
+  for (int i = 0; i < 3; ++i) CO_TRY(co_await store.partition(PartitionId{0}).compact_all());
+  co_return Result<>{};
+}
+
+/// At once: three that have keys in common, a compaction of everything, and puts.
+Task<Result<>> all_at_once(LsmStore& store, const std::vector<Contents>* ingested, const Contents* put) {
+  std::vector<Task<Result<>>> working;
+  for (const Contents& contents : *ingested) working.push_back(ingest_all(store, &contents));
+  working.push_back(compact_while_others_work(store));
+  working.push_back(put_all(store, *put));
+  for (const Result<>& done : co_await when_all(std::move(working))) CO_TRY(done);
+  EXPECT_FALSE(store.partition(PartitionId{0}).stop_reason());
+  co_return Result<>{};
+}
+
+TEST(Ingest, SeveralAtOnceTakeTurns) {
+  sim::Disk disk;
+  const std::vector<Contents> ingested{contents_of(0, 60, 'a'), contents_of(30, 90, 'b'),
+                                       contents_of(10, 80, 'c')};
+  const Contents before = contents_of(0, 90, '0'), put = contents_of(200, 260, 'p');
+  must(disk, [&](LsmStore& store) { return put_all(store, before); });
+  must(disk, [&](LsmStore& store) { return all_at_once(store, &ingested, &put); });
+  const Contents found = read(disk, "/data");
+  EXPECT_EQ(found.size(), before.size() + put.size());
+  for (const auto& [key, value] : put) EXPECT_EQ(found.at(key), value);
+  const Contents last = contents_of(30, 60, '?');  // keys of all three: whole ingests hide each other
+  std::set<char> marks;
+  for (const auto& [key, value] : last) marks.insert(found.at(key)[0]);
+  EXPECT_EQ(marks.size(), 1u) << "keys that all three have are of the one that came last";
+  EXPECT_TRUE(verify(disk, "/data").damages.empty());
 }
 
 }  // namespace

@@ -203,6 +203,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void count(const Compaction& job, const JobOutput& written) noexcept;
   void halt_compaction(const Error& why);
   void measure_tables() noexcept;
+  Task<Result<>> merge_all(std::vector<std::uint64_t> moved_values);
   Task<Result<>> hold_compaction();
   void release_compaction() noexcept;
   Task<> watch_loop();
@@ -239,6 +240,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;
   Mutex commit_mutex_;
+  Mutex arranging_;       // one ingestion or compaction of everything at a time
   Condition work_;        // flush, compaction and housekeeping look again
   Condition progressed_;  // flush() and settle_compaction() look again
   Attempts flush_attempts_, compaction_attempts_;

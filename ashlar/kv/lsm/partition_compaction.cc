@@ -296,14 +296,26 @@ void LsmPartition::release_compaction() noexcept {
   work_.notify_all();
 }
 
+Task<Result<>> LsmPartition::merge_all(std::vector<std::uint64_t> moved_values) {
+  Compaction job{.runs = {}, .output_level = bottom_level, .moved_values = std::move(moved_values)};
+  for (const Run& run : versions_.load().runs) job.runs.push_back(run.tables);
+  if (job.runs.empty()) co_return Result<>{};
+  CO_TRY(co_await run(job));
+  ++counters_.compactions;
+  co_return Result<>{};
+}
+
 Task<Result<>> LsmPartition::compact_all() {
+  const MutexLock alone = co_await arranging_.lock();
   CO_TRY(co_await flush());
   CO_TRY(co_await hold_compaction());
-  Compaction job{.runs = {}, .output_level = bottom_level};
-  for (const Run& run : versions_.load().runs) job.runs.push_back(run.tables);
-  Result<> done;
-  if (!job.runs.empty()) done = co_await run(job);
-  if (done && !job.runs.empty()) ++counters_.compactions;
+  Result<> done = co_await merge_all({});
+  // What of values is dead is known now.
+  std::vector<std::uint64_t> with_garbage;
+  for (const LiveValues& one : versions_.load().values) {
+    if (!one.file->damaged() && one.garbage_bytes() != 0) with_garbage.push_back(one.file->number());
+  }
+  if (done && !with_garbage.empty()) done = co_await merge_all(std::move(with_garbage));
   release_compaction();
   co_return done;
 }
