@@ -28,7 +28,8 @@ if here != built_with:
 
 def fio(*arguments, works=True):
     run = subprocess.run(["fio", "--name=job", f"--ioengine=external:{engine}", "--output-format=json", "--eta=never",
-                          "--unified_rw_reporting=1", *arguments], capture_output=True, text=True, timeout=120)
+                          "--unified_rw_reporting=1", "--verify_state_save=0", *arguments],
+                         capture_output=True, text=True, timeout=120)
     assert (run.returncode == 0) == works, run.stdout + run.stderr
     if not works:
         return run.stdout + run.stderr
