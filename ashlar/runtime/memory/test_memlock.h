@@ -2,7 +2,10 @@
 
 /// A low limit of locked memory, for a test.
 
+#include <fcntl.h>
+#include <gtest/gtest.h>
 #include <linux/capability.h>
+#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,10 +14,14 @@
 
 namespace ashlar::testing {
 
-/// While it lives, this thread may lock so much memory and no more.
+/// While it lives, this thread may lock so much memory and no more. What is locked counts for the user, so
+/// that tests of several processes take turns.
 class LowMemlock {
  public:
-  explicit LowMemlock(std::uint64_t bytes) {
+  explicit LowMemlock(std::uint64_t bytes)
+      : turn_(::open((::testing::TempDir() + "ashlar_test_memlock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC,
+                     0666)) {
+    ::flock(turn_, LOCK_EX);
     ::getrlimit(RLIMIT_MEMLOCK, &before_);
     const rlimit low{bytes, before_.rlim_max};
     may_ = ::setrlimit(RLIMIT_MEMLOCK, &low) == 0 && set_capability(false);
@@ -22,6 +29,7 @@ class LowMemlock {
   ~LowMemlock() {
     set_capability(true);
     ::setrlimit(RLIMIT_MEMLOCK, &before_);
+    ::close(turn_);
   }
   LowMemlock(const LowMemlock&) = delete;
   LowMemlock& operator=(const LowMemlock&) = delete;
@@ -39,6 +47,7 @@ class LowMemlock {
     return ::syscall(SYS_capset, &header, data) == 0;
   }
 
+  int turn_;  // a file that is locked
   rlimit before_{};
   bool may_ = false;
 };
