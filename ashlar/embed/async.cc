@@ -1,5 +1,6 @@
 #include "ashlar/embed/async.h"
 
+#include <exception>
 #include <new>
 
 #include "ashlar/embed/db.h"
@@ -61,6 +62,7 @@ PendingPut::~PendingPut() {
 void PendingPut::end() noexcept {
   if (!begun_) return;
   (void)wait();
+  if (!ready()) std::terminate();  // on a shard nobody can wait, and what is under way must not go
   state()->~State();
   begun_ = false;
 }
@@ -71,7 +73,7 @@ Result<> PendingPut::wait() noexcept {
   if (!begun_) return fail(Errc::invalid, "nothing was begun");
   State& own = *state();
   TRY(own.engine->wait(own.shard(), own.call));
-  own.call.cost.add_up();
+  own.call.cost.settle();
   return own.call.result;
 }
 
@@ -82,6 +84,7 @@ void PendingGet::end() noexcept {
   here_.reset();
   if (!begun_) return;
   (void)wait();
+  if (!ready()) std::terminate();  // on a shard nobody can wait, and what is under way must not go
   state()->~State();
   begun_ = false;
 }
@@ -93,7 +96,7 @@ Result<bool> PendingGet::wait() noexcept {
   if (!begun_) return fail(Errc::invalid, "nothing was begun");
   State& own = *state();
   TRY(own.engine->wait(own.call.home(), own.call));
-  own.call.cost.add_up();
+  own.call.cost.settle();
   return own.call.result;
 }
 

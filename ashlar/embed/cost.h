@@ -30,6 +30,11 @@ class Cost {
     to_->cycles += measured_.cycles;
     measured_ = {};
   }
+  /// For the last time: the receipt may go.
+  void settle() noexcept {
+    add_up();
+    to_ = nullptr;
+  }
   void answered_in_place() noexcept {
     if (to_ != nullptr) ++to_->in_place;
   }

@@ -91,6 +91,8 @@ Task<Result<>> Engine::open_store(OpenSettings* settings) {
 
 Task<> Engine::shut() {
   for (unsigned shard = 0; shard < ports_.size(); ++shard)
+    co_await invoke(ShardId{shard}, [&] { ports_[shard]->end_waiting(); });
+  for (unsigned shard = 0; shard < ports_.size(); ++shard)
     co_await invoke(ShardId{shard}, [&] { return ports_[shard]->end_calls(); });
   for (auto shard = static_cast<unsigned>(ports_.size()); shard-- > 0;)  // snapshots are on the first
     co_await invoke(ShardId{shard}, [&] { return ports_[shard]->end_guests(); });
@@ -121,8 +123,7 @@ void Engine::drain_callers() noexcept {
 }
 
 DrivenShard* Engine::driven_here() noexcept {
-  DrivenShard* const driven = runtime_.driven();
-  return driven != nullptr && driven->here() ? driven : nullptr;
+  return runtime_.drives_here() ? runtime_.driven() : nullptr;
 }
 
 Task<Result<lsm::CheckpointReport>> Engine::checkpoint(std::string where) {
@@ -136,7 +137,7 @@ Task<Result<lsm::CheckpointReport>> Engine::checkpoint(std::string where) {
 Result<> Engine::submit(ShardId shard, Call& call) noexcept {
   const epoch::Guard guard;
   if (store() == nullptr) return fail(Errc::closed, "database");
-  if (call.completed == nullptr) call.driven = driven_here();
+  if (call.completed == nullptr) call.driven = runtime_.driven();  // whoever will wait for it
   port(shard).post(call);
   return {};
 }
@@ -151,7 +152,7 @@ Result<> Engine::submit_and_wait(ShardId shard, Call& call) noexcept {
 Result<> Engine::wait(ShardId shard, Call& call) noexcept {
   if (call.done.load(std::memory_order_acquire)) return {};
   if (Shard::current_or_null() != nullptr) return waits_on_shard();
-  if (call.driven != nullptr) {
+  if (call.driven != nullptr && runtime_.drives_here()) {
     call.driven->run_until(call.done);
   } else {
     port(shard).wait(call);

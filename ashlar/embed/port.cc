@@ -15,7 +15,7 @@ void Port::finish(Call& call, std::uint32_t& slots) noexcept {
     return;
   }
   DrivenShard* const driven = call.driven;
-  if (driven == nullptr) slots |= 1u << call.slot;
+  slots |= 1u << call.slot;
   call.done.store(true, std::memory_order_release);
   if (driven != nullptr) driven->wake();
 }
@@ -47,6 +47,12 @@ void Port::post_leave(std::shared_ptr<Guest> guest) noexcept {
 void Port::add_writes(kv::PartitionId id, kv::Partition& partition) {
   if (writes_.size() <= id.value) writes_.resize(std::size_t{id.value} + 1);
   writes_[id.value] = std::make_unique<WriteQueue>(*this, partition);
+}
+
+void Port::end_waiting() noexcept {
+  for (const auto& queue : writes_) {
+    if (queue != nullptr) queue->end_waiting();
+  }
 }
 
 Task<> Port::end_calls() {

@@ -19,7 +19,8 @@ namespace ashlar::embed {
 
 /// Thread safety: post() and wait() by any thread while the database is open, all else on the shard.
 /// Lifecycle: made before the shard starts and destroyed after it has ended. Before the store is closed,
-/// end_calls() on every shard, then end_guests(): calls of one shard may read what a guest of another holds.
+/// end_waiting() on every shard, then end_calls(), then end_guests(): calls of one shard may read what a
+/// guest of another holds, and wait for locks that go with the guests.
 class Port {
  public:
   explicit Port(Duration spin) noexcept : room_(spin) {}
@@ -51,6 +52,8 @@ class Port {
   WriteQueue& writes(kv::PartitionId id) noexcept { return *writes_[id.value]; }
   void add_writes(kv::PartitionId id, kv::Partition& partition);
 
+  /// Who waits for a lock hears that the database is closed.
+  void end_waiting() noexcept;
   /// Nothing is handed in any more: ends what is under way.
   Task<> end_calls();
   /// The newest first: an iterator's cursor before the snapshot that it reads.

@@ -135,6 +135,33 @@ TEST_F(TransactionTest, ACommitThatWaitsForALockKeepsNoReaderWaiting) {
   EXPECT_EQ(db.get("u").value(), "after");
 }
 
+TEST_F(TransactionTest, CloseEndsWhoWaitsForTheLockOfAnOpenOne) {
+  Db db = open_spread();
+  Transaction holder = db.begin({.locking = Locking::row_locks}).value();
+  EXPECT_TRUE(holder.put("a", "locked"));
+  std::atomic<int> ended{0};
+  const auto closed = [&](const Result<>& result) {
+    EXPECT_EQ(result.error().code, Errc::closed);
+    ++ended;
+  };
+  std::thread across([&] {
+    WriteBatch batch;
+    batch.put("a", "x");
+    batch.put("z", "x");
+    closed(db.write(batch));
+  });
+  std::thread one([&] { closed(db.put("a", "x")); });
+  std::thread other([&] {
+    Transaction step = db.begin({.locking = Locking::row_locks, .lock_wait = 24h}).value();
+    closed(step.put("a", "x"));
+  });
+  std::this_thread::sleep_for(50ms);
+  EXPECT_TRUE(db.close());
+  for (std::thread* each : {&across, &one, &other}) each->join();
+  EXPECT_EQ(ended.load(), 3);
+  EXPECT_EQ(holder.commit().error().code, Errc::closed);
+}
+
 TEST_F(TransactionTest, WhatEndsWithoutCommitWroteNothingAndHoldsNothing) {
   Db db = open_spread();
   {

@@ -36,6 +36,8 @@ class WriteQueue {
  public:
   WriteQueue(Port& port, kv::Partition& partition) noexcept : port_(port), partition_(partition) {}
   void write(WriteCall& call);
+  /// Nobody waits for locks of the partition any more.
+  void end_waiting() noexcept { partition_.locks().end_waiting(); }
 
  private:
   Task<> answer();

@@ -57,7 +57,7 @@ Task<Result<>> LockTable::lock(const StoredKey& key, LockOwner owner, Instant de
   lock.queue.push_back(owner);
   Result<> waited;
   while (waited && (lock.holder != no_owner || lock.queue.front() != owner)) {
-    waited = co_await with_deadline(deadline, wait(lock));
+    waited = co_await wait_for_holder(lock, deadline);
   }
   std::erase(lock.queue, owner);
   --lock.waiting;
@@ -73,6 +73,16 @@ Task<Result<>> LockTable::lock(const StoredKey& key, LockOwner owner, Instant de
 
 Task<Result<>> LockTable::wait(Lock& lock) {
   co_return co_await lock.changed.wait();
+}
+
+Task<Result<>> LockTable::wait_for_holder(Lock& lock, Instant deadline) {
+  if (ended_) co_return fail(Errc::cancelled, "lock");
+  co_return co_await with_deadline(deadline, wait(lock));
+}
+
+void LockTable::end_waiting() noexcept {
+  ended_ = true;
+  for (const auto& [key, lock] : locks_) lock->changed.notify_all();  // makes ready, resumes nobody
 }
 
 void LockTable::commits_at(LockOwner owner, std::span<const Write> writes, Sequence reserved) {
@@ -178,7 +188,7 @@ Task<Result<>> LockTable::visible_in(Bytes first, Bytes last, Sequence at) {
 Task<Result<>> LockTable::writable(std::span<const Write> writes, Instant deadline) {
   while (Lock* lock = blocking(writes)) {
     ++lock->waiting;
-    const Result<> waited = co_await with_deadline(deadline, wait(*lock));
+    const Result<> waited = co_await wait_for_holder(*lock, deadline);
     --lock->waiting;
     drop_if_unused(*lock);
     CO_TRY(waited);

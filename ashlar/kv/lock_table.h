@@ -54,6 +54,9 @@ class LockTable {
   void commits_at(LockOwner owner, std::span<const Write> writes, Sequence reserved);
   /// They need not wait any more: the owner does not commit yet. It keeps its locks.
   void recall(LockOwner owner) noexcept;
+  /// From here on nobody waits for a lock: who does, or would, gets `cancelled`. Outcomes are still waited
+  /// for.
+  void end_waiting() noexcept;
   /// Lets go of all that the owner has; who waited looks again.
   void unlock_all(LockOwner owner);
 
@@ -104,6 +107,7 @@ class LockTable {
   Lock* hidden_in(Bytes first, Bytes last, Sequence at) const noexcept;
   Lock* blocking(std::span<const Write> writes) const noexcept;
   Task<Result<>> wait(Lock& lock);
+  Task<Result<>> wait_for_holder(Lock& lock, Instant deadline);
   void mark(std::uint64_t hash, int change) noexcept;
 
   std::unordered_map<std::string_view, std::unique_ptr<Lock>, HashOfKey>
@@ -111,6 +115,7 @@ class LockTable {
   std::unordered_map<LockOwner, std::vector<Lock*>> held_;
   std::size_t committing_ = 0;  // locks that keep readers waiting
   LockOwner acting_ = no_owner;
+  bool ended_ = false;                                           // end_waiting()
   std::array<std::atomic<std::uint32_t>, marks_count> marks_{};  // of those, by hash
 };
 

@@ -183,7 +183,8 @@ Task<Result<>> StoreTransaction::write(const StoredKey& key, Bytes value, Kind k
 }
 
 Instant StoreTransaction::lock_deadline() const noexcept {
-  return std::min(options_.deadline, Shard::current().now() + options_.lock_wait);
+  const Instant now = Shard::current().now();
+  return std::min(options_.deadline, options_.lock_wait < never - now ? now + options_.lock_wait : never);
 }
 
 Task<Result<>> StoreTransaction::lock(const StoredKey& key) {

@@ -37,7 +37,8 @@ bool DrivenShard::run_once(Duration timeout) noexcept {
   const std::uint64_t before = shard_.stats().resumptions + shard_.stats().messages;
   const auto done = [&] { return shard_.stats().resumptions + shard_.stats().messages != before; };
   if (turn() && !done()) {
-    shard_.sleep(timeout == Duration::max() ? never : shard_.now() + timeout);
+    const Instant now = shard_.now();
+    shard_.sleep(timeout < never - now ? now + timeout : never);
     (void)turn();
   }
   return done();

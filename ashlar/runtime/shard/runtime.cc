@@ -116,6 +116,7 @@ Result<> Runtime::start(Main main) {
     wait_for_shards();
     if (!start_failed_) {
       driven_ = std::make_unique<DrivenShard>(*mine.shard);
+      driver_ = std::this_thread::get_id();
       const DrivenShard::Inside inside(*driven_);
       begin_main(mine);
     }

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "ashlar/base/result.h"
@@ -70,6 +71,8 @@ class Runtime {
   /// With RuntimeOptions::driven, from start() until join(): how the thread that called start() runs its
   /// shard.
   DrivenShard* driven() noexcept { return driven_.get(); }
+  /// Whether this is that thread; any thread, also after join().
+  bool drives_here() const noexcept { return std::this_thread::get_id() == driver_; }
 
   /// Sets the stop event on every shard. Async-signal-safe; idempotent.
   void request_stop() noexcept;
@@ -103,6 +106,7 @@ class Runtime {
   std::vector<Cpu> placement_;  // by shard; empty where none is pinned
   std::vector<std::unique_ptr<Worker>> workers_;
   std::unique_ptr<DrivenShard> driven_;
+  std::thread::id driver_;  // of no thread where none is driven
   std::atomic<unsigned> shards_started_{0};
   std::atomic<bool> start_failed_{false};
   std::atomic<unsigned> mains_live_{0};

@@ -96,7 +96,7 @@ void UringBackend::forget_event() noexcept {
 
 void UringBackend::wait_for_event(Duration left) noexcept {
   if (io_uring_sq_ready(&ring_) != 0) enter();
-  if (!pending()) {
+  if (!pending() && io_uring_sq_ready(&ring_) == 0) {
     pollfd event{.fd = wake_fd(), .events = POLLIN, .revents = 0};
     const timespec limit = timespec_of(left);
     ::ppoll(&event, 1, left == Duration::max() ? nullptr : &limit, nullptr);
@@ -111,7 +111,7 @@ bool UringBackend::rest() noexcept {
   if (by_event_) forget_event();
   watch_rings();
   if (io_uring_sq_ready(&ring_) != 0) enter();
-  return true;
+  return io_uring_sq_ready(&ring_) == 0;  // what the kernel refused is tried again
 }
 
 unsigned UringBackend::reap() noexcept {
