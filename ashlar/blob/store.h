@@ -110,8 +110,9 @@ class Segment {
   virtual Task<Result<>> write(std::uint64_t offset, std::span<const Bytes> from) = 0;
   /// Fills `into` (whole blocks, at a block's offset, inside of the segment).
   virtual Task<Result<>> read(std::uint64_t offset, MutableBytes into) = 0;
-  /// Waits for whatever a process that is gone may still have in flight here, then makes durable what reads
-  /// show.
+  /// Waits for whatever a process that is gone may still have in flight here, then syncs. What reads show is
+  /// durable then, unless a sync failed before, in this process or in another: what must last has to be
+  /// written again.
   virtual Task<Result<>> settle() = 0;
 };
 

@@ -52,6 +52,7 @@ class Recovery {
   RecordVisitor& visitor_;
   std::vector<Candidate> candidates_;  // ascending by generation
   std::uint64_t closed_ = 0;           // 1 + the last ordinal of a log that was closed in order
+  std::uint64_t tail_ordinal_ = 0;     // of the group at found_.tail
   Recovered found_;
 };
 
@@ -171,6 +172,10 @@ Task<Result<>> Recovery::follow_in(LiveSegment& segment) {
     if (!CO_TRY(follows(*group, place))) co_return Result<>();
     CO_TRY(deliver(*group, place));
     segment.mark(group->header.first_index, offset, group->header.first_index < found_.next_index);
+    if (group->header.acknowledged >= tail_ordinal_) {
+      tail_ordinal_ = group->header.ordinal;
+      found_.tail = offset;
+    }
     segment.end = group->end;
     found_.ordinal = group->header.ordinal;
     found_.session = group->header.session;

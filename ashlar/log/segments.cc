@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ashlar/base/log.h"
+#include "ashlar/log/segment_reader.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::wal {
@@ -11,6 +12,7 @@ namespace {
 
 constexpr std::uint64_t mark_distance_bytes = 64u << 10;
 constexpr Duration retry_period = std::chrono::seconds(1);
+constexpr std::uint64_t rewrite_bytes_max = 1u << 20;  // at once
 
 }  // namespace
 
@@ -28,6 +30,7 @@ Task<Result<>> Segments::start(Recovered& recovered) {
   generation_ = recovered.generation;
   number_ = recovered.number;
   closed_ = recovered.closed;
+  if (!live_.empty() && !closed_) CO_TRY(co_await write_again(active(), recovered.tail));
   for (auto& blob : recovered.unused) {
     LiveSegment voided = CO_TRY(co_await give_generation(std::move(blob)));
     unused_.push_back(std::move(voided.blob));
@@ -143,6 +146,19 @@ Task<Result<LiveSegment>> Segments::give_generation(std::unique_ptr<blob::Segmen
   segment.marks.reserve(segment.blob->bytes() / mark_distance_bytes + 1);
   CO_TRY(co_await write_header(segment, 0));
   co_return segment;
+}
+
+// What a failed write or a killed process left is visible, and may not be durable even after a sync: a sync
+// that failed before, in whichever process, loses what it should have written, and later ones do not know.
+// Bytes are replaced by the same bytes, so that nothing is lost where this is torn.
+Task<Result<>> Segments::write_again(LiveSegment& segment, std::uint64_t from) {
+  SegmentReader reader(*segment.blob, segment.generation);
+  for (std::uint64_t at = from; at < segment.end;) {
+    const Bytes bytes = CO_TRY(co_await reader.read(at, std::min(segment.end - at, rewrite_bytes_max)));
+    CO_TRY(co_await segment.blob->write(at, {&bytes, 1}));
+    at += bytes.size();
+  }
+  co_return Result<>();
 }
 
 Task<> Segments::remove_surplus() {

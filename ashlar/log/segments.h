@@ -50,6 +50,7 @@ struct Recovered {
   std::uint64_t next_index = 1;
   std::uint64_t sequence = 0;  ///< of the last record
   bool closed = false;         ///< the last live segment says so
+  std::uint64_t tail = 0;      ///< offset in the last live segment from which on no group is acknowledged
 };
 
 /// Prepares the next segment in the background: recycled, or else created. Owner: one Log.
@@ -59,7 +60,8 @@ class Segments {
  public:
   Segments(blob::Store& store, std::uint32_t log, const LogOptions& options) noexcept;
 
-  /// Takes over what recovery found; makes the first segment of a log that has none.
+  /// Takes over what recovery found, and makes its tail durable; makes the first segment of a log that has
+  /// none.
   Task<Result<>> start(Recovered& recovered);
   /// From now on advance() fails where the disk is full, instead of waiting for space.
   void give_up() noexcept;
@@ -95,6 +97,7 @@ class Segments {
   Task<Result<LiveSegment>> prepare();
   Task<Result<>> write_header(LiveSegment& segment, std::uint64_t closed);
   Task<Result<LiveSegment>> give_generation(std::unique_ptr<blob::Segment> blob);
+  Task<Result<>> write_again(LiveSegment& segment, std::uint64_t from);
   Task<> remove_surplus();
   Task<Result<>> remove(std::unique_ptr<blob::Segment> blob);
 

@@ -122,7 +122,8 @@ Task<Result<>> BlobDevice::start() {
   CO_TRY(co_await read_superblock(channel));
   CO_TRY(co_await follow_size(channel));
   leases_ = std::make_unique<LeaseTable>(channel, layout_);
-  co_return co_await leases_->load();
+  CO_TRY(co_await leases_->load());
+  co_return co_await leases_->write_again();
 }
 
 Task<Result<>> BlobDevice::read_superblock(Channel& channel) {

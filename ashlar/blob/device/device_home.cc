@@ -25,9 +25,6 @@ class DeviceHome final : public Home {
   }
   Task<Result<std::unique_ptr<Store>>> open_root() override {
     CO_TRY(co_await device_->claim());
-    // What a process that was killed had written, and not flushed, is shown now and may go with the power: it
-    // must be durable before anything durable is built on it.
-    CO_TRY(co_await (CO_TRY(co_await device_->channel()))->flush());
     blobs_ = CO_TRY(co_await BlobDevice::open(*device_));
     co_return co_await blobs_->open_volume(root_volume, {.reserve_bytes = 0, .create = true});
   }

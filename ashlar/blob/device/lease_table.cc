@@ -116,9 +116,15 @@ Task<Result<>> LeaseTable::load() {
   co_return Result<>{};
 }
 
-Task<Result<>> LeaseTable::write(std::uint64_t block) {
+/// In place, the same bytes: torn, it loses nothing.
+Task<Result<>> LeaseTable::write_again() {
+  for (std::uint64_t block = 0; block < generations_.size(); ++block)
+    CO_TRY(co_await write(block, generations_[block]));
+  co_return Result<>{};
+}
+
+Task<Result<>> LeaseTable::write(std::uint64_t block, std::uint64_t generation) {
   if (stopped_) co_return fail(Errc::stopped, "lease table");
-  const std::uint64_t generation = generations_[block] + 1;
   const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   encode(block, generation, memory.bytes());
   const std::uint64_t at = table_at((generation + 1) % 2, block);  // odd generations are in the first table
@@ -131,7 +137,8 @@ Task<Result<>> LeaseTable::write(std::uint64_t block) {
 Task<Result<>> LeaseTable::set(std::uint64_t chunk, std::uint32_t owner) {
   const MutexLock lock = co_await changing_.lock();
   const std::uint32_t before = std::exchange(owners_[chunk], owner);
-  const Result<> written = co_await write(chunk / leases_per_block);
+  const std::uint64_t block = chunk / leases_per_block;
+  const Result<> written = co_await write(block, generations_[block] + 1);
   if (!written) {
     owners_[chunk] = before;
   } else if (owner == 0) {

@@ -27,6 +27,8 @@ class LeaseTable {
   Task<Result<>> create();
   /// Of the chunks that there are.
   Task<Result<>> load();
+  /// What was loaded is durable, whichever write or flush had failed before.
+  Task<Result<>> write_again();
   /// The layout has more chunks than before: they are free.
   Task<Result<>> grow();
 
@@ -58,7 +60,7 @@ class LeaseTable {
   std::optional<std::uint64_t> decode(std::uint64_t block, Bytes from, std::uint32_t* owners) const noexcept;
   Task<Result<std::uint64_t>> read(std::uint64_t block, MutableBytes memory, std::uint32_t* owners);
   Task<Result<>> set(std::uint64_t chunk, std::uint32_t owner);
-  Task<Result<>> write(std::uint64_t block);
+  Task<Result<>> write(std::uint64_t block, std::uint64_t generation);
 
   Channel& channel_;
   const Superblock& layout_;

@@ -109,8 +109,22 @@ Task<Result<>> expect_kept(Store& store, Promises kept) {
   co_return Result<>{};
 }
 
+Task<Result<>> nothing() {
+  co_return Result<>{};
+}
+
+/// The device's next flush fails, and loses what it should have written, which stays visible: no later flush
+/// writes it.
+void lose_with_flush(sim::World& world) {
+  world.faults().add({.code = OpCode::data_sync,
+                      .path_part = "disk",
+                      .nth = 1,
+                      .verdict = {.error = EIO, .drop_unsynced = true}});
+}
+
 /// Each write and each flush fails once, a write perhaps after it happened; others go on writing tables until
-/// the store is closed. The next process sees what is not durable, and may lose power at once.
+/// the store is closed. The next process sees what is not durable, may lose it with a flush that fails, or
+/// power at once.
 TEST(VolumeFaults, FailureOfEachStep) {
   for (const OpCode code : {OpCode::write, OpCode::data_sync}) {
     bool reached = true;
@@ -138,9 +152,12 @@ TEST(VolumeFaults, FailureOfEachStep) {
                                   .verdict = {.error = EIO, .drop_unsynced = true}});
             });
         reached |= !first.has_value();
+        if (seed % 2 != 0)
+          EXPECT_FALSE(
+              machine.run([&] { return on_store([](Store&) { return nothing(); }); }, lose_with_flush));
         (void)machine.run(
             [] { return on_store([](Store& store) { return write_table(store, 30, 40); }); },
-            [&](sim::World& world) { world.faults().cut_at(1 + seed, sim::FileVerdict::Cut::before); });
+            [&](sim::World& world) { world.faults().cut_at(1 + 4 * seed, sim::FileVerdict::Cut::before); });
         const Result<> last =
             machine.run([&] { return on_store([&](Store& store) { return expect_kept(store, kept); }); });
         ASSERT_TRUE(last) << last.error().to_string();
@@ -153,7 +170,7 @@ TEST(VolumeFaults, FailureOfEachStep) {
 /// An area's snapshot that failed and is visible all the same: it must not be all there is while the other
 /// area is written.
 TEST(VolumeFaults, NothingIsBuiltOnWhatIsNotDurable) {
-  for (std::uint64_t seed = 0; seed < 64; ++seed) {
+  for (std::uint64_t seed = 0; seed < 256; ++seed) {
     SCOPED_TRACE(seed);
     Machine machine(seed);
     ASSERT_TRUE(machine.run([] { return prepare(12u << 20); }));
@@ -165,13 +182,42 @@ TEST(VolumeFaults, NothingIsBuiltOnWhatIsNotDurable) {
       });
     }));
     const auto open = [] { return on_store([](Store& store) { return expect_table(store, 179, 1, 0); }); };
-    EXPECT_FALSE(machine.run(open, [](sim::World& world) {
-      world.faults().add({.code = OpCode::write, .path_part = "disk", .nth = 1, .verdict = {.error = EIO}});
+    EXPECT_FALSE(machine.run(open, [&](sim::World& world) {
+      world.faults().add(
+          {.code = OpCode::write, .path_part = "disk", .nth = 1 + seed / 2 % 4, .verdict = {.error = EIO}});
     }));
-    (void)machine.run(open, [](sim::World& world) {
-      world.faults().cut_at("durable write disk", 1, sim::FileVerdict::Cut::before);
+    if (seed % 2 != 0) EXPECT_FALSE(machine.run(open, lose_with_flush));
+    (void)machine.run(open, [&](sim::World& world) {
+      world.faults().cut_at("durable write disk", 1 + seed / 8 % 4, sim::FileVerdict::Cut::before);
     });
     const Result<> last = machine.run(open);
+    ASSERT_TRUE(last) << last.error().to_string();
+  }
+}
+
+/// A chunk that a failed write had lent, visibly, is filled by the next process: it must be lent for good.
+TEST(VolumeFaults, NothingIsPutWhereTheLeaseIsNotDurable) {
+  const auto fill = [](Store& store, std::uint64_t from, std::uint64_t to) -> Task<Result<>> {
+    for (std::uint64_t number = from; number < to; ++number) CO_TRY(co_await write_table(store, number, 40));
+    co_return Result<>{};
+  };
+  for (std::uint64_t seed = 0; seed < 64; ++seed) {
+    SCOPED_TRACE(seed);
+    Machine machine(seed);
+    ASSERT_TRUE(machine.run([] { return prepare(12u << 20); }));
+    EXPECT_FALSE(machine.run(
+        [&] { return on_store([&](Store& store) { return fill(store, 0, 40); }); },
+        [&](sim::World& world) { world.faults().fail_at("durable write disk", 5 + seed % 16, EIO); }));
+    EXPECT_FALSE(machine.run([&] { return on_store([](Store&) { return nothing(); }); }, lose_with_flush));
+    ASSERT_TRUE(machine.run([&] { return on_store([&](Store& store) { return fill(store, 50, 53); }); }));
+    machine.disk.crash(seed);
+    const Result<> last = machine.run([&] {
+      return on_store([](Store& store) -> Task<Result<>> {
+        for (std::uint64_t number = 50; number < 53; ++number)
+          CO_TRY(co_await expect_table(store, number, 40, number));
+        co_return Result<>{};
+      });
+    });
     ASSERT_TRUE(last) << last.error().to_string();
   }
 }

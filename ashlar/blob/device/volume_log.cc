@@ -88,13 +88,19 @@ Task<Result<>> VolumeLog::create() {
 }
 
 Task<Result<>> VolumeLog::open() {
-  CO_TRY(co_await channel_.flush());  // what is read may come from a write that failed: to build on, it lasts
-  CO_TRY(co_await read());
+  const IoBuffer area = CO_TRY(co_await read_area());
+  // What is read may come from a write that failed, or a flush: to build on, it lasts.
+  CO_TRY(co_await channel_.write(lba(area_at(area_)), area.bytes().first(at_), {.durable = true}));
   co_return co_await switch_areas();
 }
 
 Task<Result<>> VolumeLog::read() {
-  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(layout_.area_bytes()));
+  (void)CO_TRY(co_await read_area());
+  co_return Result<>{};
+}
+
+Task<Result<IoBuffer>> VolumeLog::read_area() {
+  IoBuffer memory = CO_TRY(Shard::current().buffers().allocate(layout_.area_bytes()));
   std::uint64_t newest = 0, retired_by = 0;
   for (unsigned area = 0; area < 2; ++area) {
     CO_TRY(co_await channel_.read(lba(area_at(area)), memory));
@@ -110,7 +116,8 @@ Task<Result<>> VolumeLog::read() {
     co_return fail(Errc::corrupt, "volume snapshot", {.object = volume_, .offset = area_at(area_)});
   CO_TRY(co_await channel_.read(lba(area_at(area_)), memory));
   generation_ = newest;
-  co_return replay(memory.bytes(), area_);
+  CO_TRY(replay(memory.bytes(), area_));
+  co_return std::move(memory);
 }
 
 /// Applies records until one is missing. One behind a gap says that the gap was a record.

@@ -58,6 +58,8 @@ class VolumeLog {
   Task<Result<>> write_snapshot(unsigned area, std::uint64_t generation);
   Task<Result<>> retire(unsigned area, std::uint64_t superseded_by);
   Task<Result<>> switch_areas();
+  /// The area in use, of which at_ bytes are its records.
+  Task<Result<IoBuffer>> read_area();
   bool fits(std::uint64_t bytes, Growth growth);
   Result<> replay(Bytes area, unsigned number);
 

@@ -69,7 +69,10 @@ Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::create(blob::Store& blob
 Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::open(blob::Store& blobs) {
   std::unique_ptr<ManifestLog> log(new ManifestLog(blobs));
   CO_TRY(co_await log->open_segments());
-  CO_TRY(co_await log->read_current());
+  const IoBuffer content = CO_TRY(co_await log->read_current());
+  // Durable, whatever failed before, until the next generation is: docs/formats/log.md, "Recovery".
+  const Bytes current = content.bytes().first(log->end_);
+  CO_TRY(co_await log->segments_[log->current_]->write(0, {&current, 1}));
   CO_TRY(co_await log->begin_generation());
   co_return std::move(log);
 }
@@ -77,7 +80,7 @@ Task<Result<std::unique_ptr<ManifestLog>>> ManifestLog::open(blob::Store& blobs)
 Task<Result<ManifestState>> ManifestLog::read(blob::Store& blobs) {
   ManifestLog log(blobs);
   CO_TRY(co_await log.open_segments());
-  CO_TRY(co_await log.read_current());
+  (void)CO_TRY(co_await log.read_current());
   co_return std::move(log.state_);
 }
 
@@ -127,7 +130,8 @@ Task<Result<std::optional<std::size_t>>> ManifestLog::find_newest() {
   co_return newest;
 }
 
-Task<Result<>> ManifestLog::read_current() {
+/// The content of the current segment, which is valid up to end_.
+Task<Result<IoBuffer>> ManifestLog::read_current() {
   std::uint64_t superseded_by = 0;
   std::optional<std::size_t> newest;
   IoBuffer content;
@@ -153,21 +157,21 @@ Task<Result<>> ManifestLog::read_current() {
   started_ = true;
 
   const std::uint64_t object = segments_[current_]->name().number;
-  std::uint64_t at = 0;
-  for (std::uint64_t index = 0; at < content.size(); ++index) {
-    const auto record = parse(content.bytes(), at);
+  end_ = 0;
+  for (std::uint64_t index = 0; end_ < content.size(); ++index) {
+    const auto record = parse(content.bytes(), end_);
     if (!record || record->generation != generation_ || record->index != index) break;
-    const ErrorPlace place{.object = object, .offset = at + header_bytes};
+    const ErrorPlace place{.object = object, .offset = end_ + header_bytes};
     CO_TRY(state_.apply(CO_TRY(Edit::decode(record->edit, place)), place));
-    at += record_bytes(*record);
+    end_ += record_bytes(*record);
   }
-  for (std::uint64_t later = at; later < content.size(); later += block_bytes) {
+  for (std::uint64_t later = end_; later < content.size(); later += block_bytes) {
     const auto record = parse(content.bytes(), later);
     if (record && record->generation == generation_) {
-      co_return fail(Errc::corrupt, "manifest", {.object = object, .offset = at});
+      co_return fail(Errc::corrupt, "manifest", {.object = object, .offset = end_});
     }
   }
-  co_return Result<>{};
+  co_return std::move(content);
 }
 
 Task<Result<>> ManifestLog::write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index,

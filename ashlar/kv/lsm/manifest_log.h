@@ -9,6 +9,7 @@
 
 #include "ashlar/blob/store.h"
 #include "ashlar/kv/lsm/manifest.h"
+#include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::lsm {
@@ -42,7 +43,7 @@ class ManifestLog {
 
   Task<Result<>> open_segments();
   Task<Result<std::optional<std::size_t>>> find_newest();
-  Task<Result<>> read_current();
+  Task<Result<IoBuffer>> read_current();
   Task<Result<>> write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index, Bytes edit);
   Task<Result<>> begin_generation();
   Task<Result<std::size_t>> choose_segment(std::uint64_t snapshot_bytes);

@@ -4,9 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cerrno>
 #include <functional>
+#include <optional>
 
 #include "ashlar/blob/directory/directory_store.h"
+#include "ashlar/blob/directory/file_name.h"
+#include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/ops/sim/world.h"
 
 namespace ashlar::lsm {
@@ -16,10 +20,16 @@ class ManifestLogTest : public ::testing::Test {
  protected:
   using Body = std::function<Task<>(ManifestLog&)>;
 
-  void with_log(bool create, const Body& body) {
-    sim::World world({.environment = {.seed = 1}}, disk_);
-    world.spawn(0, world.on(0, [&] { return run(create, &body); }));
+  void with_log(bool create, const Body& body) { EXPECT_TRUE(live(create, body)); }
+  /// One life of the machine; `fault`, where it is there, is what goes wrong in it.
+  Result<> live(bool create, const Body& body, const std::optional<sim::FaultRule>& fault = {},
+                std::uint64_t seed = 1) {
+    sim::World world({.environment = {.seed = seed}}, disk_);
+    if (fault) world.faults().add(*fault);
+    Result<> opened;
+    world.spawn(0, world.on(0, [&] { return run(create, &body, &opened); }));
     EXPECT_EQ(world.run_to_end(), sim::World::Outcome::done) << world.report();
+    return opened;
   }
 
   /// A table whose two keys are long: a few of them make a large snapshot.
@@ -46,14 +56,15 @@ class ManifestLogTest : public ::testing::Test {
   sim::Disk disk_;
 
  private:
-  static Task<> run(bool create, const Body* body) {
+  static Task<> run(bool create, const Body* body, Result<>* opened) {
     (void)Shard::current().backend().make_directory("/data");
+    EXPECT_TRUE(co_await sync_directory("/"));
     auto blobs = co_await blob::open_directory("/data", {.reserve_bytes = 0});
     EXPECT_TRUE(blobs);
     if (!blobs) co_return;
     {
       auto log = create ? co_await ManifestLog::create(**blobs, 7) : co_await ManifestLog::open(**blobs);
-      EXPECT_TRUE(log) << log.error().to_string();
+      if (!log) *opened = std::unexpected(log.error());
       if (log) co_await (*body)(**log);
     }
     EXPECT_TRUE(co_await (*blobs)->close());
@@ -91,6 +102,38 @@ TEST_F(ManifestLogTest, MakesRoomForItsNextSnapshotBeforeTheDiskIsFull) {
     EXPECT_EQ(log.state().tables.size(), tables);
     co_return;
   });
+}
+
+/// A snapshot that failed is visible, and a sync that fails then loses it, while it stays visible: it must
+/// not be all there is while the other segment is written.
+TEST_F(ManifestLogTest, NothingIsBuiltOnWhatIsNotDurable) {
+  const auto ignore = [](ManifestLog&) -> Task<> { co_return; };
+  const auto expect_two = [](ManifestLog& log) -> Task<> {
+    EXPECT_EQ(log.state().tables.size(), 2u);
+    co_return;
+  };
+  const std::string first = blob::segment_file_name({manifest_log_number, 1});
+  const std::string next = blob::segment_file_name({manifest_log_number, 2});
+  for (std::uint64_t seed = 1; seed <= 64; ++seed) {
+    SCOPED_TRACE(seed);
+    disk_ = sim::Disk();
+    with_log(true, [](ManifestLog& log) -> Task<> {
+      for (std::uint64_t number = 1; number <= 2; ++number)
+        EXPECT_TRUE(co_await log.append(replace(0, number))) << number;
+    });
+    for (const OpCode code : {OpCode::write, OpCode::sync}) {
+      const sim::FaultRule fault{
+          .code = code, .path_part = next, .nth = 1, .verdict = {.error = EIO, .drop_unsynced = true}};
+      EXPECT_EQ(live(false, ignore, fault, 2 * seed).error().code, Errc::io);
+    }
+    const sim::FaultRule cut{.code = OpCode::write,
+                             .path_part = first,
+                             .nth = 1,
+                             .verdict = {.cut = sim::FileVerdict::Cut::before}};
+    (void)live(false, ignore, cut, 2 * seed + 1);
+    const Result<> last = live(false, expect_two);
+    ASSERT_TRUE(last) << last.error().to_string();
+  }
 }
 
 }  // namespace
