@@ -60,7 +60,7 @@ Task<Result<>> serve(Context* context) {
   const Settings& settings = context->settings;
   const std::string& name = context->location.name();
   Runtime& runtime = context->runtime;
-  const unsigned shards = runtime.shard_count();
+  const unsigned shards = lsm::serving_shards(settings.engine, runtime.shard_count());
   context->subject = name;
   auto home = co_await open_home(context->location, settings.engine);
   if (!home) {
@@ -69,7 +69,8 @@ Task<Result<>> serve(Context* context) {
     co_return fail(Errc::not_found, "data");
   }
   const auto store = CO_TRY(co_await lsm::LsmStore::open(*std::move(home), settings.engine, shards));
-  log::info("{}: {} partitions open on {} shards", name, store->partitions(), shards);
+  log::info("{}: {} partitions open on {} shards, {} set aside for compaction", name, store->partitions(),
+            shards, runtime.shard_count() - shards);
   context->subject = settings.resp.address;
   resp::Server server(*store, settings.resp, shards);
   Result<> served = co_await server.listen();

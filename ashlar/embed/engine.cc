@@ -15,9 +15,9 @@ Task<Result<>> nothing() {
 
 }  // namespace
 
-Engine::Engine(const DbOptions& options, const RuntimeOptions& runtime) : runtime_(runtime) {
-  for (unsigned shard = 0; shard < runtime_.shard_count(); ++shard)
-    ports_.push_back(std::make_unique<Port>(options.spin));
+Engine::Engine(const DbOptions& options, const OpenSettings& settings) : runtime_(settings.runtime) {
+  const unsigned serving = lsm::serving_shards(settings.engine, runtime_.shard_count());
+  for (unsigned shard = 0; shard < serving; ++shard) ports_.push_back(std::make_unique<Port>(options.spin));
 }
 
 Engine::~Engine() {
@@ -37,14 +37,14 @@ Engine::Opened Engine::open(const std::string& where, const DbOptions& options, 
     return failed({.code = Errc::invalid, .where = "database options"});
   }
   if (const Result<> there = settings.check_there(options); !there) return failed(there.error());
-  std::shared_ptr<Engine> engine(new Engine(options, settings.runtime));
+  std::shared_ptr<Engine> engine(new Engine(options, settings));
   if (const Result<> added = settings.add_operators(engine->merge_operators_, options); !added) {
     engine->closed_ = added;  // nothing was started
     return failed(added.error());
   }
   engine->directory_ = settings.engine.directory;
   Result<> started = engine->runtime_.start([raw = engine.get(), &settings](Shard& shard) {
-    raw->ports_[shard.id().value]->attach(shard);
+    if (shard.id().value < raw->shards()) raw->ports_[shard.id().value]->attach(shard);
     return shard.id() == ShardId{0} ? serve(raw, &settings) : nothing();
   });
   if (started) {
@@ -78,8 +78,8 @@ Task<Result<>> Engine::open_store(OpenSettings* settings) {
     settings->message = home.error();
     co_return fail(Errc::not_found, "database device");
   }
-  opened_store_ = CO_TRY(co_await lsm::LsmStore::open(*std::move(home), settings->engine,
-                                                      runtime_.shard_count(), &*settings->partitioner));
+  opened_store_ = CO_TRY(
+      co_await lsm::LsmStore::open(*std::move(home), settings->engine, shards(), &*settings->partitioner));
   partitioner_ = opened_store_->partitioner();
   for (std::uint32_t i = 0; i < partitioner_.partitions(); ++i) {
     const kv::PartitionId id{static_cast<std::uint16_t>(i)};

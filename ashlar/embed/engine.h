@@ -43,10 +43,11 @@ class Engine {
   ~Engine();
   Result<> close();
 
-  unsigned shards() const noexcept { return runtime_.shard_count(); }
+  /// Those that serve; the runtime may have more, for compaction.
+  unsigned shards() const noexcept { return static_cast<unsigned>(ports_.size()); }
   const kv::Partitioner& partitioner() const noexcept { return partitioner_; }
   bool ordered() const noexcept { return partitioner_.scheme() == kv::Partitioner::Scheme::range; }
-  ShardId home_of(kv::PartitionId id) const noexcept { return ShardId{id.value % runtime_.shard_count()}; }
+  ShardId home_of(kv::PartitionId id) const noexcept { return ShardId{id.value % shards()}; }
   Result<kv::StoredKey> stored(std::string_view key, Family family) const {
     if (key.size() > kv::user_key_bytes_max) return fail(Errc::too_large, "key");
     return stored_short(key, family);
@@ -67,7 +68,7 @@ class Engine {
   }
   /// A shard for what may be anywhere.
   ShardId any_shard() noexcept {
-    return ShardId{next_shard_.fetch_add(1, std::memory_order_relaxed) % runtime_.shard_count()};
+    return ShardId{next_shard_.fetch_add(1, std::memory_order_relaxed) % shards()};
   }
 
   /// Inside an epoch, or on a shard: null once the database is being closed.
@@ -101,7 +102,7 @@ class Engine {
   void leave(ShardId shard, std::shared_ptr<Guest> guest) noexcept;
 
  private:
-  Engine(const DbOptions& options, const RuntimeOptions& runtime);
+  Engine(const DbOptions& options, const OpenSettings& settings);
 
   static std::unexpected<Error> waits_on_shard() noexcept {
     return fail(Errc::invalid, "a call that waits, made on a shard");

@@ -24,9 +24,12 @@ std::expected<void, std::string> OpenSettings::read(const std::string& where, co
   for (const auto& [name, value] : options.settings) {
     if (auto done = set.set(name, value); !done) return done;
   }
-  runtime.shards = options.shards;
+  runtime.shards = options.shards == 0 ? 0 : options.shards + engine.background_shards;
   runtime.pin = options.pin;
-  runtime.driven = options.drive;
+  if (options.drive) {
+    if (options.shards == 0) return std::unexpected("shards: so many, where one of them is driven");
+    runtime.driven = engine.idle_shards = options.shards - 1;  // it helps nobody: it may be elsewhere
+  }
   runtime.take_signals = false;
   if (!options.merge_operator.empty()) engine.merge_operator = options.merge_operator;
   if (options.memory_cap_bytes != 0) runtime.memory_cap_bytes = options.memory_cap_bytes;

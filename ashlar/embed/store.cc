@@ -57,8 +57,9 @@ Task<Result<std::unique_ptr<Store>>> Store::open(std::string where, DbOptions op
     settings.message = home.error();
     co_return failed({.code = Errc::not_found, .where = "database device"});
   }
-  auto opened = co_await lsm::LsmStore::open(*std::move(home), settings.engine,
-                                             Shard::current().mesh().shard_count(), &*settings.partitioner);
+  const unsigned shards = lsm::serving_shards(settings.engine, Shard::current().mesh().shard_count());
+  auto opened =
+      co_await lsm::LsmStore::open(*std::move(home), settings.engine, shards, &*settings.partitioner);
   if (!opened) co_return failed(opened.error());
   store->store_ = *std::move(opened);
   co_return store;

@@ -30,6 +30,8 @@ struct PartitionStats {
   std::uint64_t flushes = 0, flush_bytes = 0;
   std::uint64_t compactions = 0, compaction_bytes = 0;  ///< bytes: written
   std::uint64_t compaction_read_bytes = 0;
+  std::uint64_t compaction_parts = 0;  ///< that jobs were divided into
+  std::uint64_t helped_parts = 0;      ///< of them, those that other shards worked on
   std::uint64_t compaction_debt_bytes =
       0;  ///< estimate of what must be written until every level has its size
   std::uint64_t compactions_running = 0;

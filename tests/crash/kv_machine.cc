@@ -254,7 +254,7 @@ Ended live(Machine& machine, const Fate& fate, unsigned rounds, Coverage& covera
   SCOPED_TRACE("life with seed " + std::to_string(seed) + " on " + std::to_string(shards) + " shards, " +
                describe(fate));
   if (machine.shape.redraw_options) machine.options = draw_options(machine.random, machine.shape);
-  World world({.shards = shards,
+  World world({.shards = shards + machine.options.background_shards,
                .environment = {.seed = seed,
                                .wall_ms = first_life_ms + machine.lives * life_ms,
                                .receive_buffers = 1},

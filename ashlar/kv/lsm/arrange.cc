@@ -69,8 +69,8 @@ class Inputs final : public TableOwner {
   TaskScope& table_reads() noexcept override { return reads_; }
   Task<Result<>> open(const std::vector<TableMeta>& tables, const Arrangement& arrangement) {
     for (const TableMeta& table : tables) {
-      files_.push_back(CO_TRY(co_await TableFile::open(arrangement.job.blobs, arrangement.job.partition,
-                                                       table, arrangement.shard.cache(), *this)));
+      files_.push_back(CO_TRY(co_await TableFile::open(
+          arrangement.job.home.blobs(), arrangement.job.partition, table, arrangement.shard.cache(), *this)));
       files_.back()->pin();
     }
     co_return Result<>{};
@@ -87,8 +87,8 @@ class Inputs final : public TableOwner {
 };
 
 Task<Result<JobOutput>> merge_inputs(const Inputs& inputs, const Arrangement& arrangement) {
-  JobMerge merge;
   TableJob job = arrangement.job;
+  JobMerge merge(job.home);
   for (TableFile* const file : inputs.files()) {
     merge.add(std::vector<TableFile*>{file});
     const std::vector<ErasedRange>& ranges = file->table().ranges();

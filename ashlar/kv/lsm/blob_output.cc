@@ -2,15 +2,13 @@
 
 #include <algorithm>
 
-#include "ashlar/kv/lsm/options.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
 
-Task<Result<std::unique_ptr<BlobOutput>>> BlobOutput::create(blob::Store& blobs, std::uint64_t number,
-                                                             Semaphore* in_flight) {
-  std::unique_ptr<BlobOutput> output(new BlobOutput(blobs, number, in_flight));
-  output->writer_ = CO_TRY(co_await blobs.create_table(number));
+Task<Result<std::unique_ptr<BlobOutput>>> BlobOutput::create(const JobHome& home, std::uint64_t number) {
+  std::unique_ptr<BlobOutput> output(new BlobOutput(home, number));
+  output->writer_ = CO_TRY(co_await home.create_table(number));
   co_return std::move(output);
 }
 
@@ -36,13 +34,7 @@ Task<Result<>> BlobOutput::drain() {
 
 Task<> BlobOutput::write(Buffer buffer, SemaphoreUnits) {
   const Bytes whole = Bytes(buffer.memory.bytes()).first(buffer.used);
-  SemaphoreUnits turn;
-  if (shared_in_flight_ != nullptr) {
-    auto granted =
-        co_await shared_in_flight_->acquire(std::min<std::uint64_t>(buffer.used, background_bytes_min));
-    if (granted) turn = std::move(*granted);
-  }
-  if (const auto result = co_await writer_->write(buffer.offset, whole); !result && written_)
+  if (const auto result = co_await home_.write(*writer_, buffer.offset, whole); !result && written_)
     written_ = result;
   if (buffer.memory.size() == buffer_bytes) free_.push_back(std::move(buffer.memory));
 }
@@ -52,13 +44,12 @@ Task<Result<>> BlobOutput::finish(Result<> so_far, std::uint64_t file_bytes) {
   co_await writes_.join();
   CO_TRY(so_far);
   CO_TRY(written_);
-  co_return co_await writer_->publish(file_bytes);
+  co_return co_await home_.publish(std::move(writer_), file_bytes);
 }
 
 Task<> BlobOutput::discard() {
   co_await writes_.join();
-  writer_.reset();
-  (void)co_await blobs_.remove_table(number_);  // where that fails, the next open removes it
+  co_await home_.remove(std::move(writer_), number_);
 }
 
 }  // namespace ashlar::lsm

@@ -6,14 +6,14 @@
 #include <memory>
 #include <vector>
 
-#include "ashlar/blob/store.h"
+#include "ashlar/kv/lsm/job_home.h"
 #include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/semaphore.h"
 
 namespace ashlar::lsm {
 
-/// Owner shard; used by one task. Lifecycle: create(), take() and push() in order of the file, finish() or
+/// Used by one task, on any shard. Lifecycle: create(), take() and push() in order of the file, finish() or
 /// discard(); one of the two is awaited before it is destroyed.
 class BlobOutput {
  public:
@@ -26,9 +26,7 @@ class BlobOutput {
     IoBuffer memory;
   };
 
-  /// `in_flight`: bytes that jobs may have with the device at once; null: any number.
-  static Task<Result<std::unique_ptr<BlobOutput>>> create(blob::Store& blobs, std::uint64_t number,
-                                                          Semaphore* in_flight);
+  static Task<Result<std::unique_ptr<BlobOutput>>> create(const JobHome& home, std::uint64_t number);
 
   /// Memory of at least `bytes`; mostly one that was written already. `no_memory` where the system has none.
   Result<IoBuffer> take(std::size_t bytes);
@@ -45,13 +43,11 @@ class BlobOutput {
   std::uint64_t number() const noexcept { return number_; }
 
  private:
-  BlobOutput(blob::Store& blobs, std::uint64_t number, Semaphore* in_flight) noexcept
-      : blobs_(blobs), number_(number), shared_in_flight_(in_flight) {}
+  BlobOutput(const JobHome& home, std::uint64_t number) noexcept : home_(home), number_(number) {}
   Task<> write(Buffer buffer, SemaphoreUnits units);
 
-  blob::Store& blobs_;
+  JobHome home_;
   std::uint64_t number_;
-  Semaphore* shared_in_flight_;
   std::unique_ptr<blob::TableWriter> writer_;
   std::deque<Buffer> full_;
   std::vector<IoBuffer> free_;

@@ -91,9 +91,9 @@ Task<Result<>> PartitionIngest::prepare() {
   CO_TRY(co_await finish_table());
   const TableOptions options =
       table_options_for(partition_.options_, partition_.versions_.load(), bottom_level);
-  output_ = CO_TRY(co_await TableOutput::create(
-      *partition_.blobs_, options, partition_.manifest_->state().partition, bottom_level,
-      partition_.next_number_++, &partition_.shard_.background_bytes()));
+  output_ = CO_TRY(co_await TableOutput::create(partition_.job_home(), options,
+                                                partition_.manifest_->state().partition, bottom_level,
+                                                partition_.next_number_++));
   co_return Result<>{};
 }
 
@@ -113,9 +113,9 @@ Task<Result<ValueRef>> PartitionIngest::put_value(Bytes value) {
   LsmPartition& p = partition_;
   if (values_ != nullptr && values_->data_bytes() >= p.options_.table_bytes) CO_TRY(co_await finish_values());
   if (values_ == nullptr) {
-    values_ = CO_TRY(co_await ValueOutput::create(
-        *p.blobs_, table_options_for(p.options_, p.versions_.load(), bottom_level),
-        p.manifest_->state().partition, p.next_number_++, &p.shard_.background_bytes()));
+    const TableOptions options = table_options_for(p.options_, p.versions_.load(), bottom_level);
+    values_ = CO_TRY(co_await ValueOutput::create(p.job_home(), options, p.manifest_->state().partition,
+                                                  p.next_number_++));
   }
   const ValueRef ref = CO_TRY(values_->add(value));
   if (values_->has_full()) CO_TRY(co_await values_->drain());

@@ -26,15 +26,21 @@ constexpr int keys = 400;
 
 class JobFaultsTest : public testing::StoreTest {
  protected:
-  static LsmOptions options(Goal goal, bool separate) {
+  struct Shape {
+    Goal goal;
+    bool separate;           ///< values from keys
+    unsigned set_aside = 0;  ///< shards, between which jobs are divided
+  };
+  static LsmOptions options(const Shape& shape) {
     LsmOptions options = testing::small_options();
-    options.goal = goal;
+    options.goal = shape.goal;
+    options.background_shards = shape.set_aside;
     options.partitions = 1;
     options.memtable_bytes = 1u << 20;  // flushed when the test says so
     options.level0_tables = 1;
     options.level1_bytes = 32u << 10;
     options.table_bytes = 16u << 10;  // a merge writes several
-    options.separate_bytes = separate ? 50 : 0;
+    options.separate_bytes = shape.separate ? 50 : 0;
     return options;
   }
   Task<> put_all(LsmStore& store, std::string tag, int step) {
@@ -77,22 +83,22 @@ class JobFaultsTest : public testing::StoreTest {
 };
 
 TEST_F(JobFaultsTest, AStepThatFailsIsRepeatedWithItsJob) {
-  for (const auto& [goal, separate] :
-       {std::pair{Goal::balanced, false}, std::pair{Goal::balanced, true}, std::pair{Goal::read_heavy, false},
-        std::pair{Goal::space_bound, true}}) {
+  for (const Shape& shape :
+       {Shape{Goal::balanced, false}, Shape{Goal::balanced, true}, Shape{Goal::read_heavy, false},
+        Shape{Goal::space_bound, true}, Shape{Goal::balanced, false, 2}, Shape{Goal::balanced, true, 1}}) {
     for (const Step& step : steps) {
       std::uint64_t failed = 1;
       for (std::uint64_t nth = 1; failed != 0 && nth < 100; nth += 3) {
         SCOPED_TRACE(std::string(step.path_part) + ", operation " +
                      std::to_string(static_cast<int>(step.code)) + ", number " + std::to_string(nth));
         disk_ = sim::Disk();
-        EXPECT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
+        EXPECT_TRUE(with_store(1, options(shape), [&](LsmStore& store) -> Task<> {
           failed = co_await work(
               store, {.code = step.code, .path_part = step.path_part, .nth = nth, .verdict = {.error = EIO}});
         }));
         // A file that cannot be removed is removed later, and fails no job.
         if (nth == 1) EXPECT_EQ(failed != 0, step.code != OpCode::unlink);
-        EXPECT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
+        EXPECT_TRUE(with_store(1, options(shape), [&](LsmStore& store) -> Task<> {
           co_await expect_all(store);
           EXPECT_EQ(store.partition(PartitionId{0}).stats().failed_jobs, 0u);
         }));
@@ -103,8 +109,8 @@ TEST_F(JobFaultsTest, AStepThatFailsIsRepeatedWithItsJob) {
 }
 
 TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
-  for (const auto& [goal, separate] :
-       {std::pair{Goal::balanced, true}, std::pair{Goal::write_heavy, false}}) {
+  for (const Shape& shape :
+       {Shape{Goal::balanced, true}, Shape{Goal::write_heavy, false}, Shape{Goal::balanced, true, 2}}) {
     for (const Step& step : steps) {
       bool cut = true;
       for (std::uint64_t nth = 1; cut && nth < 100; nth += 3) {
@@ -112,7 +118,7 @@ TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
         SCOPED_TRACE(std::string(step.path_part) + ", operation " +
                      std::to_string(static_cast<int>(step.code)) + ", number " + std::to_string(nth));
         disk_ = sim::Disk();
-        ASSERT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
+        ASSERT_TRUE(with_store(1, options(shape), [&](LsmStore& store) -> Task<> {
           LsmPartition& partition = store.partition(PartitionId{0});
           co_await put_all(store, "a", 1);
           co_await until_done(partition);
@@ -120,7 +126,7 @@ TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
           co_await until_done(partition);
           co_await put_all(store, "c", 3);
         }));
-        (void)with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
+        (void)with_store(1, options(shape), [&](LsmStore& store) -> Task<> {
           world_->faults().add(
               {.code = step.code, .path_part = step.path_part, .nth = nth, .verdict = {.cut = when}});
           LsmPartition& partition = store.partition(PartitionId{0});
@@ -129,7 +135,7 @@ TEST_F(JobFaultsTest, AfterAPowerCutAtAnyStepNothingIsMissing) {
           cut = !world_->environment().powered();
         });
         if (nth == 1) EXPECT_TRUE(cut);
-        EXPECT_TRUE(with_store(1, options(goal, separate), [&](LsmStore& store) -> Task<> {
+        EXPECT_TRUE(with_store(1, options(shape), [&](LsmStore& store) -> Task<> {
           co_await expect_all(store);
           co_await until_done(store.partition(PartitionId{0}));
           co_await expect_all(store);

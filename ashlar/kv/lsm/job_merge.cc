@@ -24,6 +24,14 @@ std::size_t common_prefix(Bytes a, Bytes b) noexcept {
 
 }  // namespace
 
+void JobMerge::add(std::vector<TableFile*> run) {
+  std::erase_if(run, [&](const TableFile* table) {
+    return compare(table->largest_key(), span_.first) < 0 ||
+           (span_.end && compare(table->smallest_key(), *span_.end) >= 0);
+  });
+  if (!run.empty()) runs_.push_back(std::move(run));
+}
+
 /// What the smallest and the largest key of all begin with. A memtable does not say what is in it.
 void JobMerge::find_common() noexcept {
   if (!memtables_.empty() || runs_.empty()) return;
@@ -37,7 +45,7 @@ void JobMerge::find_common() noexcept {
 
 Task<Result<>> JobMerge::start() {
   find_common();
-  InputWindow window{.in_flight = in_flight_};
+  InputWindow window;
   if (!runs_.empty()) {
     const std::size_t share = memory_bytes / (window.pieces * runs_.size());
     window.piece_bytes = std::clamp(std::bit_floor(share), piece_bytes_min, piece_bytes_max);
@@ -48,7 +56,7 @@ Task<Result<>> JobMerge::start() {
     take(input);
   }
   for (auto& run : runs_) {
-    Input& input = inputs_.emplace_back(std::move(run), window);
+    Input& input = inputs_.emplace_back(std::move(run), home_, window, span_);
     std::get<RunInput>(input.source).start();
   }
   for (Input& input : inputs_) {

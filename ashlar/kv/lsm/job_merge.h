@@ -14,16 +14,16 @@
 
 namespace ashlar::lsm {
 
-/// Owner shard, one task. Lifecycle: every add(), start(), next() and, where that says so, fetch(), until
-/// done; close() is awaited before it is destroyed. Memtables and tables outlive it.
+/// One task, on any shard. Lifecycle: every add(), start(), next() and, where that says so, fetch(), until
+/// done; close() is awaited before it is destroyed. Memtables, tables and home outlive it.
 class JobMerge {
  public:
-  /// `in_flight`: bytes that jobs may have with the device at once; null: any number.
-  explicit JobMerge(Semaphore* in_flight = nullptr) noexcept : in_flight_(in_flight) {}
+  /// `span`: of tables, what lies outside is left out; memtables are taken whole.
+  explicit JobMerge(const JobHome& home, const KeySpan& span = {}) noexcept : home_(home), span_(span) {}
 
   void add(Memtable& memtable) { memtables_.push_back(&memtable); }
   /// Disjoint and in order.
-  void add(std::vector<TableFile*> run) { runs_.push_back(std::move(run)); }
+  void add(std::vector<TableFile*> run);
 
   Task<Result<>> start();
   bool done() const noexcept { return inputs_.empty() || !entry_of(winner_); }
@@ -43,8 +43,8 @@ class JobMerge {
   };
   struct Input {
     explicit Input(Memtable& memtable) : source(Memory{Memtable::Iterator(memtable), {}}) {}
-    Input(std::vector<TableFile*> run, const InputWindow& window)
-        : source(std::in_place_type<RunInput>, std::move(run), window) {}
+    Input(std::vector<TableFile*> run, const JobHome& home, const InputWindow& window, const KeySpan& span)
+        : source(std::in_place_type<RunInput>, std::move(run), home, window, span) {}
 
     std::variant<Memory, RunInput> source;
     const Entry* entry = nullptr;  // null: at its end
@@ -59,7 +59,8 @@ class JobMerge {
   void build() noexcept;
   void find_common() noexcept;
 
-  Semaphore* in_flight_;
+  const JobHome& home_;
+  KeySpan span_;
   std::vector<Memtable*> memtables_;
   std::vector<std::vector<TableFile*>> runs_;
   std::deque<Input> inputs_;         // they do not move

@@ -118,6 +118,12 @@ void describe(OptionSet& set, LsmOptions& options) {
            .max = 1_GiB,
            .help = "Bytes that compactions of one shard have with the device at once: what a read may find "
                    "in its way there"});
+  set.add(
+      "kv.background-shards", options.background_shards,
+      {.max = 1023,
+       .test_max = 2,
+       .help = "Shards that do nothing but compact, so that none that serves has to; at least one serves. "
+               "0: every shard compacts its own, and others' where it is idle"});
   set.add("kv.compression", options.compression,
           {.names = {"by-goal", "none", "lz4", "zstd", "by-level"},
            .help = "Compression of table blocks; by-level: lz4 above, zstd at the bottom; by-goal: by-level "

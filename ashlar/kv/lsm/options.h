@@ -2,6 +2,7 @@
 
 /// Options of the log-structured engine.
 
+#include <algorithm>
 #include <cstdint>
 #include <string>
 
@@ -51,6 +52,9 @@ struct LsmOptions {
   std::uint64_t level1_bytes = 256u << 20;  ///< of one partition; with less below it, no level is kept
   std::uint32_t compactions = 3;            ///< of one shard at once
   std::uint64_t background_bytes = 2u << 20;  ///< that compactions of one shard have with the device at once
+  std::uint32_t background_shards = 0;        ///< set aside for compaction, behind those with partitions
+  std::uint32_t idle_shards = ~0u;  ///< of those with partitions, the first that take parts of others' jobs
+                                    ///< where they have time: all but one that the program drives
   CompressionPolicy compression = CompressionPolicy::by_goal;
   std::uint64_t separate_bytes = 4096;    ///< values from this size on stand in value tables; 0: none
   std::uint64_t table_bytes = 64u << 20;  ///< tables that compaction writes are cut here
@@ -64,6 +68,10 @@ struct LsmOptions {
 inline std::uint64_t cache_bytes_of(const LsmOptions& options) noexcept {
   return options.block_cache_slots != 0 ? options.block_cache_slots * options.table.block_bytes
                                         : options.cache_bytes;
+}
+/// Of `all` shards, those that have partitions; what follows them is set aside. At least one.
+inline unsigned serving_shards(const LsmOptions& options, unsigned all) noexcept {
+  return all - std::min<unsigned>(options.background_shards, all - 1);
 }
 /// How tables of a level are written, as far as the level decides; table_choice.h has the whole.
 TableOptions table_options(const LsmOptions& options, unsigned level) noexcept;

@@ -198,6 +198,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool has_room(const Compaction& job) const noexcept;
   Instant next_look() noexcept;
   Task<Result<>> run(Compaction& job);
+  /// Of jobs that wait for their turn with the device.
+  JobHome job_home() const noexcept { return JobHome(*blobs_, &shard_.background_bytes()); }
   Task<Result<>> compact(const Compaction& job, const Version& version);
   Task<Result<>> move_tables(const Compaction& job);
   void count(const Compaction& job, const JobOutput& written) noexcept;
@@ -229,9 +231,9 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool closing_ = false;
   const Shape shape_ = Shape::of(options_);
   std::vector<const Compaction*> running_;
-  unsigned compaction_held_ = 0;      // by so many; no job begins
-  Sequence flush_to_{sequence_max};   // memtables that were frozen later wait
-  std::uint64_t entries_merged_ = 0;  // by all of them, as they go
+  unsigned compaction_held_ = 0;                  // by so many; no job begins
+  Sequence flush_to_{sequence_max};               // memtables that were frozen later wait
+  std::atomic<std::uint64_t> entries_merged_{0};  // by all of them, as they go, on any shard
   bool stuck_ = false;
   std::uint64_t debt_bytes_ = 0;  // of compaction
   WritePacer pacer_;

@@ -90,7 +90,8 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   CO_TRY(co_await carry_outcomes());
   const Instant began = Shard::current().now();
   const VersionRef version = versions_.acquire_frozen();
-  JobMerge merge;
+  const JobHome home(*blobs_);
+  JobMerge merge(home);
   std::uint64_t bytes = 0;
   std::vector<Memtable*> memtables;
   for (std::size_t i = 0; i < count; ++i) memtables.push_back(frozen_[i].memtable);
@@ -100,7 +101,7 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
     bytes += memtable->bytes();
     ranges.insert(ranges.end(), memtable->ranges().begin(), memtable->ranges().end());
   }
-  const TableJob job{.blobs = *blobs_,
+  const TableJob job{.home = home,
                      .options = table_options_for(options_, *version, 0),
                      .partition = manifest_->state().partition,
                      .level = 0,

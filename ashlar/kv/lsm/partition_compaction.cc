@@ -2,7 +2,8 @@
 ///
 ///  1. The most urgent job that may run beside those under way is chosen, and waits for its turn among those
 ///     of the shard's other partitions; then what is due is chosen once more.
-///  2. Its tables are merged into new ones; those are synced, and their directory.
+///  2. Its tables are merged into new ones, by this shard or by others too (job_parts.h); those are synced,
+///  and their directory.
 ///  3. One record of the manifest adds them and removes the others: the commit point. Tables that meet
 ///  nothing
 ///     where they go take this step only.
@@ -14,11 +15,11 @@
 #include <algorithm>
 
 #include "ashlar/base/log.h"
+#include "ashlar/kv/lsm/job_parts.h"
 #include "ashlar/kv/lsm/partition.h"
 #include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/reclaim.h"
 #include "ashlar/kv/lsm/table_choice.h"
-#include "ashlar/kv/lsm/table_job.h"
 #include "ashlar/kv/lsm/value_collection.h"
 #include "ashlar/runtime/sync/deadline.h"
 #include "ashlar/runtime/sync/sleep.h"
@@ -176,18 +177,15 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
       const bool input = std::ranges::find(inputs, run.tables.front()) != inputs.end();
       if (job.above(run) && !input) older.push_back(&run);
     }
-    JobMerge merge(&shard_.background_bytes());
-    if (!job.drop) {
-      for (const auto& run : job.runs) merge.add(run);
-    }
-    const TableJob tables{.blobs = *blobs_,
+    const KeyRuleTable rules = rules_;  // other shards may look
+    const TableJob tables{.home = job_home(),
                           .options = table_options_for(options_, version, job.output_level),
                           .partition = manifest_->state().partition,
                           .level = job.output_level,
                           .run = job.output_run,
                           .table_bytes_max = options_.table_bytes,
                           .horizon = now,
-                          .rules = rules_,
+                          .rules = rules,
                           .ranges = std::move(ranges),
                           .nothing_older =
                               [&](Bytes key) {
@@ -196,11 +194,14 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
                               },
                           .next_number = [this] { return next_number_++; },
                           .progress = &entries_merged_,
-                          .in_flight = &shard_.background_bytes(),
                           .separate_bytes = options_.separate_bytes,
                           .value_table_bytes = options_.table_bytes,
                           .values = &values};
-    written = CO_TRY(co_await write_tables(merge, tables));
+    const auto runs = job.drop ? std::vector<std::vector<TableFile*>>{} : job.runs;
+    DividedOutput output = CO_TRY(co_await write_divided(runs, tables, shard_.state().helpers));
+    written = std::move(output.written);
+    counters_.compaction_parts += output.parts;
+    counters_.helped_parts += output.helped;
     count(job, written);
   }
   Edit edit;
@@ -253,9 +254,10 @@ Task<> LsmPartition::watch_loop() {
       if (!co_await work_.wait()) break;
       continue;
     }
-    const std::uint64_t merged = entries_merged_, compactions = counters_.compactions;
+    const std::uint64_t merged = entries_merged_.load(), compactions = counters_.compactions;
     if (!co_await sleep_for(stuck_after)) break;
-    const bool still = !running_.empty() && merged == entries_merged_ && compactions == counters_.compactions;
+    const bool still =
+        !running_.empty() && merged == entries_merged_.load() && compactions == counters_.compactions;
     if (still && !stuck_) {
       log::warn("partition {}: compaction has merged nothing for {} s", manifest_->state().partition,
                 std::chrono::duration_cast<std::chrono::seconds>(stuck_after).count());

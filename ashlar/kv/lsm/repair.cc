@@ -167,7 +167,7 @@ class Repair {
 };
 
 TableJob Repair::job(unsigned level) {
-  return {.blobs = blobs_,
+  return {.home = JobHome(blobs_),
           .options = options_.table,
           .partition = report_.partition,
           .level = level,
@@ -323,9 +323,9 @@ Task<Result<>> Repair::set_values_aside() {
 
 Task<Result<>> Repair::write_memtable(Replay& replay) {
   if (replay.empty()) co_return Result<>{};
-  JobMerge merge;
-  merge.add(replay.memtable());
   TableJob write = job(0);
+  JobMerge merge(write.home);
+  merge.add(replay.memtable());
   write.ranges = replay.memtable().ranges();
   JobOutput written = CO_TRY(co_await write_tables(merge, write));
   for (TableMeta& table : written.tables) whole_.push_back(std::move(table));

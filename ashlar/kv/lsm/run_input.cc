@@ -5,24 +5,38 @@
 
 #include <algorithm>
 
-#include "ashlar/kv/lsm/options.h"
 #include "ashlar/kv/lsm/table/frame.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
 
-RunInput::RunInput(std::vector<TableFile*> tables, const InputWindow& window)
-    : tables_(std::move(tables)), window_(window) {}
+RunInput::RunInput(std::vector<TableFile*> tables, const JobHome& home, const InputWindow& window,
+                   const KeySpan& span)
+    : tables_(std::move(tables)), home_(home), window_(window), span_(span) {
+  const TableFile &first = *tables_.front(), &last = *tables_.back();
+  if (compare(first.smallest_key(), span_.first) < 0)
+    planned_block_ = first.table().blocks_near(span_.first).first;
+  if (span_.end && compare(last.largest_key(), *span_.end) >= 0)
+    last_blocks_ = last.table().blocks_near(*span_.end).first;
+}
+
+/// The first block of a table that is not read.
+std::uint32_t RunInput::blocks_end(std::size_t table) const noexcept {
+  const Table& of = tables_[table]->table();
+  const bool cut = last_blocks_ != ~0u && table + 1 == tables_.size();
+  return cut ? of.blocks_near(*span_.end).second + 1 : of.block_count();
+}
 
 /// The blocks of the next piece; returns its bytes, 0 where there is nothing left.
 std::size_t RunInput::plan(Piece& piece) noexcept {
   if (planned_table_ == tables_.size()) return 0;
   const Table& table = tables_[planned_table_]->table();
+  const std::uint32_t end_block = blocks_end(planned_table_);
   piece.table = planned_table_;
   piece.first_block = planned_block_;
   piece.offset = table.block(planned_block_).offset;
   std::uint64_t end = piece.offset;
-  while (planned_block_ < table.block_count()) {
+  while (planned_block_ < end_block) {
     const BlockHandle block = table.block(planned_block_);
     if (planned_block_ != piece.first_block &&
         block.offset + block.bytes - piece.offset > window_.piece_bytes)
@@ -31,7 +45,7 @@ std::size_t RunInput::plan(Piece& piece) noexcept {
     ++planned_block_;
   }
   piece.end_block = planned_block_;
-  if (planned_block_ == table.block_count()) {
+  if (planned_block_ == end_block) {
     ++planned_table_;
     planned_block_ = 0;
   }
@@ -60,20 +74,26 @@ void RunInput::read_ahead() {
 }
 
 Task<> RunInput::read(Piece* piece, std::size_t bytes) {
-  SemaphoreUnits turn;
-  if (window_.in_flight != nullptr) {
-    auto granted = co_await window_.in_flight->acquire(std::min<std::uint64_t>(bytes, background_bytes_min));
-    if (granted) turn = std::move(*granted);
-  }
-  piece->read = co_await tables_[piece->table]->read(piece->offset, piece->memory.bytes().first(bytes));
+  piece->read =
+      co_await home_.read(*tables_[piece->table], piece->offset, piece->memory.bytes().first(bytes));
   arrived_.notify_all();
 }
 
 Task<Result<>> RunInput::fetch() {
-  CO_TRY(status_);
-  while (!pieces_.front()->read) CO_TRY(co_await arrived_.wait());
-  enter_piece();
-  co_return status_;
+  do {
+    CO_TRY(status_);
+    while (!pieces_.front()->read) CO_TRY(co_await arrived_.wait());
+    enter_piece();
+    CO_TRY(status_);
+  } while (!begun_ && !skip());
+  co_return Result<>{};
+}
+
+/// Over what stands before the span; false where the next piece is needed first.
+bool RunInput::skip() {
+  while (state_ == State::entry && compare(entry_.key, span_.first) < 0) next();
+  begun_ = state_ != State::need_piece;
+  return begun_;
 }
 
 /// To the first entry of the piece in front, if it is there.
@@ -116,6 +136,9 @@ Result<> RunInput::decode_block() {
 RunInput::State RunInput::show(std::uint32_t ordinal) {
   ordinal_ = ordinal;
   entry_ = block_.entry(ordinal, key_buffer_);
+  const bool may_be_beyond = block_ordinal_ >= last_blocks_ && pieces_.front()->table + 1 == tables_.size();
+  if (may_be_beyond && compare(entry_.key, *span_.end) >= 0) [[unlikely]]
+    return state_ = State::end;
   return state_ = State::entry;
 }
 

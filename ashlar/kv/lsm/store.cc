@@ -1,5 +1,6 @@
 #include "ashlar/kv/lsm/store.h"
 
+#include <algorithm>
 #include <cassert>
 #include <map>
 #include <utility>
@@ -80,7 +81,9 @@ Task<Result<>> LsmStore::create(const kv::Partitioner* partitioner) {
 }
 
 Task<Result<>> LsmStore::open_partitions() {
-  state_ = std::make_unique<StoreState>(shards_);
+  const unsigned set_aside =
+      std::min(options_.background_shards, Shard::current().mesh().shard_count() - shards_);
+  state_ = std::make_unique<StoreState>(shards_, set_aside, std::min(shards_, options_.idle_shards));
   state_->undecided.resize(root_.partitioner.partitions());
   contexts_.resize(shards_);
   partitions_.resize(root_.partitioner.partitions());
@@ -88,6 +91,7 @@ Task<Result<>> LsmStore::open_partitions() {
     co_await invoke(ShardId{shard}, [&] {
       contexts_[shard] =
           std::make_unique<ShardContext>(options_, cache_bytes_of(options_) / shards_, state_.get());
+      state_->helpers.measure();
     });
   }
   std::vector<Task<Result<>>> opening;

@@ -21,6 +21,7 @@ namespace ashlar::lsm {
 class LsmStore final : public kv::Store {
  public:
   /// Opens the data set at `home` on shards 0 to shards − 1; runs on the home's shard, which is one of them.
+  /// Of those that follow, options.background_shards, or as many as there are, do nothing but compact.
   /// Creates it where it is missing or was never finished, with options.partitions and `partitioner` (by
   /// slots, where that is null). `busy` where another process has it open; `corrupt`, `unsupported`,
   /// `not_found` (the parent of a new directory) as they are found.

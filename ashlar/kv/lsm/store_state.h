@@ -1,10 +1,12 @@
 #pragma once
 
-/// What the partitions of a store share beyond their shards: the clock, and how far each knows outcomes.
+/// What the partitions of a store share beyond their shards: the clock, how far each knows outcomes, and who
+/// helps with compactions.
 
 #include <atomic>
 #include <memory>
 
+#include "ashlar/kv/lsm/helpers.h"
 #include "ashlar/kv/partitioner.h"
 #include "ashlar/kv/store_clock.h"
 
@@ -36,8 +38,11 @@ class UndecidedFloors {
 struct StoreState {
   /// Made on a shard.
   explicit StoreState(unsigned shards) : clock(shards) {}
+  StoreState(unsigned shards, unsigned set_aside, unsigned idle)
+      : clock(shards), helpers(shards, set_aside, idle) {}
   kv::StoreClock clock;
   UndecidedFloors undecided;
+  Helpers helpers;
 };
 
 }  // namespace ashlar::lsm

@@ -34,10 +34,13 @@ class StoreTest : public ::testing::Test {
  protected:
   using Body = std::function<Task<>(LsmStore&)>;
 
-  /// Opens the store on so many shards, runs `body` on shard 0, closes it.
+  /// Opens the store on so many shards, beside those that are set aside, runs `body` on shard 0, closes it.
   Result<> with_store(unsigned shards, LsmOptions options, const Body& body, MemoryCap* cap = nullptr) {
-    sim::World world({.shards = shards, .environment = {.seed = ++seed_}, .shard = {.memory_cap = cap}},
-                     disk_);
+    sim::WorldOptions world_options;
+    world_options.shards = shards + options.background_shards;
+    world_options.environment.seed = ++seed_;
+    world_options.shard.memory_cap = cap;
+    sim::World world(world_options, disk_);
     world_ = &world;
     Result<> result = fail(Errc::cancelled, "not run");
     world.spawn(0, world.on(0, [&] { return run(shards, options, &body, &result); }));

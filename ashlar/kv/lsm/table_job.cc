@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <deque>
 
-#include "ashlar/kv/lsm/options.h"
 #include "ashlar/runtime/sync/condition.h"
 #include "ashlar/runtime/sync/sleep.h"
 
@@ -71,6 +70,9 @@ class Outputs {
   Task<> discard();
 
  private:
+  auto next_number() const {
+    return invoke(job_.home.shard(), [this] { return job_.next_number(); });
+  }
   bool moves(const Entry& entry) const noexcept;
   Task<> fetch(Waiting* waiting);
   Task<Result<>> put_waiting(std::size_t entries_max, std::size_t bytes_max);
@@ -110,13 +112,7 @@ Task<Result<>> Outputs::add(const Entry& entry) {
 }
 
 Task<> Outputs::fetch(Waiting* waiting) {
-  SemaphoreUnits turn;
-  if (job_.in_flight != nullptr) {
-    auto granted = co_await job_.in_flight->acquire(
-        std::min<std::uint64_t>(waiting->ref.read_bytes(), background_bytes_min));
-    if (granted) turn = std::move(*granted);
-  }
-  waiting->outcome = co_await job_.values->load(waiting->ref);
+  waiting->outcome = co_await job_.home.load(*job_.values, waiting->ref);
   waiting->done = true;
   fetched_.notify_all();
 }
@@ -133,7 +129,7 @@ Task<Result<>> Outputs::put_waiting(std::size_t entries_max, std::size_t bytes_m
         entry.kind = Kind::put;
         entry.value = first.outcome->bytes;
       } else {
-        drop = CO_TRY(job_.values->drop(first.ref, first.outcome.error()));
+        drop = CO_TRY(co_await job_.home.drop(*job_.values, first.ref, first.outcome.error()));
       }
     }
     if (!drop) CO_TRY(co_await put_separated(entry));
@@ -148,8 +144,8 @@ Task<Result<>> Outputs::put_separated(Entry entry) {
   if (entry.kind != Kind::put || !large) co_return co_await put(entry);
   if (values_ && values_->data_bytes() >= job_.value_table_bytes) CO_TRY(co_await finish_values());
   if (!values_) {
-    values_ = CO_TRY(co_await ValueOutput::create(job_.blobs, job_.options, job_.partition,
-                                                  job_.next_number(), job_.in_flight));
+    const std::uint64_t number = co_await next_number();
+    values_ = CO_TRY(co_await ValueOutput::create(job_.home, job_.options, job_.partition, number));
   }
   const ValueRef ref = CO_TRY(values_->add(entry.value));
   if (values_->has_full()) CO_TRY(co_await values_->drain());
@@ -171,8 +167,9 @@ Task<Result<>> Outputs::put(const Entry& entry) {
 Task<Result<>> Outputs::prepare(bool new_key) {
   if (!ready(new_key)) CO_TRY(co_await finish_table());
   if (!current_) {
-    current_ = CO_TRY(co_await TableOutput::create(job_.blobs, job_.options, job_.partition, job_.level,
-                                                   job_.next_number(), job_.in_flight));
+    const std::uint64_t number = co_await next_number();
+    current_ =
+        CO_TRY(co_await TableOutput::create(job_.home, job_.options, job_.partition, job_.level, number));
     current_->set_erased_to(job_.horizon.ranges_at);
     if (finished_.tables.empty()) current_->set_ranges(job_.ranges);
   }
@@ -234,8 +231,8 @@ Task<Result<>> write(std::span<const Entry> kept, Outputs& outputs) {
 /// The value that operands may be merged onto; false where the entry goes.
 Task<Result<bool>> load_base(Entry& entry, LoadedValue& base, const TableJob& job) {
   const ValueRef ref = CO_TRY(ValueRef::decode(entry.value, {}));
-  auto loaded = co_await job.values->load(ref);
-  if (!loaded) co_return !CO_TRY(job.values->drop(ref, loaded.error()));
+  auto loaded = co_await job.home.load(*job.values, ref);
+  if (!loaded) co_return !CO_TRY(co_await job.home.drop(*job.values, ref, loaded.error()));
   base = *std::move(loaded);
   entry.kind = Kind::put;
   entry.value = base.bytes;
@@ -259,7 +256,9 @@ Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
       if (!retention.kept().empty()) CO_TRY(co_await write(retention.kept(), outputs));
     }
     if (++entries % entries_between_looks == 0) {
-      if (job.progress != nullptr) *job.progress += entries_between_looks;
+      if (job.progress != nullptr) job.progress->fetch_add(entries_between_looks, std::memory_order_relaxed);
+      if (job.ended != nullptr && job.ended->load(std::memory_order_relaxed))
+        co_return fail(Errc::cancelled, "compaction");
       if (Shard::current().should_yield()) co_await yield();
     }
     if (!merge.next()) CO_TRY(co_await merge.fetch());
@@ -279,9 +278,9 @@ std::uint64_t JobOutput::bytes() const noexcept {
   return sum;
 }
 
-Task<> JobOutput::discard(blob::Store& blobs) const {
-  for (const TableMeta& table : tables) (void)co_await blobs.remove_table(table.number);
-  for (const ValueTableMeta& table : values) (void)co_await blobs.remove_table(table.number);
+Task<> JobOutput::discard(const JobHome& home) const {
+  for (const TableMeta& table : tables) co_await home.remove(nullptr, table.number);
+  for (const ValueTableMeta& table : values) co_await home.remove(nullptr, table.number);
 }
 
 Task<Result<JobOutput>> write_tables(JobMerge& merge, const TableJob& job) {
@@ -291,7 +290,7 @@ Task<Result<JobOutput>> write_tables(JobMerge& merge, const TableJob& job) {
   co_await merge.close();
   if (!copied) {
     co_await outputs.discard();
-    co_await finished.discard(job.blobs);
+    co_await finished.discard(job.home);
     co_return std::unexpected(copied.error());
   }
   co_return std::move(finished);

@@ -2,6 +2,7 @@
 
 /// The work that flush and compaction share: entries in order go in, tables come out.
 
+#include <atomic>
 #include <functional>
 #include <optional>
 #include <vector>
@@ -14,10 +15,10 @@
 
 namespace ashlar::lsm {
 
-/// Values that the entries of a job refer to. Outlives it.
+/// Values that the entries of a job refer to, on the shard of its tables. Outlives it.
 class ValueSource {
  public:
-  /// Whether the values of this table are to be moved.
+  /// Whether the values of this table are to be moved. Any shard.
   virtual bool moves(std::uint64_t table) const noexcept = 0;
   virtual Task<Result<LoadedValue>> load(ValueRef ref) = 0;
   /// The value could not be read for `why`. True: its entry goes; false: the reference stays as it is; an
@@ -28,9 +29,9 @@ class ValueSource {
   ~ValueSource() = default;
 };
 
-/// What a job writes, and how.
+/// What a job writes, and how. May be worked on by any shard, and by several, each with keys of its own.
 struct TableJob {
-  blob::Store& blobs;
+  JobHome home;
   TableOptions options;
   std::uint64_t partition;
   unsigned level;                    ///< of the tables written
@@ -39,14 +40,14 @@ struct TableJob {
       table_bytes_max;  ///< a table is cut at the first key beyond; every version of a key is in one table
   Horizon horizon;
   const KeyRuleTable& rules;
-  std::vector<ErasedRange> ranges;        ///< go into the first table, or into one of their own
-  Retention::NothingOlder nothing_older;  ///< no deeper table may hold the key
-  std::function<std::uint64_t()> next_number;
-  std::uint64_t* progress = nullptr;  ///< counts entries as they are merged
-  Semaphore* in_flight = nullptr;     ///< bytes that jobs may have with the device at once; null: any number
-  std::uint64_t separate_bytes = 0;   ///< values from this size on go into value tables; 0: none
-  std::uint64_t value_table_bytes = 64u << 20;  ///< a value table is cut beyond
-  ValueSource* values = nullptr;                ///< null: no references are followed
+  std::vector<ErasedRange> ranges;                 ///< go into the first table, or into one of their own
+  Retention::NothingOlder nothing_older;           ///< no deeper table may hold the key
+  std::function<std::uint64_t()> next_number;      ///< called on the shard of the tables
+  std::atomic<std::uint64_t>* progress = nullptr;  ///< counts entries as they are merged
+  const std::atomic<bool>* ended = nullptr;        ///< once true, the job ends: `cancelled`
+  std::uint64_t separate_bytes = 0;                ///< values from this size on go into value tables; 0: none
+  std::uint64_t value_table_bytes = 64u << 20;     ///< a value table is cut beyond
+  ValueSource* values = nullptr;                   ///< null: no references are followed
 };
 
 /// What a job has written.
@@ -56,12 +57,12 @@ struct JobOutput {
 
   std::uint64_t bytes() const noexcept;
   /// Removes it, after all.
-  Task<> discard(blob::Store& blobs) const;
+  Task<> discard(const JobHome& home) const;
 };
 
-/// Writes what `merge`, which it starts and closes, yields and the horizon keeps. Gives way to other tasks by
-/// time slice. On success every table survives power loss, though nothing references them yet; on an error
-/// what was written is left for removal. An empty result means that nothing was worth keeping.
+/// Writes what `merge`, which it starts and closes, yields and the horizon keeps. Gives way to this shard's
+/// other tasks by time slice. On success every table survives power loss, though nothing references them yet;
+/// on an error what was written is left for removal. An empty result means that nothing was worth keeping.
 Task<Result<JobOutput>> write_tables(JobMerge& merge, const TableJob& job);
 
 }  // namespace ashlar::lsm

@@ -11,11 +11,11 @@ TableOutput::TableOutput(std::unique_ptr<BlobOutput> blob, const TableOptions& o
       builder_(options, blob_->number(), *this, owner),
       charge_(Shard::current().memory().charge_regardless(Purpose::tables, builder_.memory_bytes())) {}
 
-Task<Result<std::unique_ptr<TableOutput>>> TableOutput::create(blob::Store& blobs,
+Task<Result<std::unique_ptr<TableOutput>>> TableOutput::create(const JobHome& home,
                                                                const TableOptions& options,
                                                                std::uint64_t owner, unsigned level,
-                                                               std::uint64_t number, Semaphore* in_flight) {
-  auto blob = CO_TRY(co_await BlobOutput::create(blobs, number, in_flight));
+                                                               std::uint64_t number) {
+  auto blob = CO_TRY(co_await BlobOutput::create(home, number));
   co_return std::unique_ptr<TableOutput>(new TableOutput(std::move(blob), options, owner, level));
 }
 

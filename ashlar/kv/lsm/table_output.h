@@ -11,14 +11,14 @@
 
 namespace ashlar::lsm {
 
-/// Owner shard; used by one task. Lifecycle: create(), add() in order, finish() or discard(); one of the two
+/// Used by one task, on any shard. Lifecycle: create(), add() in order, finish() or discard(); one of the two
 /// is awaited before it is destroyed.
 class TableOutput final : private TableSink {
  public:
-  /// `owner`: the partition. `in_flight`: as TableJob has it.
-  static Task<Result<std::unique_ptr<TableOutput>>> create(blob::Store& blobs, const TableOptions& options,
+  /// `owner`: the partition.
+  static Task<Result<std::unique_ptr<TableOutput>>> create(const JobHome& home, const TableOptions& options,
                                                            std::uint64_t owner, unsigned level,
-                                                           std::uint64_t number, Semaphore* in_flight);
+                                                           std::uint64_t number);
 
   /// Errors of TableBuilder::add().
   Result<> add(const Entry& entry, bool first_version) { return builder_.add(entry, first_version); }

@@ -2,6 +2,7 @@
 
 /// An open value table of a partition, and reading from it.
 
+#include <atomic>
 #include <memory>
 
 #include "ashlar/blob/store.h"
@@ -43,9 +44,9 @@ class ValueFile final : public kv::Pinnable {
   Task<Result<LoadedValue>> load(ValueRef ref, bool keep);
   TaskScope& reads() noexcept { return owner_.table_reads(); }
 
-  /// A value of it cannot be read: it is not collected. Owner.
-  bool damaged() const noexcept { return damaged_; }
-  void set_damaged() noexcept { damaged_ = true; }
+  /// A value of it cannot be read: it is not collected. Set by the owner.
+  bool damaged() const noexcept { return damaged_.load(std::memory_order_relaxed); }
+  void set_damaged() noexcept { damaged_.store(true, std::memory_order_relaxed); }
   /// The manifest does not name it any more: the file goes with the last pin.
   void set_obsolete() noexcept { obsolete_ = true; }
 
@@ -58,7 +59,7 @@ class ValueFile final : public kv::Pinnable {
   TableOwner& owner_;
   std::unique_ptr<blob::Table> blob_;
   std::unique_ptr<CachedValues> cached_;
-  bool damaged_ = false;
+  std::atomic<bool> damaged_{false};  // jobs on other shards look
   bool obsolete_ = false;
 };
 

@@ -7,11 +7,10 @@
 
 namespace ashlar::lsm {
 
-Task<Result<std::unique_ptr<ValueOutput>>> ValueOutput::create(blob::Store& blobs,
+Task<Result<std::unique_ptr<ValueOutput>>> ValueOutput::create(const JobHome& home,
                                                                const TableOptions& options,
-                                                               std::uint64_t owner, std::uint64_t number,
-                                                               Semaphore* in_flight) {
-  auto blob = CO_TRY(co_await BlobOutput::create(blobs, number, in_flight));
+                                                               std::uint64_t owner, std::uint64_t number) {
+  auto blob = CO_TRY(co_await BlobOutput::create(home, number));
   co_return std::unique_ptr<ValueOutput>(new ValueOutput(std::move(blob), options, owner));
 }
 

@@ -11,14 +11,13 @@
 
 namespace ashlar::lsm {
 
-/// Owner shard; used by one task. Lifecycle: create(), add(), finish() or discard(); one of the two is
+/// Used by one task, on any shard. Lifecycle: create(), add(), finish() or discard(); one of the two is
 /// awaited before it is destroyed.
 class ValueOutput {
  public:
-  /// `options`: how values are compressed. `owner`: the partition. `in_flight`: as TableJob has it.
-  static Task<Result<std::unique_ptr<ValueOutput>>> create(blob::Store& blobs, const TableOptions& options,
-                                                           std::uint64_t owner, std::uint64_t number,
-                                                           Semaphore* in_flight);
+  /// `options`: how values are compressed. `owner`: the partition.
+  static Task<Result<std::unique_ptr<ValueOutput>>> create(const JobHome& home, const TableOptions& options,
+                                                           std::uint64_t owner, std::uint64_t number);
 
   /// Copies the value; where it stands. `no_memory`, and `too_large` where the table is full.
   Result<ValueRef> add(Bytes value);

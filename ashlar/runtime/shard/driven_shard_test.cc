@@ -33,7 +33,7 @@ class DrivenShardOn : public ::testing::TestWithParam<BackendKind> {
     RuntimeOptions options;
     options.shards = shards;
     options.pin = false;
-    options.driven = true;
+    options.driven = shards - 1;
     options.backend = GetParam();
     return options;
   }

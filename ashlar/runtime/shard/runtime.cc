@@ -110,7 +110,7 @@ Result<> Runtime::start(Main main) {
     }
   }
   if (options_.driven) {
-    Worker& mine = *workers_.back();
+    Worker& mine = *workers_[*options_.driven];
     make_shard(mine);
     Shard::enter(nullptr);
     wait_for_shards();
@@ -127,7 +127,7 @@ Result<> Runtime::start(Main main) {
 
 Result<> Runtime::join() {
   if (options_.driven) {
-    Worker& mine = *workers_.back();
+    Worker& mine = *workers_[*options_.driven];
     Shard::enter(mine.shard.get());
     if (!start_failed_) run_to_the_end(mine);
     driven_.reset();
@@ -149,7 +149,7 @@ void Runtime::wait_for_shards() noexcept {
 }
 
 bool Runtime::is_driven(const Worker& worker) const noexcept {
-  return options_.driven && &worker == workers_.back().get();
+  return options_.driven == worker.id.value;
 }
 
 // 1. Back end and shard, on their own thread. 2. Wait until all shards exist: from then on messages may be

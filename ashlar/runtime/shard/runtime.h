@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -39,7 +40,8 @@ struct RuntimeOptions {
   std::uint64_t memory_cap_bytes = 0;  ///< 0: three quarters of what this process may use
   bool pin = true;                     ///< each shard to a core of its own, where there are enough
   bool take_signals = true;            ///< shards may be the threads on which the program's handlers run
-  bool driven = false;  ///< the last shard has no thread of its own: it is the one that calls start()
+  /// This shard has no thread of its own: it is the one that calls start().
+  std::optional<unsigned> driven = {};
   BackendKind backend = BackendKind::automatic;
   ShardOptions shard;
   UringOptions uring;

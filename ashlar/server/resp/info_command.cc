@@ -78,6 +78,8 @@ void add_shard(Totals& totals, Service& service) {
     totals.store.flush_bytes += stats.flush_bytes;
     totals.store.compaction_bytes += stats.compaction_bytes;
     totals.store.compaction_read_bytes += stats.compaction_read_bytes;
+    totals.store.compaction_parts += stats.compaction_parts;
+    totals.store.helped_parts += stats.helped_parts;
     totals.store.compaction_debt_bytes += stats.compaction_debt_bytes;
     totals.store.compactions_running += stats.compactions_running;
     totals.store.compaction_stuck |= stats.compaction_stuck;
@@ -144,27 +146,27 @@ void memory_section(Lines to, const Totals& totals) {
 
 void persistence_section(Lines to, Service& service, const Totals& totals) {
   const bool durable = service.durability() == kv::Durability::durable;
-  fmt::format_to(to,
-                 "loading:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\nacknowledged_means_durable:{}\r\n"
-                 "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nvalue_tables:{}\r\nvalue_table_bytes:{}\r\n"
-                 "value_live_bytes:{}\r\nvalue_moved_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
-                 "compaction_bytes:{}\r\ntables_moved:{}\r\nlog_write_bytes:{}\r\nflush_bytes:{}\r\n"
-                 "compaction_read_bytes:{}\r\ncompaction_debt_bytes:{}\r\ncompactions_running:{}"
-                 "\r\ncompaction_stuck:{}\r\n"
-                 "write_amplification:{:.2f}\r\nspace_amplification:{:.2f}\r\ndelayed_writes:{}\r\n"
-                 "write_stalls:{}\r\nflush_status:{}\r\n"
-                 "compaction_status:{}\r\nfailed_background_jobs:{}\r\n",
-                 totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes,
-                 totals.store.table_count, totals.store.table_bytes, totals.store.value_table_count,
-                 totals.store.value_table_bytes, totals.store.live_value_bytes,
-                 totals.store.moved_value_bytes, totals.store.flushes, totals.store.compactions,
-                 totals.store.compaction_bytes, totals.store.moves, totals.store.log_write_bytes,
-                 totals.store.flush_bytes, totals.store.compaction_read_bytes,
-                 totals.store.compaction_debt_bytes, totals.store.compactions_running,
-                 totals.store.compaction_stuck ? 1 : 0, totals.store.write_amplification(),
-                 totals.store.space_amplification(), totals.store.delayed_writes, totals.store.stalls,
-                 status_text(totals.store.flush_error), status_text(totals.store.compaction_error),
-                 totals.store.failed_jobs);
+  fmt::format_to(
+      to,
+      "loading:0\r\naof_enabled:1\r\naof_last_write_status:{}\r\nacknowledged_means_durable:{}\r\n"
+      "log_bytes:{}\r\ntables:{}\r\ntable_bytes:{}\r\nvalue_tables:{}\r\nvalue_table_bytes:{}\r\n"
+      "value_live_bytes:{}\r\nvalue_moved_bytes:{}\r\nflushes:{}\r\ncompactions:{}\r\n"
+      "compaction_bytes:{}\r\ntables_moved:{}\r\nlog_write_bytes:{}\r\nflush_bytes:{}\r\n"
+      "compaction_read_bytes:{}\r\ncompaction_debt_bytes:{}\r\ncompactions_running:{}"
+      "\r\ncompaction_parts:{}\r\ncompaction_parts_helped:{}\r\ncompaction_stuck:{}\r\n"
+      "write_amplification:{:.2f}\r\nspace_amplification:{:.2f}\r\ndelayed_writes:{}\r\n"
+      "write_stalls:{}\r\nflush_status:{}\r\n"
+      "compaction_status:{}\r\nfailed_background_jobs:{}\r\n",
+      totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes, totals.store.table_count,
+      totals.store.table_bytes, totals.store.value_table_count, totals.store.value_table_bytes,
+      totals.store.live_value_bytes, totals.store.moved_value_bytes, totals.store.flushes,
+      totals.store.compactions, totals.store.compaction_bytes, totals.store.moves,
+      totals.store.log_write_bytes, totals.store.flush_bytes, totals.store.compaction_read_bytes,
+      totals.store.compaction_debt_bytes, totals.store.compactions_running, totals.store.compaction_parts,
+      totals.store.helped_parts, totals.store.compaction_stuck ? 1 : 0, totals.store.write_amplification(),
+      totals.store.space_amplification(), totals.store.delayed_writes, totals.store.stalls,
+      status_text(totals.store.flush_error), status_text(totals.store.compaction_error),
+      totals.store.failed_jobs);
 }
 
 void stats_section(Lines to, const Totals& totals) {

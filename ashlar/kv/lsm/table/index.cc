@@ -166,6 +166,13 @@ Bytes Index::separator(std::uint32_t block) const noexcept {
   return heap_.subspan(from, to - from);
 }
 
+std::vector<std::byte> Index::whole_separator(std::uint32_t block) const {
+  std::vector<std::byte> whole(common_.begin(), common_.end());
+  const Bytes rest = separator(block);
+  whole.insert(whole.end(), rest.begin(), rest.end());
+  return whole;
+}
+
 std::uint32_t Index::find(Bytes key, const IndexGuide* guide) const noexcept {
   if (!common_.empty()) {
     const int order = compare(key.first(std::min(key.size(), common_.size())), common_);

@@ -63,6 +63,8 @@ class Index {
   static std::uint64_t payload_bytes(Bytes payload) noexcept;
 
   std::uint32_t count() const noexcept { return count_; }
+  /// Keys up to it are in blocks up to this one, and those above in later ones.
+  std::vector<std::byte> whole_separator(std::uint32_t block) const;
   /// The block that holds `key` if any does: the first whose separator is not below it, or count().
   std::uint32_t find(Bytes key) const noexcept { return find(key, nullptr); }
   /// The same in fewer steps.

@@ -51,6 +51,10 @@ class Table {
   /// table's largest: one block, or those of a partition.
   std::pair<std::uint32_t, std::uint32_t> blocks_near(Bytes key) const noexcept;
 
+  /// Keys that stand about evenly in the table, ascending: one for each data block, or each partition.
+  std::uint32_t index_count() const noexcept { return index_.count(); }
+  std::vector<std::byte> separator(std::uint32_t i) const { return index_.whole_separator(i); }
+
   /// Of data blocks; and with the partitions.
   std::uint32_t block_count() const noexcept { return block_count_; }
   std::uint32_t ordinal_count() const noexcept { return block_count_ + partition_count_; }

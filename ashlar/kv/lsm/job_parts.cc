@@ -1,0 +1,176 @@
+#include "ashlar/kv/lsm/job_parts.h"
+
+#include <algorithm>
+#include <numeric>
+
+#include "ashlar/runtime/task/cancel.h"
+
+namespace ashlar::lsm {
+
+namespace {
+
+using Runs = std::vector<std::vector<TableFile*>>;
+
+constexpr std::uint32_t anchors_max = 64;  // of one table
+
+/// A key, and about how many bytes stand before it since the anchor before.
+struct Anchor {
+  std::vector<std::byte> key;
+  std::uint64_t bytes;
+};
+
+void add_anchors(const TableFile& table, std::vector<Anchor>& anchors) {
+  const std::uint32_t count = table.table().index_count();
+  if (count == 0) return;
+  const std::uint32_t step = (count + anchors_max - 1) / anchors_max;
+  for (std::uint32_t i = step - 1; i < count; i += step)
+    anchors.push_back({table.table().separator(i), table.meta().file_bytes / count * step});
+}
+
+std::uint64_t bytes_of(const Runs& runs) {
+  std::uint64_t sum = 0;
+  for (const auto& run : runs) {
+    for (const TableFile* table : run) sum += table->meta().file_bytes;
+  }
+  return sum;
+}
+
+/// One job, while its parts are worked on. On the job's shard, but for write().
+class Division final : private Cancellable {
+ public:
+  Division(const Runs& runs, const TableJob& job, Helpers& helpers)
+      : runs_(runs), job_(job), helpers_(helpers) {
+    const std::uint64_t parts =
+        helpers.any() ? (bytes_of(runs) + job.table_bytes_max - 1) / job.table_bytes_max : 1;
+    bounds_ = dividing_keys(runs, parts);
+    outputs_.resize(bounds_.size() + 1);
+    job_.ended = &ended_;
+    if (CancelScope* scope = Shard::current().context().cancel; scope != nullptr) {
+      if (scope->cancelled())
+        on_cancel();
+      else
+        scope->add(*this);
+    }
+  }
+  ~Division() { CancelScope::withdraw(*this); }
+
+  Task<Result<DividedOutput>> run();
+
+ private:
+  void on_cancel() noexcept override { ended_.store(true, std::memory_order_relaxed); }
+  std::size_t left() const noexcept {
+    return ended_.load(std::memory_order_relaxed) ? 0 : outputs_.size() - next_;
+  }
+  KeySpan span(std::size_t part) const noexcept;
+  Task<> work_here();
+  Task<> work(HelpTurn turn);
+  Task<Result<JobOutput>> write(std::size_t part) const;
+  void done(std::size_t part, Result<JobOutput> output);
+
+  const Runs& runs_;
+  TableJob job_;
+  Helpers& helpers_;
+  std::vector<std::vector<std::byte>> bounds_;  // between parts
+  std::vector<Result<JobOutput>> outputs_;      // by part
+  std::size_t next_ = 0;                        // part to be handed out
+  unsigned helped_ = 0;
+  std::atomic<bool> ended_{false};  // by an error, or cancelled
+  TaskScope workers_{nullptr};
+};
+
+KeySpan Division::span(std::size_t part) const noexcept {
+  KeySpan span;
+  if (part != 0) span.first = bounds_[part - 1];
+  if (part != bounds_.size()) span.end = bounds_[part];
+  return span;
+}
+
+/// On any shard.
+Task<Result<JobOutput>> Division::write(std::size_t part) const {
+  TableJob job = job_;
+  if (part != 0) job.ranges.clear();
+  JobMerge merge(job.home, span(part));
+  for (const auto& run : runs_) merge.add(run);
+  co_return co_await write_tables(merge, job);
+}
+
+void Division::done(std::size_t part, Result<JobOutput> output) {
+  if (!output) ended_.store(true, std::memory_order_relaxed);
+  outputs_[part] = std::move(output);
+}
+
+Task<> Division::work(HelpTurn turn) {
+  while (left() != 0) {
+    const std::size_t part = next_++;
+    ++helped_;
+    done(part, co_await invoke(turn.shard(), [&] { return write(part); }));
+  }
+}
+
+Task<> Division::work_here() {
+  while (left() != 0) {
+    const std::size_t part = next_++;
+    while (left() > workers_.live()) {
+      auto turn = co_await helpers_.take_idle();
+      if (!turn) break;
+      workers_.spawn(work(*std::move(turn)));
+    }
+    done(part, co_await write(part));
+  }
+}
+
+Task<Result<DividedOutput>> Division::run() {
+  if (helpers_.set_aside() != 0) {
+    const std::size_t workers = std::min<std::size_t>(helpers_.set_aside(), outputs_.size());
+    for (std::size_t i = 0; i < workers; ++i) workers_.spawn(work(helpers_.take_set_aside()));
+  } else {
+    co_await work_here();
+  }
+  co_await workers_.join();
+  if (!ended_.load(std::memory_order_relaxed)) {
+    DividedOutput all;
+    all.parts = static_cast<unsigned>(outputs_.size());
+    all.helped = helped_;
+    for (Result<JobOutput>& part : outputs_) {
+      std::ranges::move(part->tables, std::back_inserter(all.written.tables));
+      std::ranges::move(part->values, std::back_inserter(all.written.values));
+    }
+    co_return all;
+  }
+  Error why{.code = Errc::cancelled, .where = "compaction"};
+  for (Result<JobOutput>& part : outputs_) {
+    if (part) {
+      co_await part->discard(job_.home);
+    } else if (why.code == Errc::cancelled) {
+      why = part.error();
+    }
+  }
+  co_return std::unexpected(why);
+}
+
+}  // namespace
+
+std::vector<std::vector<std::byte>> dividing_keys(const Runs& runs, std::uint64_t parts) {
+  std::vector<std::vector<std::byte>> keys;
+  if (parts < 2) return keys;
+  std::vector<Anchor> anchors;
+  for (const auto& run : runs) {
+    for (const TableFile* table : run) add_anchors(*table, anchors);
+  }
+  std::ranges::sort(anchors, [](const Anchor& a, const Anchor& b) { return compare(a.key, b.key) < 0; });
+  std::uint64_t total = 0, seen = 0;
+  for (const Anchor& anchor : anchors) total += anchor.bytes;
+  for (Anchor& anchor : anchors) {
+    seen += anchor.bytes;
+    const bool due = keys.size() + 1 < parts && seen >= total / parts * (keys.size() + 1);
+    if (due && (keys.empty() || compare(keys.back(), anchor.key) < 0)) keys.push_back(std::move(anchor.key));
+  }
+  return keys;
+}
+
+Task<Result<DividedOutput>> write_divided(const Runs& runs, const TableJob& job, Helpers& helpers) {
+  Division division(runs, job, helpers);
+  co_return co_await division.run();
+}
+
+}  // namespace ashlar::lsm
