@@ -6,6 +6,7 @@
 
 #include "ashlar/base/endian.h"
 #include "ashlar/base/random.h"
+#include "ashlar/base/zero.h"
 
 namespace ashlar {
 namespace {
@@ -18,6 +19,17 @@ TEST(Bytes, OrderAsUnsignedShorterFirst) {
   EXPECT_TRUE(equal(as_bytes("same"), as_bytes("same")));
   EXPECT_FALSE(equal(as_bytes("same"), as_bytes("sane")));
   EXPECT_EQ(as_text(as_bytes("round trip")), "round trip");
+}
+
+TEST(Bytes, AreZeroToTheLast) {
+  std::array<std::byte, 33> block{};
+  EXPECT_TRUE(all_zero(Bytes()));
+  EXPECT_TRUE(all_zero(block));
+  for (std::byte& byte : block) {
+    byte = std::byte{0x80};
+    EXPECT_FALSE(all_zero(block));
+    byte = std::byte{0};
+  }
 }
 
 TEST(Endian, IsLittleAtAnyAlignment) {

@@ -1,10 +1,10 @@
 #include "ashlar/log/format.h"
 
-#include <algorithm>
 #include <cstring>
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/endian.h"
+#include "ashlar/base/zero.h"
 
 namespace ashlar::wal {
 namespace {
@@ -15,10 +15,6 @@ constexpr std::uint32_t magic(const char (&text)[5]) noexcept {
 }
 constexpr std::uint32_t segment_magic = magic("ALg1");
 constexpr std::uint32_t group_magic = magic("ALgG");
-
-bool all_zero(Bytes bytes) noexcept {
-  return std::ranges::all_of(bytes, [](std::byte b) { return b == std::byte{0}; });
-}
 
 void store_checksum(std::byte* at, std::size_t bytes, Place place) noexcept {
   store_le(at, place_checksum(crc32c({at + 4, bytes - 4}), place));

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "ashlar/base/zero.h"
 #include "ashlar/log/segment_reader.h"
 
 namespace ashlar::wal {
@@ -102,8 +103,7 @@ Task<Result<std::optional<Candidate>>> Recovery::inspect(blob::SegmentInfo info)
   const auto header = CO_TRY(decode_segment_header(blocks.first(blob::block_bytes), number));
   const Bytes first_group = blocks.subspan(first_group_offset);
   if (!header) {
-    const bool blank = std::ranges::all_of(first_group, [](std::byte b) { return b == std::byte{0}; });
-    if (!blank) co_return fail(Errc::corrupt, "log segment header", {.object = number});
+    if (!all_zero(first_group)) co_return fail(Errc::corrupt, "log segment header", {.object = number});
     co_return std::nullopt;
   }
   if (header->log != log_ || header->bytes != info.bytes) {

@@ -6,6 +6,7 @@
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/endian.h"
+#include "ashlar/base/zero.h"
 
 namespace ashlar::blob {
 
@@ -75,7 +76,7 @@ void Superblock::encode(MutableBytes block) const noexcept {
 }
 
 Superblock::Found Superblock::decode(Bytes block, Superblock& into) noexcept {
-  if (std::ranges::all_of(block, [](std::byte byte) { return byte == std::byte{0}; })) return Found::zeroes;
+  if (all_zero(block)) return Found::zeroes;
   const std::byte* const at = block.data();
   if (load_le<std::uint32_t>(at) != crc32c(block.subspan(4)) || std::memcmp(at + 4, magic, 3) != 0)
     return Found::damaged;

@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "ashlar/base/endian.h"
+#include "ashlar/base/zero.h"
 #include "ashlar/kv/lsm/table/frame.h"
 #include "ashlar/kv/lsm/table/table.h"
 #include "ashlar/kv/lsm/table/table_partition.h"
@@ -27,10 +28,6 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t window_bytes = 1u << 20;  // read at once
-
-bool all_zero(Bytes bytes) noexcept {
-  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
-}
 
 class TableCheck {
  public:

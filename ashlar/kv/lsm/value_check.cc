@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "ashlar/base/endian.h"
+#include "ashlar/base/zero.h"
 #include "ashlar/runtime/memory/buffer_pool.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/sync/sleep.h"
@@ -13,10 +14,6 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t window_bytes = 1u << 20;  // read at once
-
-bool all_zero(Bytes bytes) noexcept {
-  return std::ranges::all_of(bytes, [](std::byte byte) { return byte == std::byte{0}; });
-}
 
 class ValueCheck {
  public:

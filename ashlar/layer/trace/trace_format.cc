@@ -6,6 +6,7 @@
 
 #include "ashlar/base/checksum.h"
 #include "ashlar/base/endian.h"
+#include "ashlar/base/zero.h"
 
 namespace ashlar::trace {
 
@@ -130,8 +131,7 @@ std::size_t ChunkWriter::finish(std::uint64_t trace, std::uint32_t shard, std::u
 }
 
 Slot examine(Bytes slot, std::uint64_t trace, ChunkHeader& header) noexcept {
-  const auto zero = [](std::byte byte) { return byte == std::byte{0}; };
-  if (std::ranges::all_of(slot.first(std::min(slot.size(), chunk_header_bytes)), zero)) return Slot::nothing;
+  if (all_zero(slot.first(std::min(slot.size(), chunk_header_bytes)))) return Slot::nothing;
   if (slot.size() < chunk_header_bytes) return Slot::damaged;
   const std::byte* const from = slot.data();
   header = {.shard = load_le<std::uint32_t>(from + 16),
