@@ -60,13 +60,7 @@ TEST(Verify, FindsAnyBitOfATable) {
     const std::uint64_t bytes = disk.contents(path)->size();
     for (int i = 0; i < 12; ++i) {
       const std::uint64_t at = random.below(bytes);
-      const auto bit = static_cast<unsigned>(random.below(8));
-      ASSERT_EQ(disk.flip_bit(path, at, bit), 0);
-      const VerifyReport report = verify(disk, "/data");
-      ASSERT_EQ(report.damages.size(), 1u) << path << " at " << at << " bit " << bit;
-      EXPECT_EQ(report.damages[0].part, Damage::Part::table);
-      EXPECT_EQ(report.damages[0].error.code, Errc::corrupt);
-      ASSERT_EQ(disk.flip_bit(path, at, bit), 0);
+      ASSERT_NO_FATAL_FAILURE(expect_flip_found(disk, path, at, static_cast<unsigned>(random.below(8))));
     }
   }
 }
@@ -306,17 +300,6 @@ TEST(Backup, PrunesAndFindsDamage) {
     EXPECT_GE(found, 1u) << path;
     ASSERT_EQ(disk.flip_bit(path, 10, 1), 0);
   }
-}
-
-void lose_manifest(sim::Disk& disk) {
-  for (const std::string& path : files_with(disk, "/data/partition-0000/1.")) ASSERT_EQ(disk.unlink(path), 0);
-}
-
-std::vector<PartitionRepair> repair(sim::Disk& disk) {
-  std::vector<PartitionRepair> report;
-  const Ended ended = live(disk, [&] { return repair_at("/data", &report); });
-  EXPECT_TRUE(ended.result) << ended.result.error().to_string();
-  return report;
 }
 
 TEST(Repair, LeavesWhatIsHealthyAlone) {

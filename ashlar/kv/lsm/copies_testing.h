@@ -122,6 +122,31 @@ inline VerifyReport verify(sim::Disk& disk, const std::string& path) {
   return report;
 }
 
+/// What a repair of /data says.
+inline std::vector<PartitionRepair> repair(sim::Disk& disk) {
+  std::vector<PartitionRepair> report;
+  const Ended ended = live(disk, [&] { return repair_at("/data", &report); });
+  EXPECT_TRUE(ended.result) << ended.result.error().to_string();
+  return report;
+}
+
+/// Of /data's first partition.
+inline void lose_manifest(sim::Disk& disk) {
+  for (const std::string& path : disk.files()) {
+    if (path.starts_with("/data/partition-0000/1.")) ASSERT_EQ(disk.unlink(path), 0);
+  }
+}
+
+/// A flipped bit of a table of /data, which is whole otherwise, is one damage; the bit is put right again.
+inline void expect_flip_found(sim::Disk& disk, const std::string& path, std::uint64_t at, unsigned bit) {
+  ASSERT_EQ(disk.flip_bit(path, at, bit), 0);
+  const VerifyReport report = verify(disk, "/data");
+  ASSERT_EQ(report.damages.size(), 1u) << path << " at " << at << " bit " << bit;
+  EXPECT_EQ(report.damages[0].part, Damage::Part::table);
+  EXPECT_EQ(report.damages[0].error.code, Errc::corrupt);
+  ASSERT_EQ(disk.flip_bit(path, at, bit), 0);
+}
+
 /// Keys and values that fill several small tables.
 inline Contents contents_of(int from, int to, char mark) {
   Contents contents;

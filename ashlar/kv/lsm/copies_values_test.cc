@@ -51,19 +51,6 @@ std::vector<std::string> value_tables(const sim::Disk& disk) {
   return files;
 }
 
-std::vector<PartitionRepair> repair(sim::Disk& disk) {
-  std::vector<PartitionRepair> report;
-  const Ended ended = live(disk, [&] { return repair_at("/data", &report); });
-  EXPECT_TRUE(ended.result) << ended.result.error().to_string();
-  return report;
-}
-
-void lose_manifest(sim::Disk& disk) {
-  for (const std::string& path : disk.files()) {
-    if (path.starts_with("/data/partition-0000/1.")) ASSERT_EQ(disk.unlink(path), 0);
-  }
-}
-
 TEST(VerifyValues, FindsAnyBitOfAValueTable) {
   sim::Disk disk;
   make(disk, large_contents(0, 40, 'a'));
@@ -79,13 +66,7 @@ TEST(VerifyValues, FindsAnyBitOfAValueTable) {
     for (int i = 0; i < 16; ++i) {
       // The last page, and where the values end, each as often as all the rest.
       const std::uint64_t at = bytes - 1 - random.below(i % 2 == 0 ? bytes : 2 * page_bytes);
-      const auto bit = static_cast<unsigned>(random.below(8));
-      ASSERT_EQ(disk.flip_bit(path, at, bit), 0);
-      const VerifyReport report = verify(disk, "/data");
-      ASSERT_EQ(report.damages.size(), 1u) << path << " at " << at << " bit " << bit;
-      EXPECT_EQ(report.damages[0].part, Damage::Part::table);
-      EXPECT_EQ(report.damages[0].error.code, Errc::corrupt);
-      ASSERT_EQ(disk.flip_bit(path, at, bit), 0);
+      ASSERT_NO_FATAL_FAILURE(expect_flip_found(disk, path, at, static_cast<unsigned>(random.below(8))));
     }
   }
   ASSERT_EQ(disk.unlink(value_tables(disk).front()), 0);
