@@ -142,7 +142,11 @@ Task<Result<>> stats(Context* context) {
   for (std::uint32_t id = 0; id < description.partitions; ++id) {
     const kv::PartitionId partition{static_cast<std::uint16_t>(id)};
     const kv::PartitionStats figures = context->store.partition(partition).stats();
-    json ? partitions.push_back(json_of(id, figures)) : print_partition(id, figures);
+    if (json) {
+      partitions.push_back(json_of(id, figures));
+    } else {
+      print_partition(id, figures);
+    }
   }
   if (json) {
     const Json all = {{"engine", std::string(description.engine)},

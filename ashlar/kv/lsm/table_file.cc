@@ -89,8 +89,8 @@ Task<> TableFile::load_together(std::uint32_t first, std::span<Result<LoadedBloc
   for (; count < outcomes.size(); ++count) outcomes[count] = co_await load(first + count, keep);
 }
 
-void TableFile::released() noexcept {
-  const std::uint64_t number = meta_.number;
+void OwnedFile::released() noexcept {
+  const std::uint64_t number = number_;
   TableOwner& owner = owner_;
   const bool remove = obsolete_;
   delete this;  // closes the file first

@@ -30,10 +30,31 @@ class TableOwner {
   ~TableOwner() = default;
 };
 
-/// Thread safety: owner shard; table() and cached() also from other threads inside an epoch. Lifecycle:
-/// opened; pinned by each version that holds it; deletes itself with the last pin, which a version gives up
-/// only after its epoch.
-class TableFile final : public kv::Pinnable {
+/// What the open files of a partition's tables have in common. Owner shard. Lifecycle: opened; pinned by each
+/// version that holds it; deletes itself with the last pin, and then its file, if that is obsolete.
+class OwnedFile : public kv::Pinnable {
+ public:
+  TaskScope& reads() noexcept { return owner_.table_reads(); }
+
+  /// The manifest does not name it any more: the file goes with the last pin.
+  void set_obsolete() noexcept { obsolete_ = true; }
+  bool obsolete() const noexcept { return obsolete_; }
+
+ protected:
+  OwnedFile(std::uint64_t number, TableOwner& owner) noexcept : number_(number), owner_(owner) {}
+  virtual ~OwnedFile() = default;
+
+ private:
+  void released() noexcept final;
+
+  const std::uint64_t number_;
+  TableOwner& owner_;
+  bool obsolete_ = false;
+};
+
+/// Thread safety: owner shard; table() and cached() also from other threads inside an epoch: a
+/// version gives up its pin only after its epoch.
+class TableFile final : public OwnedFile {
  public:
   /// Reads footer, filter and index: two reads. `corrupt` with table number and offset.
   /// Also `corrupt` where the file is not the table that `meta` is about: another partition's, or older.
@@ -69,29 +90,20 @@ class TableFile final : public kv::Pinnable {
   /// Reads whole pages, past the cache.
   Task<Result<>> read(std::uint64_t offset, MutableBytes into) { return blob_->read(offset, into); }
 
-  TaskScope& reads() noexcept { return owner_.table_reads(); }
-
   /// A job has it as its input. Owner.
   bool busy() const noexcept { return busy_; }
   void set_busy(bool busy) noexcept { busy_ = busy; }
 
-  /// The manifest does not name it any more: the file goes with the last pin.
-  void set_obsolete() noexcept { obsolete_ = true; }
-  bool obsolete() const noexcept { return obsolete_; }
-
  private:
-  TableFile(TableMeta meta, TableOwner& owner) : meta_(std::move(meta)), owner_(owner) {}
-  ~TableFile() = default;
-  void released() noexcept override;
+  TableFile(TableMeta meta, TableOwner& owner) : OwnedFile(meta.number, owner), meta_(std::move(meta)) {}
+  ~TableFile() override = default;
 
   TableMeta meta_;
-  TableOwner& owner_;
   std::unique_ptr<blob::Table> blob_;
   IoBuffer memory_;      // filter, index and properties
   MemoryCharge charge_;  // of where its blocks are cached
   Table table_;
   std::unique_ptr<CachedBlocks> cached_;
-  bool obsolete_ = false;
   bool busy_ = false;
 };
 

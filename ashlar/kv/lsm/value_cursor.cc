@@ -139,6 +139,22 @@ bool ValueCursor::show_front(Result<bool>& result) noexcept {
   return true;
 }
 
+/// The cursor has moved, and nothing waits. True where that is the answer; otherwise its item joins the
+/// queue.
+bool ValueCursor::take(const Result<bool>& more) {
+  if (!more || !*more) {
+    ended_ = more;
+    return true;
+  }
+  if (cursor_->separated()) {
+    push();
+    return false;
+  }
+  item_ = cursor_->item();
+  count();
+  return true;
+}
+
 bool ValueCursor::advance(Result<bool>& result) noexcept {
   leave();
   if (ahead_.empty()) {
@@ -150,16 +166,7 @@ bool ValueCursor::advance(Result<bool>& result) noexcept {
       waits_ = true;
       return false;
     }
-    if (!result || !*result) {
-      ended_ = result;
-      return true;
-    }
-    if (!cursor_->separated()) {
-      item_ = cursor_->item();
-      count();
-      return true;
-    }
-    push();
+    if (take(result)) return true;
   }
   if (ahead_.back()->ref.size != 0) window_ = std::min(2 * window_, window_max);
   walk_ahead();
@@ -171,16 +178,7 @@ Task<Result<bool>> ValueCursor::fetch() {
   if (ahead_.empty()) {
     const Result<bool> more = co_await cursor_->fetch();
     waits_ = false;
-    if (!more || !*more) {
-      ended_ = more;
-      co_return more;
-    }
-    if (!cursor_->separated()) {
-      item_ = cursor_->item();
-      count();
-      co_return more;
-    }
-    push();
+    if (take(more)) co_return more;
     walk_ahead();
   }
   const kv::Receipt::Time waited(receipt_, &kv::Receipt::device_time);

@@ -28,6 +28,7 @@ class ValueCursor final : public kv::Cursor {
   bool advance(Result<bool>& result) noexcept override;
   Task<Result<bool>> fetch() override;
   void leave() noexcept;
+  bool take(const Result<bool>& more);
   void push();
   void walk_ahead();
   /// An item is shown: of so many that the caller will ask for.

@@ -79,12 +79,4 @@ ValueFile* ValueFile::describe(ValueTableMeta meta, TableOwner& owner) {
   return new ValueFile(meta, owner);
 }
 
-void ValueFile::released() noexcept {
-  const std::uint64_t number = meta_.number;
-  TableOwner& owner = owner_;
-  const bool remove = obsolete_;
-  delete this;  // closes the file first
-  if (remove) owner.remove_later(number);
-}
-
 }  // namespace ashlar::lsm

@@ -26,7 +26,7 @@ struct LoadedValue {
 Task<Result<LoadedValue>> read_value(blob::Table& blob, ValueRef ref);
 
 /// Thread safety: owner shard. Lifecycle: as that of TableFile.
-class ValueFile final : public kv::Pinnable {
+class ValueFile final : public OwnedFile {
  public:
   /// Reads the footer. `corrupt` where the file is not the value table that `meta` is about.
   static Task<Result<ValueFile*>> open(blob::Store& blobs, std::uint64_t partition, ValueTableMeta meta,
@@ -42,25 +42,19 @@ class ValueFile final : public kv::Pinnable {
   /// As read_value(); a small value is cached, where it is to be kept. Whoever waits holds a version with
   /// this table, or pins it.
   Task<Result<LoadedValue>> load(ValueRef ref, bool keep);
-  TaskScope& reads() noexcept { return owner_.table_reads(); }
 
   /// A value of it cannot be read: it is not collected. Set by the owner.
   bool damaged() const noexcept { return damaged_.load(std::memory_order_relaxed); }
   void set_damaged() noexcept { damaged_.store(true, std::memory_order_relaxed); }
-  /// The manifest does not name it any more: the file goes with the last pin.
-  void set_obsolete() noexcept { obsolete_ = true; }
 
  private:
-  ValueFile(ValueTableMeta meta, TableOwner& owner) noexcept : meta_(meta), owner_(owner) {}
-  ~ValueFile() = default;
-  void released() noexcept override;
+  ValueFile(ValueTableMeta meta, TableOwner& owner) noexcept : OwnedFile(meta.number, owner), meta_(meta) {}
+  ~ValueFile() override = default;
 
   ValueTableMeta meta_;
-  TableOwner& owner_;
   std::unique_ptr<blob::Table> blob_;
   std::unique_ptr<CachedValues> cached_;
   std::atomic<bool> damaged_{false};  // jobs on other shards look
-  bool obsolete_ = false;
 };
 
 }  // namespace ashlar::lsm
