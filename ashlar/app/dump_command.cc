@@ -195,7 +195,7 @@ class TableDump final : public lsm::EntryVisitor {
  public:
   explicit TableDump(const DumpArguments& arguments) noexcept : arguments_(arguments) {}
 
-  Result<> on_entry(const Entry& entry) override {
+  Result<> on_entry(const Entry& entry, ErrorPlace) override {
     if (arguments_.limit != 0 && ++shown_ > arguments_.limit) return std::unexpected(enough);
     if (arguments_.json) {
       print_line(entry_json(entry));

@@ -115,6 +115,11 @@ void JobMerge::replay(std::size_t input) noexcept {
   winner_ = input;
 }
 
+ErrorPlace JobMerge::place() const noexcept {
+  const auto* run = std::get_if<RunInput>(&inputs_[winner_].source);
+  return run != nullptr ? run->place() : ErrorPlace{};
+}
+
 bool JobMerge::next() {
   Input& input = inputs_[winner_];
   if (auto* run = std::get_if<RunInput>(&input.source)) {

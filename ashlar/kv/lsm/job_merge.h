@@ -29,6 +29,8 @@ class JobMerge {
   bool done() const noexcept { return inputs_.empty() || !entry_of(winner_); }
   /// Where not done: valid until the next call of next().
   const Entry& entry() const noexcept { return *entry_of(winner_); }
+  /// Where it stands: table and offset of its block; nowhere, where that is memory.
+  ErrorPlace place() const noexcept;
   /// To the next entry. False: fetch() must be awaited first.
   bool next();
   /// Errors as RunInput::fetch() has them.

@@ -77,9 +77,9 @@ bool LsmPartition::look_up(kv::Read& read) noexcept {
 bool LsmPartition::find_value(kv::Read& read, const Version& version) const noexcept {
   if (!read.result || !*read.result) return true;
   kv::Value& value = **read.result;
-  const auto ref = ValueRef::decode(value.bytes, {});
-  const ValueFile* const file = ref ? version.find_values(ref->table) : nullptr;
-  LoadedValue cached = file != nullptr ? file->find(*ref) : LoadedValue();
+  const ValueRef ref = ValueRef::trusted(value.bytes);
+  const ValueFile* const file = version.find_values(ref.table);
+  LoadedValue cached = file != nullptr ? file->find(ref) : LoadedValue();
   read.settled = static_cast<bool>(cached);
   if (!cached) return false;
   if (read.options.receipt != nullptr) ++read.options.receipt->blocks_cached;

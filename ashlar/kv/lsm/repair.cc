@@ -198,9 +198,11 @@ Task<Result<>> Repair::check_keys(std::uint64_t number) {
   UseCheck uses;
   auto found = co_await check_table(blobs_, report_.partition, number, nullptr, &uses);
   if (found) {
-    std::vector<ValueUse> used = std::move(uses).uses();
-    for (const ValueUse& use : used)  // also of tables that are missing: their numbers are not given again
-      next_.next_number = std::max(next_.next_number, use.table + 1);
+    ValueEnds used = std::move(uses).uses();
+    for (const auto& [table, end] :
+         used) {  // also of tables that are missing: their numbers are not given again
+      if (!blob::quarantined(table)) next_.next_number = std::max(next_.next_number, table + 1);
+    }
     values_.refers(number, std::move(used));
     whole_.push_back(manifest_ ? known->second : *std::move(found));
     co_return Result<>{};

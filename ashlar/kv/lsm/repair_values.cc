@@ -4,10 +4,11 @@
 
 namespace ashlar::lsm {
 
-Result<> UseCheck::on_entry(const Entry& entry) {
+Result<> UseCheck::on_entry(const Entry& entry, ErrorPlace) {
   if (entry.kind != Kind::separated) return {};
-  const ValueRef ref = TRY(ValueRef::decode(entry.value, {}));
-  add_use(uses_, ref.table, ref.footprint());
+  const ValueRef ref = ValueRef::trusted(entry.value);
+  std::uint64_t& end = uses_[ref.table];
+  end = std::max(end, ref.end());
   return {};
 }
 
@@ -29,10 +30,16 @@ void RepairValues::add(const std::vector<ValueTableMeta>& written) {
   }
 }
 
+/// Whether the value table is whole, and at least so long.
+bool RepairValues::holds(std::uint64_t values, std::uint64_t end) const noexcept {
+  const auto found = whole_.find(values);
+  return found != whole_.end() && end <= found->second.data_bytes;
+}
+
 bool RepairValues::concern(std::uint64_t table) const {
   const auto found = uses_.find(table);
   return found != uses_.end() &&
-         std::ranges::any_of(found->second, [&](const ValueUse& use) { return !whole_.contains(use.table); });
+         std::ranges::any_of(found->second, [&](const auto& use) { return !holds(use.first, use.second); });
 }
 
 bool RepairValues::all_there() const {
@@ -41,9 +48,8 @@ bool RepairValues::all_there() const {
 
 /// Key tables that were written since refer to what these did, or to what was written with them.
 bool RepairValues::referenced(std::uint64_t values) const {
-  return std::ranges::binary_search(written_, values) || std::ranges::any_of(uses_, [&](const auto& entry) {
-           return std::ranges::binary_search(entry.second, values, {}, &ValueUse::table);
-         });
+  return std::ranges::binary_search(written_, values) ||
+         std::ranges::any_of(uses_, [&](const auto& entry) { return entry.second.contains(values); });
 }
 
 std::map<std::uint64_t, ValueTableMeta> RepairValues::named() const {

@@ -12,14 +12,17 @@
 
 namespace ashlar::lsm {
 
+/// By value table: where the last value ends that a key table refers to.
+using ValueEnds = std::map<std::uint64_t, std::uint64_t>;
+
 /// Gathers what a key table refers to, as its check shows the entries.
 class UseCheck final : public EntryVisitor {
  public:
-  Result<> on_entry(const Entry& entry) override;
-  std::vector<ValueUse> uses() && { return std::move(uses_); }
+  Result<> on_entry(const Entry& entry, ErrorPlace place) override;
+  ValueEnds uses() && { return std::move(uses_); }
 
  private:
-  std::vector<ValueUse> uses_;
+  ValueEnds uses_;
 };
 
 /// To jobs: moves values out of tables that are not whole, and drops entries whose values cannot be read.
@@ -31,11 +34,11 @@ class RepairValues final : public ValueSource {
   /// are.
   Task<Result<std::optional<Error>>> check(std::uint64_t partition, std::uint64_t number);
   /// What this key table refers to.
-  void refers(std::uint64_t table, std::vector<ValueUse> uses) { uses_[table] = std::move(uses); }
+  void refers(std::uint64_t table, ValueEnds uses) { uses_[table] = std::move(uses); }
   /// Value tables that were written, and that tables refer to.
   void add(const std::vector<ValueTableMeta>& written);
 
-  /// Whether the key table refers to one that is not whole, or not there.
+  /// Whether the key table refers to one that is not whole, or not there, or to what is beyond one's end.
   bool concern(std::uint64_t table) const;
   /// No key table does.
   bool all_there() const;
@@ -45,16 +48,18 @@ class RepairValues final : public ValueSource {
   std::vector<std::uint64_t> unreferenced() const;
   std::uint64_t lost() const noexcept { return lost_; }
 
-  bool moves(std::uint64_t table) const noexcept override { return !whole_.contains(table); }
+  Result<> check(const ValueRef&, ErrorPlace) const noexcept override { return {}; }  // such an entry goes
+  bool moves(const ValueRef& ref) const noexcept override { return !holds(ref.table, ref.end()); }
   Task<Result<LoadedValue>> load(ValueRef ref) override;
   Result<bool> drop(const ValueRef& ref, const Error& why) override;
 
  private:
+  bool holds(std::uint64_t values, std::uint64_t end) const noexcept;
   bool referenced(std::uint64_t values) const;
 
   blob::Store& blobs_;
   std::map<std::uint64_t, ValueTableMeta> whole_;
-  std::map<std::uint64_t, std::vector<ValueUse>> uses_;  // by key table
+  std::map<std::uint64_t, ValueEnds> uses_;  // by key table
   std::map<std::uint64_t, std::unique_ptr<blob::Table>> open_;
   std::vector<std::uint64_t> written_;  // ascending
   std::uint64_t lost_ = 0;

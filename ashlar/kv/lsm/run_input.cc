@@ -114,12 +114,17 @@ RunInput::State RunInput::open_block(std::uint32_t ordinal) {
   return status_ ? show(0) : state_ = State::need_piece;
 }
 
+ErrorPlace RunInput::place() const noexcept {
+  const Table& table = tables_[pieces_.front()->table]->table();
+  return {.object = table.number(), .offset = table.block(block_ordinal_).offset};
+}
+
 /// Checks and decodes the block the merge has come to.
 Result<> RunInput::decode_block() {
   const Piece& piece = *pieces_.front();
   const Table& table = tables_[piece.table]->table();
   const BlockHandle handle = table.block(block_ordinal_);
-  const ErrorPlace place{table.number(), handle.offset};
+  const ErrorPlace place = this->place();
   const Bytes bytes = Bytes(piece.memory.bytes()).subspan(handle.offset - piece.offset, handle.bytes);
   const Frame frame = TRY(open_frame(bytes, FrameType::data, place));
   Bytes payload = frame.stored;

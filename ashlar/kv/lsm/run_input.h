@@ -44,6 +44,8 @@ class RunInput {
   State state() const noexcept { return state_; }
   /// In state entry: valid until the next call of next().
   const Entry& entry() const noexcept { return entry_; }
+  /// Of the block that it is in.
+  ErrorPlace place() const noexcept;
   State next();
   /// In state need_piece: waits for it. `corrupt` with table and offset, errors of the device, `cancelled`.
   Task<Result<>> fetch();

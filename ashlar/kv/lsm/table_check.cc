@@ -190,7 +190,7 @@ Result<> TableCheck::check_entries(const Block& block, std::uint32_t ordinal, Er
       last_key_.assign(entry.key.begin(), entry.key.end());
     }
     counted_.count(entry, new_key);
-    if (visitor_ != nullptr) TRY(visitor_->on_entry(entry));
+    if (visitor_ != nullptr) TRY(visitor_->on_entry(entry, place));
     last_sequence_ = entry.sequence;
     has_last_ = true;
   }

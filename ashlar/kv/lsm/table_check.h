@@ -23,7 +23,8 @@ struct CheckProgress {
 /// Takes the entries of a table in order; an error ends the walk with it.
 class EntryVisitor {
  public:
-  virtual Result<> on_entry(const Entry& entry) = 0;
+  /// `place`: table and offset of its block.
+  virtual Result<> on_entry(const Entry& entry, ErrorPlace place) = 0;
 
  protected:
   ~EntryVisitor() = default;

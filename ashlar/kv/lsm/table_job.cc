@@ -94,8 +94,7 @@ class Outputs {
 
 bool Outputs::moves(const Entry& entry) const noexcept {
   if (entry.kind != Kind::separated || job_.values == nullptr) return false;
-  const auto ref = ValueRef::decode(entry.value, {});
-  return ref && job_.values->moves(ref->table);
+  return job_.values->moves(ValueRef::trusted(entry.value));
 }
 
 Task<Result<>> Outputs::add(const Entry& entry) {
@@ -103,7 +102,7 @@ Task<Result<>> Outputs::add(const Entry& entry) {
   if (!moved && waiting_.empty()) co_return co_await put_separated(entry);
   Waiting& last = *waiting_.emplace_back(std::make_unique<Waiting>(entry, true));
   if (moved) {
-    last.ref = CO_TRY(ValueRef::decode(entry.value, {}));
+    last.ref = ValueRef::trusted(entry.value);
     last.done = false;
     fetches_.spawn(fetch(&last));
   }
@@ -230,7 +229,7 @@ Task<Result<>> write(std::span<const Entry> kept, Outputs& outputs) {
 
 /// The value that operands may be merged onto; false where the entry goes.
 Task<Result<bool>> load_base(Entry& entry, LoadedValue& base, const TableJob& job) {
-  const ValueRef ref = CO_TRY(ValueRef::decode(entry.value, {}));
+  const ValueRef ref = ValueRef::trusted(entry.value);
   auto loaded = co_await job.home.load(*job.values, ref);
   if (!loaded) co_return !CO_TRY(co_await job.home.drop(*job.values, ref, loaded.error()));
   base = *std::move(loaded);
@@ -239,11 +238,19 @@ Task<Result<bool>> load_base(Entry& entry, LoadedValue& base, const TableJob& jo
   co_return true;
 }
 
+/// A table that refers to what cannot be is as damaged as one that cannot be read.
+Result<> check_reference(const JobMerge& merge, const TableJob& job) {
+  const Entry& entry = merge.entry();
+  if (entry.kind != Kind::separated || job.values == nullptr) return {};
+  return job.values->check(ValueRef::trusted(entry.value), merge.place());
+}
+
 Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
   Retention retention(job.horizon, job.rules, job.nothing_older);
   std::uint64_t entries = 0;
   CO_TRY(co_await merge.start());
   while (!merge.done()) {
+    CO_TRY(check_reference(merge, job));
     LoadedValue base;
     if (job.values != nullptr && retention.wants_value(merge.entry())) [[unlikely]] {
       Entry entry = merge.entry();

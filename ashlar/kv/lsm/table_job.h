@@ -18,8 +18,11 @@ namespace ashlar::lsm {
 /// Values that the entries of a job refer to, on the shard of its tables. Outlives it.
 class ValueSource {
  public:
-  /// Whether the values of this table are to be moved. Any shard.
-  virtual bool moves(std::uint64_t table) const noexcept = 0;
+  /// `corrupt` at `place`, where an entry with this reference stands, if there can be no such value. Any
+  /// shard.
+  virtual Result<> check(const ValueRef& ref, ErrorPlace place) const noexcept = 0;
+  /// Whether the value is to be moved. Any shard.
+  virtual bool moves(const ValueRef& ref) const noexcept = 0;
   virtual Task<Result<LoadedValue>> load(ValueRef ref) = 0;
   /// The value could not be read for `why`. True: its entry goes; false: the reference stays as it is; an
   /// error ends the job.

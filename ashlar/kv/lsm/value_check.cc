@@ -124,15 +124,17 @@ Task<bool> is_value_table(blob::Store& blobs, std::uint64_t number) {
   co_return ValueFooter::looks_like(page->bytes());
 }
 
-Result<> ReferenceCheck::on_entry(const Entry& entry) {
-  if (entry.kind != Kind::separated) return {};
-  const ErrorPlace place{.object = table_, .offset = 0};
-  const ValueRef ref = TRY(ValueRef::decode(entry.value, place));
-  const auto found = state_.values.find(ref.table);
-  if (found == state_.values.end()) return fail(Errc::corrupt, "reference to no value table", place);
-  if (ref.offset + ref.footprint() > found->second.data_bytes)
-    return fail(Errc::corrupt, "reference beyond a value table", place);
+Result<> check_reference(const ValueRef& ref, const ValueTableMeta* table, ErrorPlace place) noexcept {
+  if (table == nullptr) return fail(Errc::corrupt, "reference to no value table", place);
+  if (ref.end() > table->data_bytes) return fail(Errc::corrupt, "reference beyond a value table", place);
   return {};
+}
+
+Result<> ReferenceCheck::on_entry(const Entry& entry, ErrorPlace place) {
+  if (entry.kind != Kind::separated) return {};
+  const ValueRef ref = ValueRef::trusted(entry.value);
+  const auto found = state_.values.find(ref.table);
+  return check_reference(ref, found != state_.values.end() ? &found->second : nullptr, place);
 }
 
 }  // namespace ashlar::lsm

@@ -18,15 +18,18 @@ Task<Result<ValueTableMeta>> check_value_table(blob::Store& blobs, std::uint64_t
 /// Whether the table is one of values, by its last page, whole or not; false where that cannot be read.
 Task<bool> is_value_table(blob::Store& blobs, std::uint64_t number);
 
+/// Whether a value can be where a reference, which stands at `place`, says: within that value table; null:
+/// there is none of its number. `corrupt` at `place`.
+Result<> check_reference(const ValueRef& ref, const ValueTableMeta* table, ErrorPlace place) noexcept;
+
 /// Checks that what a key table refers to is inside of value tables that the manifest names.
 class ReferenceCheck final : public EntryVisitor {
  public:
-  ReferenceCheck(const ManifestState& state, std::uint64_t table) noexcept : state_(state), table_(table) {}
-  Result<> on_entry(const Entry& entry) override;
+  explicit ReferenceCheck(const ManifestState& state) noexcept : state_(state) {}
+  Result<> on_entry(const Entry& entry, ErrorPlace place) override;
 
  private:
   const ManifestState& state_;
-  std::uint64_t table_;
 };
 
 }  // namespace ashlar::lsm

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ashlar/base/log.h"
+#include "ashlar/kv/lsm/value_check.h"
 
 namespace ashlar::lsm {
 
@@ -106,9 +107,14 @@ std::vector<Compaction> collections(const Version& version, const Shape& shape,
   return jobs;
 }
 
-bool VersionValues::moves(std::uint64_t table) const noexcept {
-  if (!std::ranges::binary_search(moved_, table)) return false;
-  const ValueFile* file = version_.find_values(table);
+Result<> VersionValues::check(const ValueRef& ref, ErrorPlace place) const noexcept {
+  const ValueFile* file = version_.find_values(ref.table);
+  return check_reference(ref, file != nullptr ? &file->meta() : nullptr, place);
+}
+
+bool VersionValues::moves(const ValueRef& ref) const noexcept {
+  if (!std::ranges::binary_search(moved_, ref.table)) return false;
+  const ValueFile* file = version_.find_values(ref.table);
   return file != nullptr && !file->damaged();
 }
 

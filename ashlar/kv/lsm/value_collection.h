@@ -32,7 +32,8 @@ class VersionValues final : public ValueSource {
   VersionValues(const Version& version, const std::vector<std::uint64_t>& moved) noexcept
       : version_(version), moved_(moved) {}
 
-  bool moves(std::uint64_t table) const noexcept override;
+  Result<> check(const ValueRef& ref, ErrorPlace place) const noexcept override;
+  bool moves(const ValueRef& ref) const noexcept override;
   Task<Result<LoadedValue>> load(ValueRef ref) override;
   /// Damage keeps the value where it is, and its table from being collected.
   Result<bool> drop(const ValueRef& ref, const Error& why) override;

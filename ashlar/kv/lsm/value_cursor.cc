@@ -70,18 +70,15 @@ void ValueCursor::push() {
     ahead_bytes_ += ahead->bytes;
     return;
   }
-  const auto ref = ValueRef::decode(ahead->item.value, {});
-  ValueFile* const file = ref ? cursor_->version().find_values(ref->table) : nullptr;
+  const ValueRef ref = ahead->ref = ValueRef::trusted(ahead->item.value);
+  ValueFile* const file = cursor_->version().find_values(ref.table);
   if (file == nullptr) {
-    ahead->ref.size = 1;
-    ahead->outcome = ref ? fail(Errc::corrupt, "value table that a table refers to", ref->place())
-                         : std::unexpected(ref.error());
+    ahead->outcome = fail(Errc::corrupt, "value table that a table refers to", ref.place());
     return;
   }
-  ahead->ref = *ref;
-  ahead->bytes = ref->size;
+  ahead->bytes = ref.size;
   ahead_bytes_ += ahead->bytes;
-  if (LoadedValue cached = file->find(*ref)) {
+  if (LoadedValue cached = file->find(ref)) {
     ahead->outcome = std::move(cached);
     if (receipt_ != nullptr) ++receipt_->blocks_cached;
     return;
@@ -91,7 +88,7 @@ void ValueCursor::push() {
   file->reads().spawn(read(ahead, file));
   if (receipt_ == nullptr) return;
   ++receipt_->blocks_read;
-  receipt_->bytes_read += ref->read_bytes();
+  receipt_->bytes_read += ref.read_bytes();
 }
 
 void ValueCursor::walk_ahead() {

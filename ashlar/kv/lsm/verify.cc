@@ -76,7 +76,7 @@ struct Tables {
 
 Task<Result<>> check_keys(Tables* tables, std::uint64_t number) {
   std::optional<ReferenceCheck> references;
-  if (tables->state != nullptr) references.emplace(*tables->state, number);
+  if (tables->state != nullptr) references.emplace(*tables->state);
   const TableMeta found = CO_TRY(co_await check_table(tables->blobs, tables->partition, number,
                                                       tables->progress, references ? &*references : nullptr));
   if (tables->state != nullptr && !same_table(tables->state->tables.at(number), found))

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 
+#include "ashlar/kv/lsm/table/value_table.h"
+
 namespace ashlar::lsm {
 
 using detail::EntryFields;
@@ -132,6 +134,7 @@ Result<> Block::validate_entries(ErrorPlace place) const noexcept {
     EntryFields fields;
     if (!detail::decode_entry(from, directory(), fields)) return fail(Errc::corrupt, where, place);
     if (!is_table_kind(fields.tag & 0x7f)) return fail(Errc::corrupt, where, place);
+    if (fields.kind() == Kind::separated) TRY(ValueRef::decode({fields.value(), fields.value_bytes}, place));
     if (ordinal == restart_of(ordinal)) restart_key_bytes = fields.shared == 0 ? fields.suffix_bytes : 0;
     if (fields.shared > restart_key_bytes) return fail(Errc::corrupt, where, place);
     if (fields.shared + fields.suffix_bytes < kv::key_prefix_bytes) return fail(Errc::corrupt, where, place);

@@ -62,7 +62,8 @@ void Properties::count(const Entry& entry, bool first_version) {
   key_bytes += entry.key.size();
   value_bytes += entry.value.size();
   if (entry.kind != Kind::separated) return;
-  if (const auto ref = ValueRef::decode(entry.value, {})) add_use(references, ref->table, ref->footprint());
+  const ValueRef ref = ValueRef::trusted(entry.value);
+  add_use(references, ref.table, ref.footprint());
 }
 
 void Properties::count(const ErasedRange& range) {

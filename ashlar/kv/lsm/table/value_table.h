@@ -25,6 +25,7 @@ struct ValueRef {
 
   /// Of the value table: what it frees when nothing refers to it any more.
   std::uint64_t footprint() const noexcept { return round_up(bytes, value_align); }
+  std::uint64_t end() const noexcept { return offset + footprint(); }
   /// Whole blocks that cover the frame, for a read: where they begin, and how many bytes.
   std::uint64_t read_from() const noexcept { return offset & ~std::uint64_t{page_bytes - 1}; }
   std::uint64_t read_bytes() const noexcept { return round_up(offset + bytes, page_bytes) - read_from(); }
@@ -37,6 +38,8 @@ struct ValueRef {
   std::byte* encode(std::byte* to) const noexcept;
   /// All of `bytes`. `corrupt` at `place` where they are no reference.
   static Result<ValueRef> decode(Bytes bytes, ErrorPlace place) noexcept;
+  /// The same of an entry of a table: its block was validated when it was loaded, and with it this.
+  static ValueRef trusted(Bytes bytes) noexcept { return decode(bytes, {}).value_or(ValueRef{}); }
 
   bool operator==(const ValueRef&) const = default;
 };
