@@ -8,14 +8,9 @@ import signal
 import subprocess
 import time
 
-from tool_testing import PROGRAM, DataTest, Server, main, run
+from tool_testing import PROGRAM, DataTest, Server, json_line, main, run, value_of
 
 LARGE = 20_000  # bytes of a value that stands in a value table
-
-
-def json_line(key, value, **more):
-    """Keys and values are bytes, and text."""
-    return json.dumps({"key": key.decode(), "value": value.decode()} | more)
 
 
 def in_order(number):
@@ -29,16 +24,6 @@ def value(number, mark, size=400):
 
 
 class Ingest(DataTest):
-    def write(self, name, data):
-        with open(self.path(name), "wb") as file:
-            file.write(data if isinstance(data, bytes) else data.encode())
-        return self.path(name)
-
-    def exported(self, name):
-        done = run("kv", "export", self.at(name), text=False)
-        self.assertEqual((done.returncode, done.stderr), (0, b""), done)
-        return done.stdout
-
     def count(self, name):
         return len(self.exported(name).splitlines())
 
@@ -90,6 +75,25 @@ class Ingest(DataTest):
         self.ok("kv", "ingest", self.at("data"), self.path("back.jsonl"), "--sort")
         self.assertEqual(self.count("data"), 1000)
 
+    def test_ingest_hides_what_was_there_and_is_hidden_by_what_comes(self):
+        self.fill(self.path("data"), range(2000), "old", partitions=2)
+        lines = [json_line(b"key:%d" % n, b"ingested %d" % n) for n in range(1000, 3000)]
+        shuffled = self.write("in.jsonl", "\n".join(lines))
+        before = self.exported("data")
+        twice = self.write("twice.jsonl", "\n".join([lines[0], lines[0]]))
+        self.fails("kv", "ingest", self.at("data"), twice, "--sort", words=["'key:1000'", "a second time"])
+        self.assertEqual(self.exported("data"), before)
+        self.ok("kv", "ingest", self.at("data"), shuffled, "--sort")
+        self.state("data")
+        self.fill(self.path("data"), range(2500, 2600), "new", partitions=2)
+
+        def expected(number):
+            if number < 1000:
+                return value_of(number, "old")
+            return value_of(number, "new") if 2500 <= number < 2600 else f"ingested {number}"
+        found = {record["key"]: record["value"] for record in map(json.loads, self.exported("data").splitlines())}
+        self.assertEqual(found, {f"key:{n}": expected(n) for n in range(3000)})
+
     def test_ingest_beside_a_server_changes_nothing(self):
         self.fill(self.path("data"), range(500))
         content = self.exported("data")
@@ -121,6 +125,16 @@ class Ingest(DataTest):
         self.assertEqual(self.exported("data"), content)
         self.assertIn(" 2000 entries in ", self.ok("kv", "compact", self.at("data")))  # once more changes nothing
         self.assertEqual(self.exported("data"), content)
+
+    def test_compact_says_what_became_of_each_partition(self):
+        for mark in "abc":
+            self.fill(self.path("data"), range(2000), mark, partitions=2)
+        before = self.exported("data")
+        said = self.ok("kv", "compact", self.at("data"))
+        self.assertEqual(len(said.splitlines()), 2, said)
+        entries = [int(line.split(" became ")[1].split()[0]) for line in said.splitlines()]
+        self.assertEqual(sum(entries), 2000, said)
+        self.assertEqual(self.exported("data"), before)
 
     def test_large_values_are_ingested_and_compacted(self):
         self.bulk("data", range(200), "a", "--create", size=LARGE)

@@ -1,4 +1,5 @@
 """For the tests of commands on data sets: X_test.py PROGRAM. A server makes what they work on."""
+import base64
 import json
 import os
 import pathlib
@@ -26,6 +27,16 @@ def value_of(number, mark=""):
     return (f"{mark}{number}-" * 200)[:400]
 
 
+def json_line(key, value, **more):
+    """Keys and values are bytes."""
+    def member(name, data):
+        try:
+            return {name: data.decode()}
+        except UnicodeDecodeError:
+            return {name + "_base64": base64.b64encode(data).decode()}
+    return json.dumps(member("key", key) | member("value", value) | more)
+
+
 class DataTest(unittest.TestCase):
     """With a folder that goes with the test. `self.at("x")` names a data set in it, `self.path("x")` its directory."""
 
@@ -39,6 +50,16 @@ class DataTest(unittest.TestCase):
 
     def at(self, name):
         return "dir:" + self.path(name)
+
+    def write(self, name, data):
+        with open(self.path(name), "wb") as file:
+            file.write(data if isinstance(data, bytes) else data.encode())
+        return self.path(name)
+
+    def exported(self, name, *more):
+        done = run("kv", "export", self.at(name), *more, text=False)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), done)
+        return done.stdout
 
     def fill(self, where, numbers, mark="", partitions=2):
         """SETs key:N for each number, over what is there. `where`: a directory, or blob(DEVICE)."""

@@ -1,25 +1,15 @@
 #!/usr/bin/env python3
-"""`ashlar kv` export, import, ingest and compact: transfer_command_test.py PROGRAM."""
+"""`ashlar kv` export and import: transfer_command_test.py PROGRAM."""
 import base64
 import csv
 import io
 import json
 import time
 
-from tool_testing import DataTest, Server, main, run, value_of
+from tool_testing import DataTest, json_line, main
 
 LATER = int(time.time() * 1000) + 3_600_000
 EVERY_BYTE = bytes(range(256))
-
-
-def json_line(key, value, **more):
-    """Keys and values are bytes."""
-    def member(name, data):
-        try:
-            return {name: data.decode()}
-        except UnicodeDecodeError:
-            return {name + "_base64": base64.b64encode(data).decode()}
-    return json.dumps(member("key", key) | member("value", value) | more)
 
 
 RECORDS = [(b"plain", b"text"), (b"a,b", b'say "x"\r\nand go on'), (EVERY_BYTE, EVERY_BYTE * 3), (b"empty", b""),
@@ -27,21 +17,11 @@ RECORDS = [(b"plain", b"text"), (b"a,b", b'say "x"\r\nand go on'), (EVERY_BYTE, 
 
 
 class Transfer(DataTest):
-    def write(self, name, data):
-        with open(self.path(name), "wb") as file:
-            file.write(data if isinstance(data, bytes) else data.encode())
-        return self.path(name)
-
     def make(self, name="data"):
         lines = [json_line(key, value) for key, value in RECORDS]
         lines.append(json_line(b"expires", b"x", expires_ms=LATER))
         lines.append(json_line(b"of a family", b"y", family="sessions", expires_ms=LATER))
         self.ok("kv", "import", self.at(name), self.write("in.jsonl", "\n".join(lines)), "--create", "--create-families")
-
-    def exported(self, name, *more):
-        done = run("kv", "export", self.at(name), *more, text=False)
-        self.assertEqual((done.returncode, done.stderr), (0, b""), done)
-        return done.stdout
 
     def test_round_trips(self):
         self.make()
@@ -99,45 +79,6 @@ class Transfer(DataTest):
         self.assertIn("on level 6", said)  # nothing is above or below
         self.assertEqual(self.exported("copy"), lines)
         self.ok("kv", "verify", self.at("copy"))
-
-    def test_ingest_hides_what_was_there_and_is_hidden_by_what_comes(self):
-        self.fill(self.path("data"), range(2000), "old", partitions=2)
-        lines = [json_line(b"key:%d" % n, b"ingested %d" % n) for n in range(1000, 3000)]
-        shuffled = self.write("in.jsonl", "\n".join(lines))
-        before = self.exported("data")
-        self.fails("kv", "ingest", self.at("data"), shuffled, words=["line ", "--sort", "nothing was ingested"])
-        twice = self.write("twice.jsonl", "\n".join([lines[0], lines[0]]))
-        self.fails("kv", "ingest", self.at("data"), twice, "--sort", words=["'key:1000'", "a second time"])
-        self.assertEqual(self.exported("data"), before)
-        self.ok("kv", "ingest", self.at("data"), shuffled, "--sort")
-        self.ok("kv", "verify", self.at("data"))
-        self.fill(self.path("data"), range(2500, 2600), "new", partitions=2)
-
-        def expected(number):
-            if number < 1000:
-                return value_of(number, "old")
-            return value_of(number, "new") if 2500 <= number < 2600 else f"ingested {number}"
-        found = {record["key"]: record["value"] for record in map(json.loads, self.exported("data").splitlines())}
-        self.assertEqual(found, {f"key:{n}": expected(n) for n in range(3000)})
-
-    def test_compact_leaves_one_version_of_everything(self):
-        for mark in "abc":
-            self.fill(self.path("data"), range(2000), mark, partitions=2)
-        before = self.exported("data")
-        said = self.ok("kv", "compact", self.at("data"))
-        self.assertEqual(len(said.splitlines()), 2, said)
-        entries = [int(line.split(" became ")[1].split()[0]) for line in said.splitlines()]
-        self.assertEqual(sum(entries), 2000, said)
-        self.assertEqual(self.exported("data"), before)
-        self.ok("kv", "verify", self.at("data"))
-
-    def test_a_data_set_that_is_served_is_left_alone(self):
-        self.fill(self.path("data"), range(10))
-        file = self.write("in.jsonl", json_line(b"a", b"b"))
-        with Server(self.path("data"), shards=1) as server:
-            self.addCleanup(server.log.close)
-            self.fails("kv", "ingest", self.at("data"), file, words=[self.path("data"), "does a server hold it?"])
-            self.fails("kv", "compact", self.at("data"), words=[self.path("data"), "does a server hold it?"])
 
     def test_arguments(self):
         self.fails("kv", "export", status=2)
