@@ -9,6 +9,8 @@
 
 #include <algorithm>
 #include <cstring>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "ashlar/base/random.h"
@@ -53,22 +55,21 @@ Task<Result<>> write_one(Channel& channel, std::uint64_t lba, Known& known, bool
   co_return Result<>{};
 }
 
-Task<Result<>> flush(Channel& channel, std::vector<Known>& known) {
+struct Range {
+  std::uint64_t first, count;
+};
+
+/// Makes durable what all blocks hold; or what these hold, and promises nothing of the others.
+Task<Result<>> flush(Channel& channel, std::span<Known> known, std::optional<Range> only = {}) {
+  if (only) known = known.subspan(only->first, only->count);
   std::vector<std::uint64_t> covered;
   for (const Known& block : known) covered.push_back(block.acknowledged);
-  CO_TRY(co_await channel.flush());
+  if (only) {
+    CO_TRY(co_await channel.flush(Lba(only->first), only->count));
+  } else {
+    CO_TRY(co_await channel.flush());
+  }
   for (std::size_t i = 0; i < known.size(); ++i) known[i].durable = std::max(known[i].durable, covered[i]);
-  co_return Result<>{};
-}
-
-/// Makes durable what these blocks hold, and promises nothing of the others.
-Task<Result<>> flush_range(Channel& channel, std::vector<Known>& known, std::uint64_t first,
-                           std::uint64_t count) {
-  const auto range = std::span(known).subspan(first, count);
-  std::vector<std::uint64_t> covered;
-  for (const Known& block : range) covered.push_back(block.acknowledged);
-  CO_TRY(co_await channel.flush(Lba(first), count));
-  for (std::size_t i = 0; i < count; ++i) range[i].durable = std::max(range[i].durable, covered[i]);
   co_return Result<>{};
 }
 
@@ -82,7 +83,7 @@ Task<> worker(Device& device, std::vector<Known>& known, unsigned shard, unsigne
     if (!co_await write_one(**channel, lba, known[lba], random.one_in(4))) co_return;  // the power went
     if (random.one_in(6) && !co_await flush(**channel, known)) co_return;
     const std::uint64_t first = random.below(block_count), count = random.between(1, block_count - first);
-    if (random.one_in(6) && !co_await flush_range(**channel, known, first, count)) co_return;
+    if (random.one_in(6) && !co_await flush(**channel, known, Range{first, count})) co_return;
   }
 }
 
