@@ -101,10 +101,7 @@ class Disk {
   const Result<LoopDevice>& loop() const noexcept { return loop_; }
   const std::string& path() const noexcept { return loop_->path(); }
   const std::string& image() const noexcept { return image_; }
-  void resize(std::uint64_t bytes) const {
-    ASSERT_EQ(::truncate(image_.c_str(), static_cast<off_t>(bytes)), 0);
-    ASSERT_TRUE(loop_->follow_file());
-  }
+  void resize(std::uint64_t bytes) const { ASSERT_TRUE(loop_->resize(bytes)); }
   /// The last that the machine knows of it, but for those who have it open.
   void unplug() {
     ASSERT_EQ(::unlink(image_.c_str()), 0);

@@ -20,10 +20,13 @@ namespace ashlar::testing {
 class LoopDevice {
  public:
   LoopDevice(LoopDevice&& other) noexcept
-      : descriptor_(std::exchange(other.descriptor_, -1)), path_(std::move(other.path_)) {}
+      : descriptor_(std::exchange(other.descriptor_, -1)),
+        path_(std::move(other.path_)),
+        file_(std::move(other.file_)) {}
   LoopDevice& operator=(LoopDevice&& other) noexcept {
     std::swap(descriptor_, other.descriptor_);
     std::swap(path_, other.path_);
+    std::swap(file_, other.file_);
     return *this;
   }
   ~LoopDevice() {
@@ -50,7 +53,7 @@ class LoopDevice {
       config.block_size = block_bytes;
       config.info.lo_flags = LO_FLAGS_PARTSCAN;
       if (::ioctl(descriptor, LOOP_CONFIGURE, &config) == 0) {
-        device = LoopDevice(descriptor, path);
+        device = LoopDevice(descriptor, path, file);
       } else {
         ::close(descriptor);  // somebody was faster
       }
@@ -62,8 +65,11 @@ class LoopDevice {
 
   const std::string& path() const noexcept { return path_; }
 
-  /// The device takes the size that its file has now.
-  bool follow_file() const { return ::ioctl(descriptor_, LOOP_SET_CAPACITY) == 0; }
+  /// The file's size changes, and the device takes it.
+  bool resize(std::uint64_t bytes) const {
+    return ::truncate(file_.c_str(), static_cast<off_t>(bytes)) == 0 &&
+           ::ioctl(descriptor_, LOOP_SET_CAPACITY) == 0;
+  }
   /// The kernel lets it go with the last who has it open; this object then holds a device no more.
   bool detach() {
     return ::ioctl(descriptor_, LOOP_CLR_FD) == 0 && ::close(std::exchange(descriptor_, -1)) == 0;
@@ -86,10 +92,11 @@ class LoopDevice {
   }
 
  private:
-  LoopDevice(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
+  LoopDevice(int descriptor, std::string path, std::string file)
+      : descriptor_(descriptor), path_(std::move(path)), file_(std::move(file)) {}
 
   int descriptor_;
-  std::string path_;
+  std::string path_, file_;
 };
 
 }  // namespace ashlar::testing

@@ -2,7 +2,6 @@
 /// nothing is lost, nothing hangs, and the device learns what became of it.
 
 #include <fcntl.h>
-#include <linux/capability.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <sys/mount.h>
@@ -87,28 +86,21 @@ TEST_P(FileFaults, AFileIsTruncatedUnderIt) {
   });
 }
 
-/// The device shrinks to what is left of its file.
-void shrink_loop(const LoopDevice& loop, const std::string& image, off_t bytes) {
-  ASSERT_EQ(::truncate(image.c_str(), bytes), 0);
-  ASSERT_TRUE(loop.follow_file());
-}
-
 TEST_P(FileFaults, ABlockDeviceShrinksAndGoes) {
-  const std::string image = directory.file("image", 1_MiB);
-  const auto loop = LoopDevice::attach(image, 512);
+  const auto loop = LoopDevice::attach(directory.file("image", 1_MiB), 512);
   if (!loop) GTEST_SKIP() << loop.error().to_string();
   with(
       loop->path(),
       [&](Device& device, Channel& channel) -> Task<Result<>> {
         Watcher watcher(channel);
         ManyBlocks all(channel, Op::read);
-        CO_TRY(co_await use_while_it_shrinks(all, 256_KiB, 1, [&] { shrink_loop(*loop, image, 256_KiB); }));
+        CO_TRY(co_await use_while_it_shrinks(all, 256_KiB, 1, [&] { EXPECT_TRUE(loop->resize(256_KiB)); }));
         co_await until(watcher.resized);
         EXPECT_EQ(device.geometry().bytes(), 256_KiB);
 
         // No medium is left: requests end, on every shard, and later ones are refused.
         ManyBlocks left(channel, Op::read);
-        CO_TRY(co_await use_while_it_shrinks(left, 0, 1, [&] { shrink_loop(*loop, image, 0); }));
+        CO_TRY(co_await use_while_it_shrinks(left, 0, 1, [&] { EXPECT_TRUE(loop->resize(0)); }));
         co_await until(watcher.removed);
         EXPECT_EQ(watcher.removed, 1);
         const AlignedMemory memory(4096);
