@@ -13,7 +13,7 @@
 #include "ashlar/kv/lsm/checkpoint.h"
 #include "ashlar/runtime/memory/regions.h"
 #include "ashlar/runtime/mesh/invoke.h"
-#include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/test_file.h"
 #include "ashlar/runtime/sync/sleep.h"
 #include "ashlar/runtime/sync/when.h"
 #include "ashlar/transport/file/file_kinds.h"
@@ -61,11 +61,7 @@ Task<Result<std::unique_ptr<Device>>> open_device() {
 }
 
 Task<Result<>> make_device() {
-  File file = CO_TRY(co_await File::open("/disk", O_RDWR | O_CREAT));
-  CO_TRY(co_await file.resize(40 << 20));
-  CO_TRY(co_await file.sync());
-  CO_TRY(co_await file.close());
-  CO_TRY(co_await sync_directory("/"));
+  CO_TRY(co_await ashlar::testing::make_file("/disk", 40 << 20));
   const auto device = CO_TRY(co_await open_device());
   const Result<> formatted = co_await blob::format_device(*device, {.chunk_bytes = 1 << 20});
   co_await device->close();
@@ -83,7 +79,7 @@ class Life {
   }
   bool done() const { return done_; }
   const Result<>& ended() const { return ended_; }
-  testing::AssertionResult verdict() const {
+  ::testing::AssertionResult verdict() const {
     if (!verdict_) return verdict_;
     for (const auto& work : works_) {
       if (!work->verdict()) return work->verdict();
@@ -91,7 +87,7 @@ class Life {
     for (const auto& work : over_all_) {
       if (!work->verdict()) return work->verdict();
     }
-    return testing::AssertionSuccess();
+    return ::testing::AssertionSuccess();
   }
   void count(Ended& ended) const {
     ended.copies = copies_;
@@ -197,7 +193,7 @@ class Life {
   Keys keys_;
   std::vector<std::unique_ptr<PartitionWork>> works_;
   std::vector<std::unique_ptr<StoreWork>> over_all_;
-  testing::AssertionResult verdict_ = testing::AssertionSuccess();
+  ::testing::AssertionResult verdict_ = ::testing::AssertionSuccess();
   std::uint64_t copies_ = 0;
   bool done_ = false;
   Result<> ended_;
@@ -275,7 +271,7 @@ Ended live(Machine& machine, const Fate& fate, unsigned rounds, Coverage& covera
   EXPECT_TRUE(life.ended() || off || fate.fails()) << life.ended().error().to_string();
   EXPECT_TRUE(life.ended() || life.ended().error().code != Errc::corrupt) << life.ended().error().to_string();
   coverage.add(world.faults());
-  Ended ended{.right = !testing::Test::HasFailure(), .cut = off && !fate.kill, .digest = world.digest()};
+  Ended ended{.right = !::testing::Test::HasFailure(), .cut = off && !fate.kill, .digest = world.digest()};
   life.count(ended);
   return ended;
 }

@@ -12,7 +12,7 @@
 #include "ashlar/blob/device/blob_device.h"
 #include "ashlar/blob/test_blobs.h"
 #include "ashlar/block/registry.h"
-#include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/test_file.h"
 #include "ashlar/transport/file/file_kinds.h"
 #include "ashlar/transport/ram/ram_device.h"
 
@@ -40,11 +40,7 @@ inline Task<Result<std::unique_ptr<Device>>> open_device(std::string text) {
 }
 
 inline Task<Result<>> make_disk(std::uint64_t bytes) {
-  File file = CO_TRY(co_await File::open(disk, O_RDWR | O_CREAT));
-  CO_TRY(co_await file.resize(bytes));
-  CO_TRY(co_await file.sync());
-  CO_TRY(co_await file.close());
-  co_return co_await sync_directory("/");
+  return ashlar::testing::make_file(disk, bytes);
 }
 
 inline Task<Result<>> format(std::string text, FormatOptions how = {.chunk_bytes = 1u << 20}) {

@@ -13,7 +13,7 @@
 #include "ashlar/base/units.h"
 #include "ashlar/block/test_changes.h"
 #include "ashlar/runtime/mesh/invoke.h"
-#include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/test_file.h"
 #include "ashlar/runtime/ops/test_loop_device.h"
 #include "ashlar/transport/mmap/mmap_device.h"
 
@@ -206,14 +206,6 @@ TEST_P(MmapTest, AMappingThatLostAPageIsReplaced) {
     }
     co_return Result<>{};
   });
-}
-
-Task<Result<>> make_file(std::string path, std::uint64_t bytes) {
-  File file = CO_TRY(co_await File::open(path, O_RDWR | O_CREAT));
-  CO_TRY(co_await file.resize(bytes));
-  CO_TRY(co_await file.sync());
-  CO_TRY(co_await file.close());
-  co_return co_await sync_directory("/");
 }
 
 TEST(MmapSimulated, AFlushedRangeOutlivesAPowerCutByItself) {
