@@ -34,18 +34,10 @@ void Coverage::add(const sim::Faults& faults) {
   if (!faults.cuts().empty()) ++cut_worlds_;
 }
 
-std::vector<std::string> Coverage::never_cut() const {
+std::vector<std::string> Coverage::without(std::uint64_t Count::* number) const {
   std::vector<std::string> labels;
   for (const auto& [label, count] : counts_) {
-    if (count.cut == 0) labels.push_back(label);
-  }
-  return labels;
-}
-
-std::vector<std::string> Coverage::never_failed() const {
-  std::vector<std::string> labels;
-  for (const auto& [label, count] : counts_) {
-    if (count.failed == 0) labels.push_back(label);
+    if (count.*number == 0) labels.push_back(label);
   }
   return labels;
 }

@@ -37,9 +37,9 @@ class Coverage {
   void add(const sim::Faults& faults);
   std::uint64_t cuts() const noexcept { return cut_worlds_; }
   /// Operations that ran and were never cut.
-  std::vector<std::string> never_cut() const;
+  std::vector<std::string> never_cut() const { return without(&Count::cut); }
   /// Operations that ran and never failed by themselves, with the power on.
-  std::vector<std::string> never_failed() const;
+  std::vector<std::string> never_failed() const { return without(&Count::failed); }
   std::vector<std::string> labels() const;
   bool cut(const std::string& label) const { return counts_.contains(label) && counts_.at(label).cut != 0; }
   bool failed(const std::string& label) const {
@@ -54,6 +54,8 @@ class Coverage {
     std::uint64_t cut = 0;
     std::uint64_t failed = 0;
   };
+  std::vector<std::string> without(std::uint64_t Count::* number) const;
+
   std::map<std::string, Count> counts_;
   std::uint64_t cut_worlds_ = 0;
 };

@@ -28,6 +28,10 @@ bool expired(std::string_view value, std::uint64_t now_ms) {
 
 }  // namespace
 
+std::string text_of(const kv::StoredKey& key) {
+  return std::string(as_text(key.bytes()));
+}
+
 std::uint64_t expiry_of(std::string_view value) {
   std::uint64_t number = 0;
   const char* const end = value.data() + value.size();

@@ -25,6 +25,9 @@ struct Version {
   bool operator==(const Version&) const = default;
 };
 
+/// A stored key as the model knows it.
+std::string text_of(const kv::StoredKey& key);
+
 /// What a partition holds, by stored key.
 using State = std::map<std::string, Version>;
 /// The first difference of two states, for messages; empty where they are the same.

@@ -9,15 +9,7 @@
 
 namespace ashlar::crash {
 
-namespace {
-
 using kv::StoredKey;
-
-std::string text_of(const StoredKey& key) {
-  return std::string(as_text(key.bytes()));
-}
-
-}  // namespace
 
 /// What one transaction has read and is going to write.
 struct StoreWork::Step {

@@ -13,10 +13,6 @@ namespace {
 using kv::Durability;
 using kv::StoredKey;
 
-std::string text_of(const StoredKey& key) {
-  return std::string(as_text(key.bytes()));
-}
-
 std::optional<std::string> text_of(const std::optional<kv::Value>& value) {
   if (!value) return std::nullopt;
   return std::string(as_text(value->bytes));
