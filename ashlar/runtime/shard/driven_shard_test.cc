@@ -196,6 +196,22 @@ TEST_P(DrivenShardOn, ALoopWithNothingElseToWaitForSleepsInIt) {
   EXPECT_TRUE(runtime.join());
 }
 
+TEST_P(DrivenShardOn, IsAtRestNoMoreWhileJoinDrivesIt) {
+  Runtime runtime(options(1));
+  bool at_rest = true;
+  ASSERT_TRUE(runtime.start([&](Shard& shard) -> Task<Result<>> {
+    EXPECT_TRUE(co_await sleep_for(1ms));
+    at_rest = shard.sleeping();  // then every message would wake it by a system call
+    co_return Result<>{};
+  }));
+  EXPECT_TRUE(runtime.drives_here());
+  (void)runtime.driven()->poll();
+  EXPECT_TRUE(runtime.shard(ShardId{0}).sleeping());
+  std::this_thread::sleep_for(2ms);  // join() finds something to do at once
+  EXPECT_TRUE(runtime.join());
+  EXPECT_FALSE(at_rest);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, DrivenShardOn, ::testing::Values(BackendKind::uring, BackendKind::epoll),
                          [](const auto& info) {
                            return std::string(info.param == BackendKind::uring ? "uring" : "epoll");

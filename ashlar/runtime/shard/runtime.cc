@@ -102,6 +102,7 @@ Result<> Runtime::run(const Main& main) {
 
 Result<> Runtime::start(Main main) {
   main_ = std::move(main);
+  if (options_.driven) driver_ = std::this_thread::get_id();  // before any other thread may ask
   mains_live_ = shards_draining_ = shard_count();
   {
     const SignalMask mask(!options_.take_signals);
@@ -116,7 +117,6 @@ Result<> Runtime::start(Main main) {
     wait_for_shards();
     if (!start_failed_) {
       driven_ = std::make_unique<DrivenShard>(*mine.shard);
-      driver_ = std::this_thread::get_id();
       const DrivenShard::Inside inside(*driven_);
       begin_main(mine);
     }
@@ -129,7 +129,10 @@ Result<> Runtime::join() {
   if (options_.driven) {
     Worker& mine = *workers_[*options_.driven];
     Shard::enter(mine.shard.get());
-    if (!start_failed_) run_to_the_end(mine);
+    if (!start_failed_) {
+      mine.shard->awake();  // its last poll() may have left it at rest
+      run_to_the_end(mine);
+    }
     driven_.reset();
     end_shard(mine);
   }
