@@ -35,12 +35,10 @@ Result<std::unique_ptr<Backend>> Conformance::make_backend() {
     case Subject::uring_6_0:
       return UringBackend::create({.receive_buffer_count = pool_buffers,
                                    .receive_buffer_bytes = pool_buffer_bytes,
-                                   .best_profile = RingProfile::single_issuer,
                                    .pretend = KernelAge::linux_6_0});
     case Subject::uring_5_19:
       return UringBackend::create({.receive_buffer_count = pool_buffers,
                                    .receive_buffer_bytes = pool_buffer_bytes,
-                                   .best_profile = RingProfile::coop_taskrun,
                                    .pretend = KernelAge::linux_5_19,
                                    .cancels_refused = 5});
     case Subject::uring_plain:
@@ -49,7 +47,6 @@ Result<std::unique_ptr<Backend>> Conformance::make_backend() {
                                    .receive_buffer_count = pool_buffers,
                                    .receive_buffer_bytes = pool_buffer_bytes,
                                    .registered_files_max = 0,
-                                   .best_profile = RingProfile::plain,
                                    .pretend = KernelAge::linux_5_11});
     case Subject::uring_no_poller:
       return UringBackend::create({.receive_buffer_count = pool_buffers,

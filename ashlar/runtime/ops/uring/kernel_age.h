@@ -5,6 +5,8 @@
 
 #include <liburing.h>
 
+#include "ashlar/runtime/ops/uring/ring.h"
+
 namespace ashlar {
 
 /// Each lacks what those before it lack.
@@ -15,6 +17,17 @@ enum class KernelAge : unsigned char {
   linux_5_11,  ///< has no flag but SQPOLL, SQ_AFF and IOPOLL, no registered rings, sparse tables, limits of
                ///< workers, buffer rings, and no multishot at all; and every linked operation completes
 };
+
+/// The best that a kernel of this age takes.
+constexpr RingProfile profile_of(KernelAge age) noexcept {
+  switch (age) {
+    case KernelAge::newest: return RingProfile::defer_taskrun;
+    case KernelAge::linux_6_0: return RingProfile::single_issuer;
+    case KernelAge::linux_5_19: return RingProfile::coop_taskrun;
+    case KernelAge::linux_5_11: break;
+  }
+  return RingProfile::plain;
+}
 
 /// The flags of io_uring_setup that a kernel of this age takes.
 constexpr unsigned setup_flags_of(KernelAge age) noexcept {

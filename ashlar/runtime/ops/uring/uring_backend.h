@@ -35,7 +35,6 @@ struct UringOptions {
   unsigned receive_buffer_count = 256;  ///< power of two, at most 32768
   unsigned receive_buffer_bytes = 16384;
   unsigned registered_files_max = 16384;  ///< lowered to the soft RLIMIT_NOFILE; 0 registers none
-  RingProfile best_profile = RingProfile::defer_taskrun;
   KernelAge pretend = KernelAge::newest;
   unsigned gather = 16;          ///< see GatherBound
   unsigned cancels_refused = 0;  ///< for tests: so many cancels at first find no free submission entry

@@ -35,8 +35,8 @@ Result<std::unique_ptr<UringBackend>> UringBackend::create(const UringOptions& o
 }
 
 Result<> UringBackend::open(const UringOptions& options) {
-  profile_ =
-      TRY(set_up_ring(ring_, options.submission_entries, options.completion_entries, options.best_profile));
+  profile_ = TRY(set_up_ring(ring_, options.submission_entries, options.completion_entries,
+                             profile_of(options.pretend)));
   ring_open_ = true;
   receive_buffers_ = std::make_unique<ReceiveBuffers>();
   pretend_ = options.pretend;
