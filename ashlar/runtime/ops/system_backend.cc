@@ -101,6 +101,11 @@ void SystemBackend::wake() noexcept {
       ::write(wake_fd_, &one, sizeof one);  // full means it is awake already
 }
 
+timespec timespec_of(Duration duration) noexcept {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(duration);
+  return {.tv_sec = seconds.count(), .tv_nsec = (duration - seconds).count()};
+}
+
 Instant machine_now() noexcept {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);

@@ -3,10 +3,15 @@
 /// What the back ends over the operating system have in common: clocks, randomness, wake-up and the set-up
 /// calls.
 
+#include <time.h>
+
 #include "ashlar/base/random.h"
 #include "ashlar/runtime/ops/backend.h"
 
 namespace ashlar {
+
+/// As the kernel takes it.
+timespec timespec_of(Duration duration) noexcept;
 
 /// Base of UringBackend and EpollBackend. A Handle is a file descriptor, opened close-on-exec. Thread safety
 /// and lifecycle as Backend.

@@ -212,6 +212,25 @@ TEST_P(DrivenShardOn, IsAtRestNoMoreWhileJoinDrivesIt) {
   EXPECT_FALSE(at_rest);
 }
 
+TEST_P(DrivenShardOn, AWaitThatSubmitsNothingIsNotCounted) {
+  if (GetParam() != BackendKind::uring) GTEST_SKIP() << "counts nothing";
+  Runtime runtime(options(1));
+  ASSERT_TRUE(runtime.start([&](Shard&) -> Task<Result<>> {
+    (void)co_await runtime.stop_event().wait();
+    co_return Result<>{};
+  }));
+  DrivenShard& shard = *runtime.driven();
+  ASSERT_TRUE(shard.descriptor());
+  while (shard.run_once(1ms)) {
+  }
+  const RingStats& stats = *runtime.shard(ShardId{0}).rings().stats(IoRole::automatic);
+  const std::uint64_t before = stats.enters;
+  for (int i = 0; i < 4; ++i) EXPECT_FALSE(shard.run_once(1ms));
+  EXPECT_EQ(stats.enters, before);
+  runtime.request_stop();
+  EXPECT_TRUE(runtime.join());
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, DrivenShardOn, ::testing::Values(BackendKind::uring, BackendKind::epoll),
                          [](const auto& info) {
                            return std::string(info.param == BackendKind::uring ? "uring" : "epoll");

@@ -20,8 +20,7 @@ constexpr int events_per_turn = 256;
 
 /// epoll_pwait2 is Linux 5.11; before it, milliseconds, rounded up so that a timer is due when we wake.
 int wait_for_events(int epoll_fd, epoll_event* events, Duration timeout, bool for_ever) noexcept {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
-  const timespec limit{seconds.count(), (timeout - seconds).count()};
+  const timespec limit = timespec_of(timeout);
   int count = epoll_pwait2(epoll_fd, events, events_per_turn, for_ever ? nullptr : &limit, nullptr);
   if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
     const auto ms = std::chrono::ceil<std::chrono::milliseconds>(timeout).count();

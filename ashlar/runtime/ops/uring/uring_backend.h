@@ -118,6 +118,7 @@ class UringBackend final : public SystemBackend {
   void hand_to_workers(Operation& operation) noexcept;
   void watch_wake() noexcept;
   void watch_rings() noexcept;
+  void wait_in_ring(Duration left) noexcept;
   void wait_for_event(Duration left) noexcept;
   void forget_event() noexcept;
   bool rings_polling() const noexcept;

@@ -11,15 +11,6 @@
 
 namespace ashlar {
 
-namespace {
-
-timespec timespec_of(Duration left) noexcept {
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(left);
-  return {.tv_sec = seconds.count(), .tv_nsec = (left - seconds).count()};
-}
-
-}  // namespace
-
 bool UringBackend::pending() const noexcept {
   for (const DeviceRing* ring : rings_) {
     if (ring->pending()) return true;
@@ -56,21 +47,27 @@ unsigned UringBackend::wait(Instant until) noexcept {
   if (workers_ != nullptr) workers_->dispatch();
   if (deferred_.empty() && backlog_.empty() && cancels_.empty() && !rings_polling()) {
     watch_rings();
-    ++stats_.enters;
-    gather_.entered();
     const Duration left = until == never ? Duration::max() : std::max(until - now(), Duration::zero());
     if (by_event_) {
       wait_for_event(left);
-    } else if (until == never) {
-      io_uring_submit_and_wait(&ring_, 1);
     } else {
-      io_uring_cqe* cqe = nullptr;
-      const timespec limit = timespec_of(left);
-      __kernel_timespec timeout{limit.tv_sec, limit.tv_nsec};
-      io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
+      wait_in_ring(left);
     }
   }
   return poll();
+}
+
+void UringBackend::wait_in_ring(Duration left) noexcept {
+  ++stats_.enters;
+  gather_.entered();
+  if (left == Duration::max()) {
+    io_uring_submit_and_wait(&ring_, 1);
+    return;
+  }
+  io_uring_cqe* cqe = nullptr;
+  const timespec limit = timespec_of(left);
+  __kernel_timespec timeout{limit.tv_sec, limit.tv_nsec};
+  io_uring_submit_and_wait_timeout(&ring_, &cqe, 1, &timeout, nullptr);
 }
 
 /// Not the ring's own descriptor: under DEFER_TASKRUN nothing appears in the completion queue before its
