@@ -124,8 +124,9 @@ Result<BufferPool::Slab*> BufferPool::add_slab(unsigned size_class, bool regardl
   const auto same_size = [&](const Slab* other) {
     return other != nullptr && other->size_class == size_class;
   };
-  if (class_bytes(size_class) < huge_buffer_bytes_min && std::ranges::none_of(slabs_, same_size))
-    ::madvise(region.data, Region::bytes, MADV_NOHUGEPAGE);
+  slab->small_pages =
+      class_bytes(size_class) < huge_buffer_bytes_min && std::ranges::none_of(slabs_, same_size);
+  if (slab->small_pages) ::madvise(region.data, Region::bytes, MADV_NOHUGEPAGE);
   ASHLAR_POISON(region.data, Region::bytes);
   if (region.id >= slabs_.size()) slabs_.resize(region.id + 1);
   slabs_[region.id] = slab.get();
@@ -137,7 +138,7 @@ void BufferPool::remove_slab(Slab& slab) noexcept {
   const std::unique_ptr<Slab> owned(&slab);
   slab.unlink();
   slabs_[slab.region.id] = nullptr;
-  ::madvise(slab.region.data, Region::bytes, MADV_HUGEPAGE);  // as it came
+  if (slab.small_pages) ::madvise(slab.region.data, Region::bytes, MADV_HUGEPAGE);  // as it came
   give_regions(slab.region, 1);
 }
 

@@ -114,6 +114,7 @@ class BufferPool {
     std::uint32_t used = 0;
     std::uint32_t carved = 0;  // buffers that were ever handed out: those beyond are untouched memory
     FreeBuffer* free = nullptr;
+    bool small_pages = false;  // the kernel was told not to make its region a huge page
   };
 
   Result<IoBuffer> allocate(std::size_t bytes, Purpose purpose, bool regardless);
