@@ -62,8 +62,10 @@ class Ingest {
         co_return why;
       }
     }
-    std::ranges::stable_sort(
-        lines_, [](const Line& a, const Line& b) { return compare(a.key.bytes(), b.key.bytes()) < 0; });
+    std::ranges::sort(lines_, [](const Line& a, const Line& b) {
+      const int order = compare(a.key.bytes(), b.key.bytes());
+      return order != 0 ? order < 0 : a.number < b.number;
+    });
     for (const Line& line : lines_) {
       if (const Why why = co_await add(line)) co_return why;
     }

@@ -25,8 +25,8 @@ struct Geometry {
   /// multiple of its own size. 0: the device has none.
   std::uint32_t atomic_write_bytes_min = 0, atomic_write_bytes_max = 0;
   std::int32_t numa_node = -1;  ///< where the device sits; -1 where unknown
-  Zones zones;
-  Protection protection;
+  Zones zones = {};
+  Protection protection = {};
 
   bool persistent = false;    ///< contents survive the process and, once flushed, power loss
   bool read_only = false;     ///< writes fail with `permission`

@@ -85,7 +85,8 @@ void LockTable::end_waiting() noexcept {
   for (const auto& [key, lock] : locks_) lock->changed.notify_all();  // makes ready, resumes nobody
 }
 
-void LockTable::commits_at(LockOwner owner, std::span<const Write> writes, Sequence reserved) {
+void LockTable::commits_at([[maybe_unused]] LockOwner owner, std::span<const Write> writes,
+                           Sequence reserved) {
   for (const Write& write : writes) {
     Lock* lock = find(write.key->bytes());
     assert(lock != nullptr && lock->holder == owner);

@@ -31,7 +31,7 @@ struct ShardOptions {
   Duration spin_for_messages = {};
   Duration slice = std::chrono::microseconds(200);  ///< longest run of one share before I/O is looked at
   Duration stall = std::chrono::milliseconds(50);   ///< a task that holds the shard longer is reported
-  IoRingsOptions rings;
+  IoRingsOptions rings = {};
   MemoryCap* memory_cap = nullptr;  ///< what its budget borrows from; null: no limit
 };
 
