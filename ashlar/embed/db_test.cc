@@ -125,6 +125,32 @@ TEST_F(DbTest, AnIteratorWalksBothWaysWithinBounds) {
   EXPECT_THAT(keys_of(with_prefix), ElementsAre("b", "ba"));
 }
 
+TEST_F(DbTest, BoundsInTheWrongOrderHoldNothing) {
+  for (const std::vector<std::string>& boundaries : {std::vector<std::string>{}, {"c", "e"}}) {
+    std::filesystem::remove_all(directory_);
+    DbOptions options = small_options();
+    options.boundaries = boundaries;
+    Db db = open(options);
+    for (const char* key : {"a", "b", "c", "d", "e", "f"}) EXPECT_TRUE(db.put(key, "v"));
+    Transaction step = db.begin().value();
+    EXPECT_TRUE(step.put("cc", "own"));
+    for (const auto& [lower, upper] :
+         {std::pair("f", "a"), {"d", "b"}, {"dd", "d"}, {"c", "c"}, {"z", "A"}}) {
+      const IterateOptions bounds{.lower = lower, .upper = upper};
+      for (const bool of_transaction : {false, true}) {
+        Iterator it = of_transaction ? step.iterate(bounds).value() : db.iterate(bounds).value();
+        EXPECT_THAT(keys_of(it), ElementsAre()) << lower << upper;
+        EXPECT_THAT(keys_of(it, true), ElementsAre()) << lower << upper;
+        for (const char* key : {"A", "b", "c", "cc", "e", "z"}) {
+          EXPECT_FALSE(it.seek(key)) << lower << upper << key;
+          EXPECT_FALSE(it.seek_backward(key)) << lower << upper << key;
+          EXPECT_TRUE(it.status());
+        }
+      }
+    }
+  }
+}
+
 TEST_F(DbTest, AnIteratorAndASnapshotStayAtTheirMoment) {
   Db db = open();
   for (int i = 0; i < 500; ++i)

@@ -15,7 +15,7 @@ class Scan;
 
 struct IterateOptions {
   std::string lower = {};   ///< first key, included; empty: from the beginning
-  std::string upper = {};   ///< end, excluded; empty: to the end
+  std::string upper = {};   ///< end, excluded; empty: to the end; not above `lower`: nothing
   std::string prefix = {};  ///< only keys that begin with it; instead of lower and upper
   ReadOptions read = {};    ///< without a snapshot, the iterator takes its own
 };

@@ -75,7 +75,7 @@ bool Scan::seek(std::string_view key, kv::Direction direction) {
   if (!engine_->ordered()) return fail_with({.code = Errc::unsupported, .where = "seek: keys are hashed"});
   std::string from = StoredRange::bound(key, Engine::type_of(read_.family));
   if (direction == kv::Direction::backward) from.push_back('\0');  // the key itself too
-  return begin(direction, std::clamp(std::move(from), range_.first, range_.end));
+  return begin(direction, std::max(range_.first, std::min(std::move(from), range_.end)));
 }
 
 bool Scan::step(kv::Direction direction) {
@@ -87,7 +87,8 @@ bool Scan::step(kv::Direction direction) {
   return ++at_ < chunk_.items.size() || fill();
 }
 
-/// The next chunk that holds anything: of this partition or of those behind it.
+/// The next chunk that holds anything: of this partition or of those behind it. Bounds in the wrong order
+/// hold nothing, and the partition that the walk begins in is its last.
 bool Scan::fill() {
   for (;;) {
     chunk_.items.clear();
@@ -97,7 +98,7 @@ bool Scan::fill() {
     if (walker_ == nullptr) walker_ = std::make_shared<Walker>(read_.receipt);
     const Result<> done =
         engine_->run(shard(), [&] { return transaction_ != nullptr ? read_transaction() : read_chunk(); });
-    if (done) walker_->cost.add_up();
+    walker_->cost.add_up();
     if (!done) return fail_with(done.error());
     chunk_entries_ = std::min(2 * chunk_entries_, chunk_entries_max);
     if (!chunk_.items.empty()) return true;
@@ -106,11 +107,9 @@ bool Scan::fill() {
 
 bool Scan::advance_partition() noexcept {
   const bool forward = direction_ == kv::Direction::forward;
-  const std::uint32_t end = engine_->ordered()
-                                ? engine_->partition_of(forward ? range_.end : range_.first).value
-                            : forward ? engine_->partitioner().partitions() - 1
-                                      : 0;
-  if (partition_ == end || transaction_ != nullptr) return false;
+  const std::uint32_t end =
+      forward ? engine_->last_partition_below(range_.end).value : engine_->partition_of(range_.first).value;
+  if (transaction_ != nullptr || (forward ? partition_ >= end : partition_ <= end)) return false;
   dismiss();
   partition_ += forward ? 1 : 0u - 1;
   chunk_.last = false;
