@@ -95,7 +95,8 @@ class Db {
   Result<> merge(std::string_view key, std::string_view operand, const WriteOptions& options = {});
   /// Every key of the family from `lower` (included; empty: from the beginning) to `upper` (excluded; empty:
   /// to the end) is absent. One record of the log for each partition, whatever it covers; where there are
-  /// several, one after the other. Bounds are `unsupported` where keys are spread by hash.
+  /// several, one after the other: an error in between leaves those before it done, and `on_durable`
+  /// uncalled. Bounds are `unsupported` where keys are spread by hash.
   Result<> erase_range(std::string_view lower, std::string_view upper, const WriteOptions& options = {});
   /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say,
   /// and without a receipt.

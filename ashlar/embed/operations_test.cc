@@ -175,6 +175,36 @@ TEST_F(OperationsTest, ACallbackHearsOfEachWriteOnceItIsDurable) {
   EXPECT_EQ(failed.load(), 0);
 }
 
+TEST_F(OperationsTest, ACallbackHearsOnceOfARangeErasedInManyPartitions) {
+  DbOptions options = small_options();
+  options.shards = 2;
+  options.boundaries = {"g", "m", "t"};
+  std::atomic<int> heard{0};
+  const auto hear = [&](const Result<>& result) {
+    EXPECT_TRUE(result);
+    ++heard;
+  };
+  {
+    Db db = open(options);
+    for (const char* key : {"a", "h", "n", "z"}) EXPECT_TRUE(db.put(key, "v"));
+    EXPECT_TRUE(db.erase_range("b", "u", {.on_durable = hear}));
+    EXPECT_EQ(heard.load(), 1);
+    EXPECT_TRUE(db.erase_range("b", "u", {.durability = Durability::none, .on_durable = hear}));
+    EXPECT_TRUE(db.erase_range("b", "c", {.on_durable = hear}));  // in one
+    EXPECT_EQ(db.erase_range("c", "b", {.on_durable = hear}).error().code, Errc::invalid);
+    Transaction holder = db.begin({.locking = Locking::row_locks}).value();
+    EXPECT_TRUE(holder.lock("n"));
+    EXPECT_EQ(db.erase_range("b", "u", {.deadline = Deadline::clock::now() + 30ms, .on_durable = hear})
+                  .error()
+                  .code,
+              Errc::timed_out);
+  }
+  EXPECT_EQ(heard.load(), 3);
+  Db db = open(options);
+  Iterator it = db.iterate().value();
+  EXPECT_THAT(keys_of(it), ElementsAre("a", "z"));
+}
+
 TEST_F(OperationsTest, ACheckpointIsADatabaseOfItsOwn) {
   DbOptions options = small_options();
   options.boundaries = {"m"};

@@ -57,10 +57,13 @@ Result<> Db::erase_range(std::string_view lower, std::string_view upper, const W
   if (range.first >= range.end) return fail(Errc::invalid, "range of keys");
   const kv::StoredKey first = kv::StoredKey::from_stored(as_bytes(range.first));
   const kv::Write write{.key = &first, .value = as_bytes(range.end), .kind = kv::Kind::erase_range};
-  const std::uint16_t last = engine_->last_partition_below(range.end).value;
-  for (std::uint16_t i = engine_->partition_of(range.first).value; i <= last; ++i)
-    TRY(write_and_wait(*engine_, kv::PartitionId{i}, {&write, 1}, options));
-  return {};
+  const kv::PartitionId last = engine_->last_partition_below(range.end);
+  WriteOptions before_last = options;
+  before_last.on_durable = {};
+  if (options.on_durable) before_last.durability = Durability::durable;  // what it hears is of all of them
+  for (std::uint16_t i = engine_->partition_of(range.first).value; i < last.value; ++i)
+    TRY(write_and_wait(*engine_, kv::PartitionId{i}, {&write, 1}, before_last));
+  return write_and_wait(*engine_, last, {&write, 1}, options);
 }
 
 Result<> Db::write(const WriteBatch& batch, const WriteOptions& options) {
