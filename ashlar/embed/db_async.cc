@@ -68,13 +68,17 @@ struct AsyncGet {
     call.self = this;
     call.completed = [](embed::Call& answered) noexcept {
       const std::unique_ptr<AsyncGet> self(static_cast<SelfCall&>(answered).self);
-      self->call.cost.add_up();
+      self->call.cost.settle();
       const Result<bool>& result = self->call.result;
       if (!result) self->found(std::unexpected(result.error()));
       if (result && !*result) self->found(std::nullopt);
     };
   }
-  static void take(void* self, Bytes value) { static_cast<AsyncGet*>(self)->found(as_text(value)); }
+  static void take(void* self, Bytes value) {
+    auto& own = *static_cast<AsyncGet*>(self);
+    own.call.cost.settle();  // the program is answered by this: its receipt may go with it
+    own.found(as_text(value));
+  }
 
   struct SelfCall : embed::GetCall {
     using GetCall::GetCall;

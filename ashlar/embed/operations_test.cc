@@ -145,6 +145,30 @@ TEST_F(OperationsTest, AReceiptSaysWhatCallsCost) {
   EXPECT_GT(many.in_place + many.blocks_cached + many.blocks_read, 0u);
 }
 
+TEST_F(OperationsTest, AReceiptIsCompleteWhenACallbackIsCalled) {
+  Db db = open();
+  EXPECT_TRUE(db.put("k", std::string(500, 'v')));
+  EXPECT_TRUE(db.flush());
+  db = open_again(std::move(db));
+  std::atomic<bool> answered{false};
+  std::uint64_t blocks = 0;
+  {
+    auto receipt = std::make_unique<Receipt>();
+    EXPECT_TRUE(db.get_async("k",
+                             [&](Result<std::optional<std::string_view>> value) {
+                               EXPECT_TRUE(value && *value);
+                               blocks = receipt->blocks_read;
+                               receipt.reset();  // it is the program's again
+                               answered.store(true);
+                               answered.notify_all();
+                             },
+                             {.receipt = receipt.get()}));
+    answered.wait(false);
+  }
+  EXPECT_GE(blocks, 1u);
+  EXPECT_TRUE(db.sync());  // the call itself has ended
+}
+
 TEST_F(OperationsTest, ACallbackHearsOfEachWriteOnceItIsDurable) {
   DbOptions options = small_options();
   options.boundaries = {"m"};
