@@ -72,6 +72,17 @@ Task<Result<>> commit_there(OpenTransaction* open, kv::StoreTransaction& transac
 
 }  // namespace
 
+Result<kv::StoreTransaction*> OpenTransaction::live() {
+  if (transaction_ == nullptr) return fail(Errc::invalid, "transaction: it has ended");
+  for (const Collected& write : collected_)
+    transaction_->stage({.key = &write.key,
+                         .value = as_bytes(write.value),
+                         .kind = write.kind,
+                         .expiry_ms = write.expiry_ms});
+  collected_.clear();
+  return transaction_.get();
+}
+
 /// Locks are let go by a task, which may have to ask other shards. The database waits for it.
 void OpenTransaction::release() noexcept {
   if (transaction_ != nullptr) port_.spawn(roll_back(std::move(transaction_)));
@@ -104,29 +115,20 @@ Task<Result<>> TransactionState::begin_there(const TransactionOptions* options) 
   co_return Result<>();
 }
 
-void TransactionState::stage(kv::StoreTransaction& transaction) {
-  for (const Collected& write : collected_)
-    transaction.stage({.key = &write.key,
-                       .value = as_bytes(write.value),
-                       .kind = write.kind,
-                       .expiry_ms = write.expiry_ms});
-  collected_.clear();
-}
-
 Result<> TransactionState::write(std::string_view user_key, std::string_view value, kv::Kind kind,
                                  std::uint64_t expiry_ms, Family family) {
-  if (ended_) return fail(Errc::invalid, "transaction: it has ended");
+  TRY(live());
   if (value.size() > kv::value_bytes_max) return fail(Errc::too_large, "value");
   kv::StoredKey key = TRY(engine_->stored(user_key, family));
   if (!locks_) {
-    collected_.push_back({std::move(key), std::string(value), kind, expiry_ms});
+    open_->collect(std::move(key), value, kind, expiry_ms);
     return {};
   }
   return run([&](kv::StoreTransaction& there) { return write_there(there, key, value, kind, expiry_ms); });
 }
 
 Result<> TransactionState::commit() {
-  if (ended_) return fail(Errc::invalid, "transaction: it has ended");
+  TRY(live());
   ended_ = true;
   return run([&](kv::StoreTransaction& there) { return commit_there(open_.get(), there); });
 }
@@ -135,7 +137,7 @@ Result<> TransactionState::commit() {
 void TransactionState::rollback() noexcept {
   if (ended_) return;
   ended_ = true;
-  collected_.clear();
+  open_->forget();
   (void)run([&](kv::StoreTransaction& there) -> Task<Result<>> {
     return [](OpenTransaction* open, kv::StoreTransaction* transaction) -> Task<Result<>> {
       co_await transaction->rollback();
@@ -168,7 +170,7 @@ Result<std::vector<std::optional<std::string>>> Transaction::multi_get(
 
 Result<Iterator> Transaction::iterate(const IterateOptions& options) {
   if (state_->serializable()) return fail(Errc::unsupported, "iterator of a serializable transaction");
-  TRY(state_->run(embed::savepoint_there));  // so that what was written is there
+  TRY(state_->live());
   auto scan = std::make_unique<embed::Scan>(state_->engine(), state_->open(), state_->shard(), options);
   TRY(scan->start());
   return Iterator(std::move(scan));

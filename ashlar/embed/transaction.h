@@ -47,8 +47,8 @@ class Transaction {
   Result<std::vector<std::optional<std::string>>> multi_get(std::span<const std::string_view> keys,
                                                             Family family = {});
   /// What the transaction wrote before an iterator was positioned is seen; what it writes while one walks may
-  /// be. Of `options.read` the family counts. `unsupported` where it is serializable: what a walk did not
-  /// find could not be checked.
+  /// be. Of `options.read` the family counts. One thread at a time has the transaction and its iterators.
+  /// `unsupported` where it is serializable: what a walk did not find could not be checked.
   Result<Iterator> iterate(const IterateOptions& options = {});
 
   Result<> put(std::string_view key, std::string_view value, std::uint64_t expiry_ms = no_expiry,

@@ -13,7 +13,8 @@
 
 namespace ashlar::embed {
 
-/// Owner: the transaction's shard.
+/// Owner: the transaction's shard; but collect() and forget() are called by the transaction's thread, while
+/// no call of it or of its iterators is under way.
 class OpenTransaction final : public Guest {
  public:
   explicit OpenTransaction(Port& port) noexcept : port_(port) {}
@@ -21,20 +22,29 @@ class OpenTransaction final : public Guest {
     transaction_ = std::make_unique<kv::StoreTransaction>(store, options);
     port_.enter(*this);
   }
-  /// `invalid` once it has ended.
-  Result<kv::StoreTransaction*> live() noexcept {
-    if (transaction_ == nullptr) return fail(Errc::invalid, "transaction: it has ended");
-    return transaction_.get();
+  /// A write that goes to the shard with the next call.
+  void collect(kv::StoredKey&& key, std::string_view value, kv::Kind kind, std::uint64_t expiry_ms) {
+    collected_.push_back({std::move(key), std::string(value), kind, expiry_ms});
   }
+  void forget() noexcept { collected_.clear(); }
+  /// With all that was collected. `invalid` once it has ended.
+  Result<kv::StoreTransaction*> live();
   /// Ended; iterators may still refer to it.
   void end() noexcept { transaction_.reset(); }
   void release() noexcept override;
 
  private:
+  struct Collected {
+    kv::StoredKey key;
+    std::string value;
+    kv::Kind kind;
+    std::uint64_t expiry_ms;
+  };
   static Task<> roll_back(std::unique_ptr<kv::StoreTransaction> transaction);
 
   Port& port_;
   std::unique_ptr<kv::StoreTransaction> transaction_;
+  std::vector<Collected> collected_;
 };
 
 /// Owner: the transaction's thread.
@@ -50,6 +60,10 @@ class TransactionState {
   const std::shared_ptr<OpenTransaction>& open() const noexcept { return open_; }
   ShardId shard() const noexcept { return shard_; }
   bool serializable() const noexcept { return serializable_; }
+  /// `invalid` once it has ended.
+  Result<> live() const noexcept {
+    return ended_ ? fail(Errc::invalid, "transaction: it has ended") : Result<>();
+  }
 
   Result<> write(std::string_view key, std::string_view value, kv::Kind kind, std::uint64_t expiry_ms,
                  Family family);
@@ -58,27 +72,17 @@ class TransactionState {
   template <class Function>
   auto run(Function function) {
     using Value = typename std::invoke_result_t<Function&, kv::StoreTransaction&>::value_type;
-    return engine_->run(shard_, [&]() -> Task<Value> { return staged<Value>(*this, function); });
+    return engine_->run(shard_, [&]() -> Task<Value> { return with_live<Value>(*open_, function); });
   }
   Result<> commit();
   void rollback() noexcept;
 
  private:
-  struct Collected {
-    kv::StoredKey key;
-    std::string value;
-    kv::Kind kind;
-    std::uint64_t expiry_ms;
-  };
-
   TransactionState(std::shared_ptr<Engine> engine, const TransactionOptions& options);
   Task<Result<>> begin_there(const TransactionOptions* options);
-  void stage(kv::StoreTransaction& transaction);
   template <class Value, class Function>
-  static Task<Value> staged(TransactionState& self, Function& function) {
-    kv::StoreTransaction* const transaction = CO_TRY(self.open_->live());
-    self.stage(*transaction);
-    co_return co_await function(*transaction);
+  static Task<Value> with_live(OpenTransaction& open, Function& function) {
+    co_return co_await function(*CO_TRY(open.live()));
   }
 
   const std::shared_ptr<Engine> engine_;
@@ -86,7 +90,6 @@ class TransactionState {
   const bool serializable_;
   const bool locks_;  // writes go to the shard at once
   std::shared_ptr<OpenTransaction> open_;
-  std::vector<Collected> collected_;
   bool ended_ = false;
 };
 

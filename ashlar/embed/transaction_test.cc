@@ -220,6 +220,32 @@ TEST_F(TransactionTest, AnIteratorWalksWhatTheTransactionSees) {
   EXPECT_EQ(all.status().error().code, Errc::invalid);
 }
 
+TEST_F(TransactionTest, AnIteratorSeesWhatWasWrittenBeforeItWasPositioned) {
+  Db db = open_spread();
+  for (const char* key : {"a", "u"}) EXPECT_TRUE(db.put(key, "stored"));
+  for (const Locking locking : {Locking::optimistic, Locking::row_locks}) {
+    Transaction step = db.begin({.locking = locking}).value();
+    Iterator it = step.iterate().value();
+    EXPECT_TRUE(step.put("h", "own"));
+    EXPECT_THAT(keys_of(it), ElementsAre("a", "h", "u"));
+    const Transaction::Savepoint here = step.savepoint().value();
+    EXPECT_TRUE(step.erase("a"));
+    EXPECT_TRUE(step.put("z", "own"));
+    EXPECT_THAT(keys_of(it, true), ElementsAre("z", "u", "h"));
+    EXPECT_TRUE(step.put("b", "own"));
+    EXPECT_TRUE(it.seek("b"));
+    EXPECT_EQ(it.key(), "b");
+    EXPECT_TRUE(step.roll_back_to(here));
+    EXPECT_THAT(keys_of(it), ElementsAre("a", "h", "u"));
+    EXPECT_TRUE(step.put("never", "x"));
+    step.rollback();
+    EXPECT_FALSE(it.seek_first());
+    EXPECT_EQ(it.status().error().code, Errc::invalid);
+    EXPECT_EQ(step.iterate().error().code, Errc::invalid);
+  }
+  EXPECT_EQ(db.get("h").value(), std::nullopt);
+}
+
 /// Money is neither made nor lost, however transfers, snapshots and restarts meet.
 TEST_F(TransactionTest, ManyThreadsMoveMoneyAcrossPartitions) {
   static constexpr int accounts = 8, threads = 4, transfers = 60, start = 100;
