@@ -28,15 +28,19 @@ class Family {
  public:
   constexpr Family() noexcept = default;
   bool operator==(const Family&) const = default;
-  /// For languages that pass numbers: 0 for the one that every database has.
+  /// For languages that pass numbers: 0 for the one that every database has, then 1 to 128. Any other number
+  /// is of a family that there is not, as that of one that was never made.
   constexpr std::uint32_t number() const noexcept { return type_ == 1 ? 0 : type_ - 0x7fu; }
   static constexpr Family of_number(std::uint32_t number) noexcept {
-    return Family(static_cast<std::uint8_t>(number == 0 ? 1 : number + 0x7f));
+    if (number == 0) return Family();
+    return Family(static_cast<std::uint8_t>(number <= 128 ? number + 0x7f : no_type));
   }
 
  private:
   friend class embed::Engine;
   constexpr explicit Family(std::uint8_t type) noexcept : type_(type) {}
+
+  static constexpr std::uint8_t no_type = 0x7e;  // whose number is none of them either
 
   std::uint8_t type_ = 1;  // the first byte of its stored keys
 };

@@ -79,6 +79,22 @@ TEST_F(FamilyTest, FamiliesHaveKeysOfTheirOwnAndOneLog) {
   EXPECT_EQ(db.get("k").value(), "of none");
 }
 
+TEST_F(FamilyTest, ANumberOfNoFamilyIsOfNone) {
+  EXPECT_EQ(Family::of_number(0), Family());
+  for (std::uint32_t number = 1; number <= 128; ++number)
+    EXPECT_EQ(Family::of_number(number).number(), number);
+  Db db = open_with("append");
+  for (const std::uint32_t number : {1u, 128u, 129u, 130u, 131u, 256u, 257u, ~0u}) {
+    const Family unknown = Family::of_number(number);
+    EXPECT_NE(unknown, Family()) << number;
+    EXPECT_EQ(db.put("k", "x", {.family = unknown}).error().code, Errc::not_found) << number;
+    EXPECT_EQ(db.erase("k", {.family = unknown}).error().code, Errc::not_found) << number;
+    EXPECT_EQ(Family::of_number(unknown.number()), unknown) << number;
+    EXPECT_EQ(db.reader({.family = unknown}).get("k").value(), std::nullopt) << number;
+  }
+  EXPECT_EQ(db.get("k").value(), std::nullopt);
+}
+
 TEST_F(FamilyTest, WhatIsPutInAFamilyWithATtlExpires) {
   Db db = open_with({}, {"m"});
   const Family brief = db.create_family("brief", {.ttl = 1ms}).value();

@@ -12,16 +12,15 @@ namespace ashlar::lsm {
 struct KeyRules {
   const kv::MergeOperator* merge_operator = nullptr;  ///< null: such keys take no merge operands
   std::uint64_t ttl_ms = 0;                           ///< of what is written without an expiry; 0: it stays
-  bool exists = true;                                 ///< false: of a column family that there is not
+  bool exists = true;                                 ///< false: there is no such column family, or type
 };
 
 /// Owner shard only; changed between operations.
 class KeyRuleTable {
  public:
-  /// No operator, no TTL, no column family.
+  /// No operator, no TTL, no column family, and nothing of types that have no meaning.
   KeyRuleTable() noexcept {
-    for (std::size_t type = static_cast<std::size_t>(kv::KeyType::column_family); type < rules_.size();
-         ++type)
+    for (std::size_t type = static_cast<std::size_t>(kv::KeyType::element) + 1; type < rules_.size(); ++type)
       rules_[type].exists = false;
   }
   const KeyRules& operator[](Bytes stored_key) const noexcept {
