@@ -3,6 +3,7 @@
 /// Options of plain threads, as engines take them.
 
 #include "ashlar/embed/options.h"
+#include "ashlar/kv/family.h"
 #include "ashlar/kv/read.h"
 #include "ashlar/kv/write_options.h"
 
@@ -11,6 +12,13 @@ namespace ashlar::embed {
 /// Both are CLOCK_MONOTONIC.
 constexpr Instant instant_of(Deadline deadline) noexcept {
   return deadline == no_deadline ? never : Instant(deadline.time_since_epoch());
+}
+
+/// `invalid` for a negative TTL.
+inline Result<kv::FamilyOptions> engine_options(const FamilyOptions& options) {
+  if (options.ttl.count() < 0) return fail(Errc::invalid, "ttl of a column family");
+  return kv::FamilyOptions{.merge_operator = options.merge_operator,
+                           .ttl_ms = static_cast<std::uint64_t>(options.ttl.count())};
 }
 
 /// What one call cost on its shard, gathered there; its caller adds it up.

@@ -11,15 +11,16 @@ Task<Result<std::vector<kv::Family>>> families_there(embed::Engine* engine) {
   co_return engine->open_store().families();
 }
 
+Task<Result<kv::Family>> family_there(embed::Engine* engine, std::string_view name) {
+  co_return engine->open_store().family(name);
+}
+
 }  // namespace
 
 Result<Family> Db::create_family(const std::string& name, const FamilyOptions& options) {
-  if (options.ttl.count() < 0) return fail(Errc::invalid, "ttl of a column family");
-  const auto made = TRY(engine_->run(embed::Engine::store_shard, [&] {
-    return engine_->open_store().create_family(name,
-                                               {.merge_operator = options.merge_operator,
-                                                .ttl_ms = static_cast<std::uint64_t>(options.ttl.count())});
-  }));
+  const kv::FamilyOptions wanted = TRY(embed::engine_options(options));
+  const auto made = TRY(engine_->run(embed::Engine::store_shard,
+                                     [&] { return engine_->open_store().create_family(name, wanted); }));
   return embed::Engine::family_of(made);
 }
 
@@ -41,10 +42,10 @@ Result<std::vector<FamilyDescription>> Db::families() const {
 }
 
 Result<std::optional<Family>> Db::family(std::string_view name) const {
-  for (const FamilyDescription& each : TRY(families())) {
-    if (each.name == name) return each.family;
-  }
-  return std::nullopt;
+  const auto found =
+      engine_->run(embed::Engine::store_shard, [&] { return family_there(engine_.get(), name); });
+  if (!found && found.error().code == Errc::not_found) return std::nullopt;
+  return embed::Engine::family_of(TRY(found));
 }
 
 }  // namespace ashlar

@@ -80,7 +80,7 @@ Task<Found> Store::get(std::string_view user_key, kv::ReadOptions options, Famil
   const kv::StoredKey key = CO_TRY(stored(user_key, family));
   const kv::PartitionId id = store_->partition_of(key);
   lsm::LsmPartition& partition = store_->partition(id);
-  if (options.snapshot == nullptr) {
+  if (options.snapshot == nullptr && options.now_ms == 0) {  // which peek() does not look at
     const epoch::Guard guard;
     kv::Peek found;
     if (partition.peek(key, options.durability, found)) {
@@ -134,9 +134,8 @@ Task<Result<>> Store::write(const WriteBatch& batch, kv::WriteOptions options) {
 }
 
 Task<Result<Family>> Store::create_family(std::string name, FamilyOptions options) {
-  const auto made = CO_TRY(co_await store_->create_family(
-      std::move(name),
-      {.merge_operator = options.merge_operator, .ttl_ms = static_cast<std::uint64_t>(options.ttl.count())}));
+  const auto made =
+      CO_TRY(co_await store_->create_family(std::move(name), CO_TRY(embed::engine_options(options))));
   co_return embed::Engine::family_of(made);
 }
 Task<Result<>> Store::drop_family(std::string name) {

@@ -125,6 +125,37 @@ TEST_F(StoreFacadeTest, TakesBuffersOverAndKeepsThemThroughARestart) {
   }));
 }
 
+TEST_F(StoreFacadeTest, ExpiryIsJudgedAtTheTimeThatIsAskedFor) {
+  const Result<> done = run({}, [](Store& store) -> Task<Result<>> {
+    constexpr std::uint64_t expiry_ms = 4102444800000;  // 2100
+    CO_TRY(co_await store.put("k", "v", {}, {}, expiry_ms));
+    EXPECT_EQ(CO_TRY(co_await store.get("k")), "v");
+    EXPECT_EQ(CO_TRY(co_await store.get("k", {.now_ms = expiry_ms - 1})), "v");
+    EXPECT_EQ(CO_TRY(co_await store.get("k", {.now_ms = expiry_ms})), std::nullopt);
+    kv::Partition& partition = store.engine().partition(kv::PartitionId{0});
+    for (const bool expired : {false, true}) {
+      const auto cursor = partition.scan({.read = {.now_ms = expired ? expiry_ms : expiry_ms - 1}});
+      EXPECT_EQ(CO_TRY(co_await cursor->next()), !expired);
+    }
+    CO_TRY(co_await store.put("past", "v", {}, {}, 1000));
+    EXPECT_EQ(CO_TRY(co_await store.get("past")), std::nullopt);
+    EXPECT_EQ(CO_TRY(co_await store.get("past", {.now_ms = 999})), "v");
+    co_return Result<>();
+  });
+  EXPECT_TRUE(done) << done.error().to_string();
+}
+
+TEST_F(StoreFacadeTest, AFamilyHasNoNegativeTtl) {
+  const Result<> done = run({}, [](Store& store) -> Task<Result<>> {
+    const auto made = co_await store.create_family("f", {.ttl = std::chrono::milliseconds(-1)});
+    EXPECT_FALSE(made);
+    if (!made) EXPECT_EQ(made.error().code, Errc::invalid);
+    EXPECT_EQ(store.family("f").error().code, Errc::not_found);
+    co_return Result<>();
+  });
+  EXPECT_TRUE(done) << done.error().to_string();
+}
+
 TEST_F(StoreFacadeTest, WhatCannotBeOpenedSaysWhy) {
   Runtime runtime(shards(1));
   std::string message;

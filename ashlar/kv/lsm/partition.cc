@@ -170,8 +170,7 @@ std::unique_ptr<kv::Cursor> LsmPartition::scan(const kv::ScanOptions& options) {
   VersionRef version = versions_.acquire();
   const bool separated = !version->values.empty();
   auto cursor = std::make_unique<LsmCursor>(*this, rules_, std::move(version), options,
-                                            std::min(at, read_limit(options.read)),
-                                            snapshot != nullptr ? snapshot->now_ms() : now_ms());
+                                            std::min(at, read_limit(options.read)), judged_at(options.read));
   if (!separated) return cursor;
   return std::make_unique<ValueCursor>(std::move(cursor), options);
 }
