@@ -119,7 +119,6 @@ Result<> Db::get_async(std::string_view user_key, PendingGet& get, const ReadOpt
     const epoch::Guard guard;
     kv::Peek found;
     if (embed::peek(*engine_, key, options, found)) {
-      embed::Cost(options.receipt).answered_in_place();
       if (found.present) get.value_.assign(as_text(found.value));
       get.here_ = found.present;
       return {};

@@ -43,9 +43,6 @@ class Cost {
     add_up();
     to_ = nullptr;
   }
-  void answered_in_place() noexcept {
-    if (to_ != nullptr) ++to_->in_place;
-  }
 
  private:
   Receipt* to_;

@@ -115,7 +115,6 @@ Result<> Db::get_async(std::string_view user_key, Found found, const ReadOptions
     const epoch::Guard guard;
     kv::Peek here;
     if (embed::peek(*engine_, key, options, here)) {
-      embed::Cost(options.receipt).answered_in_place();
       found(here.present ? std::optional(as_text(here.value)) : std::nullopt);
       return {};
     }

@@ -14,13 +14,17 @@
 
 namespace ashlar::embed {
 
-/// Inside an epoch: whether memory answers, and what.
+/// Inside an epoch: whether memory answers, and what. The receipt of the options says so.
 inline bool peek(const Engine& engine, const kv::StoredKey& key, const ReadOptions& options,
                  kv::Peek& found) noexcept {
   if (options.snapshot != nullptr) return false;
   lsm::LsmStore* store = engine.store();
-  return store != nullptr &&
-         store->partition(engine.partitioner().partition_of(key)).peek(key, options.durability, found);
+  if (store == nullptr ||
+      !store->partition(engine.partitioner().partition_of(key)).peek(key, options.durability, found))
+    return false;
+  if (options.receipt != nullptr) [[unlikely]]
+    ++options.receipt->in_place;
+  return true;
 }
 
 /// The second step. `take` is given what was found, on the shard, while the call is not answered yet. What is

@@ -72,7 +72,6 @@ Result<std::vector<std::optional<std::string>>> Db::multi_get(std::span<const st
       kv::Peek found;
       if (embed::peek(*engine_, key, options, found)) {
         if (found.present) values[i].emplace(as_text(found.value));
-        embed::Cost(options.receipt).answered_in_place();
         continue;
       }
     }

@@ -32,7 +32,6 @@ Result<bool> look_up(Engine& engine, std::string_view user_key, const ReadOption
     kv::Peek found;
     if (peek(engine, key, options, found)) [[likely]] {
       if (found.present) take(found.value);
-      Cost(options.receipt).answered_in_place();
       return found.present;
     }
   }
@@ -83,7 +82,6 @@ Result<bool> Reader::get(std::string_view user_key, PinnedValue& value) const {
   kv::Peek found;
   value.pin();
   if (embed::peek(*engine_, key, options_, found)) {
-    embed::Cost(options_.receipt).answered_in_place();
     if (found.present) {
       value.view_ = as_text(found.value);
     } else {
