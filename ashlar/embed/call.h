@@ -5,6 +5,7 @@
 
 #include <atomic>
 
+#include "ashlar/base/error.h"
 #include "ashlar/runtime/mesh/message.h"
 #include "ashlar/runtime/shard/driven_shard.h"
 
@@ -26,5 +27,11 @@ struct Call : Message {
   /// Runs on the shard instead of waking a thread; may free the call.
   void (*completed)(Call&) noexcept = nullptr;
 };
+
+/// What is under way is cancelled by the end of the database only.
+template <class T>
+void as_closed(Result<T>& result) noexcept {
+  if (!result && result.error().code == Errc::cancelled) result.error().code = Errc::closed;
+}
 
 }  // namespace ashlar::embed

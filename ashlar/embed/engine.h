@@ -160,8 +160,7 @@ auto Engine::run(ShardId shard, Function function) {
   Running call(function);
   if (const Result<> submitted = submit_and_wait(shard, call); !submitted)
     return Value(std::unexpected(submitted.error()));
-  // Only the end of the database cancels.
-  if (!*call.value && call.value->error().code == Errc::cancelled) call.value->error().code = Errc::closed;
+  as_closed(*call.value);
   return *std::move(call.value);
 }
 

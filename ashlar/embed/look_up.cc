@@ -20,7 +20,7 @@ Task<> GetCall::look_up(GetCall* call, kv::PartitionId id) {
 void GetCall::answer(const Result<std::optional<kv::Value>>& found) noexcept {
   if (!found) {
     result = std::unexpected(found.error());
-    if (found.error().code == Errc::cancelled) result.error().code = Errc::closed;  // only close() cancels
+    as_closed(result);
   } else if (*found) {
     take(into, (*found)->bytes);
     result = true;

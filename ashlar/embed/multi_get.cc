@@ -52,6 +52,7 @@ Task<> MultiGetCall::run(MultiGetCall* call) {
       (*call->values)[call->indexes[i]].emplace(as_text((*found)->bytes));
     }
   }
+  embed::as_closed(call->result);
   call->reads.clear();  // its pins are the shard's
   call->port->finish(*call);
 }

@@ -64,7 +64,7 @@ struct WriteAcross : Call {
     const Result<kv::Sequence> written = co_await call->engine.open_store().write(
         call->writes, call->options.durability, instant_of(call->options.deadline));
     if (!written) call->result = std::unexpected(written.error());
-    if (!written && written.error().code == Errc::cancelled) call->result.error().code = Errc::closed;
+    as_closed(call->result);
     if (written && call->options.on_durable) call->options.on_durable(call->result);
     call->port->finish(*call);
   }

@@ -19,16 +19,6 @@ Task<Found> get_there(kv::Partition& partition, const kv::StoredKey& key, const 
   co_return std::string(as_text(value->bytes));
 }
 
-Task<Result<>> write_there(kv::Partition& partition, std::span<const kv::Write> writes,
-                           const kv::WriteOptions& options) {
-  for (;;) {
-    const auto written = co_await partition.write(writes, options);
-    if (written) co_return Result<>();
-    if (written.error().code != Errc::busy) co_return std::unexpected(written.error());
-    CO_TRY(co_await partition.locks().writable(writes, options.deadline));
-  }
-}
-
 }  // namespace
 
 Store::Store() = default;
@@ -97,7 +87,7 @@ Task<Result<>> Store::write_one(kv::StoredKey key, kv::Write write, kv::WriteOpt
   kv::Partition& partition = store_->partition(id);
   const ShardId home = store_->home_of(id);
   if (home != Shard::current().id()) write.buffer = nullptr;  // it goes back to this shard's pool
-  co_return co_await invoke(home, [&] { return write_there(partition, {&write, 1}, options); });
+  co_return co_await invoke(home, [&] { return embed::write_when_free(partition, {&write, 1}, options); });
 }
 
 Task<Result<>> Store::put(std::string_view key, std::string_view value, kv::WriteOptions options,
@@ -130,7 +120,7 @@ Task<Result<>> Store::write(const WriteBatch& batch, kv::WriteOptions options) {
   }
   kv::Partition& partition = store_->partition(prepared.partition());
   co_return co_await invoke(store_->home_of(prepared.partition()),
-                            [&] { return write_there(partition, prepared.writes(), options); });
+                            [&] { return embed::write_when_free(partition, prepared.writes(), options); });
 }
 
 Task<Result<Family>> Store::create_family(std::string name, FamilyOptions options) {

@@ -30,26 +30,25 @@ void WriteQueue::write(WriteCall& call) {
 }
 
 Task<> WriteQueue::write_alone(WriteCall* call) {
-  call->result = co_await write_when_free(*call);
-  if (!call->result && call->result.error().code == Errc::cancelled)
-    call->result.error().code = Errc::closed;  // only the end of the database cancels
+  call->result = co_await write_when_free(partition_, call->writes, call->options, &call->ordered);
+  as_closed(call->result);
   port_.finish(*call);
 }
 
-Task<Result<>> WriteQueue::write_when_free(WriteCall& call) {
-  const kv::WriteOptions& options = call.options;
+Task<Result<>> write_when_free(kv::Partition& partition, std::span<const kv::Write> writes,
+                               const kv::WriteOptions& options, bool* ordered) {
   for (;;) {
     if (options.deadline != never && Shard::current().now() >= options.deadline)
       co_return fail(Errc::timed_out, "write");
-    const Result<kv::Ticket> ticket = partition_.append(call.writes, options);
+    const Result<kv::Ticket> ticket = partition.append(writes, options);
     if (ticket || ticket.error().code != Errc::busy) {
       const kv::Ticket written = CO_TRY(ticket);
-      call.ordered = true;
+      if (ordered != nullptr) *ordered = true;
       const kv::Receipt::Time waited(options.receipt, &kv::Receipt::queue_time);
       co_return co_await written.until(options.deadline);
     }
     const kv::Receipt::Time waited(options.receipt, &kv::Receipt::queue_time);
-    Result<> free = co_await partition_.locks().writable(call.writes, options.deadline);
+    Result<> free = co_await partition.locks().writable(writes, options.deadline);
     if (!free) free.error().where = "write: a transaction has locked the key";
     CO_TRY(free);
   }

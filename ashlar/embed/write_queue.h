@@ -27,6 +27,12 @@ struct WriteCall : Call {
   WriteCall* next_waiting = nullptr;
 };
 
+/// Appends, once no other holds the lock of a key, and waits until it is acknowledged: `timed_out` at the
+/// deadline of `options`. `ordered`: set to true once it was appended. On the partition's shard; what is
+/// referred to outlives the task.
+Task<Result<>> write_when_free(kv::Partition& partition, std::span<const kv::Write> writes,
+                               const kv::WriteOptions& options, bool* ordered = nullptr);
+
 /// Owner: the partition's shard. Tickets settle in their order: one task waits for the oldest, and answers
 /// every call whose ticket has settled with it. So a commit group costs one resumption and one wake-up, be it
 /// of one thread or of sixty-four.
@@ -42,7 +48,6 @@ class WriteQueue {
  private:
   Task<> answer();
   Task<> write_alone(WriteCall* call);
-  Task<Result<>> write_when_free(WriteCall& call);
 
   Port& port_;
   kv::Partition& partition_;
