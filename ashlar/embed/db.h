@@ -98,11 +98,10 @@ class Db {
   /// several, one after the other: an error in between leaves those before it done, and `on_durable`
   /// uncalled. Bounds are `unsupported` where keys are spread by hash.
   Result<> erase_range(std::string_view lower, std::string_view upper, const WriteOptions& options = {});
-  /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say,
-  /// and without a receipt.
+  /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say.
   Result<> write(const WriteBatch& batch, const WriteOptions& options = {});
   /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). Whether it
-  /// did. Of the options durability, deadline and family count.
+  /// did. Of the options all but `on_durable` count.
   Result<bool> compare_and_swap(std::string_view key, std::optional<std::string_view> expected,
                                 std::optional<std::string_view> desired, const WriteOptions& options = {});
 

@@ -1,6 +1,7 @@
 /// Calls that do not wait: each is an allocation that its completion frees, on the shard.
 
 #include <memory>
+#include <variant>
 
 #include "ashlar/embed/db.h"
 #include "ashlar/embed/look_up.h"
@@ -10,54 +11,40 @@ namespace ashlar {
 
 namespace {
 
-/// A write with all that it refers to.
-struct AsyncWrite : embed::PendingWrite {
-  AsyncWrite(const WriteBatch& writes_made, Db::Done on_done, const WriteOptions& with)
-      : PendingWrite(with), batch(writes_made), done_(std::move(on_done)) {
-    completed = [](Call& call) noexcept {
-      const std::unique_ptr<AsyncWrite> self(static_cast<AsyncWrite*>(&call));
-      self->cost.add_up();
-      self->done_(self->result);
-    };
-  }
-  const WriteBatch batch;
-  embed::PreparedBatch prepared;
-  Db::Done take_done() { return std::move(done_); }
-
- private:
-  Db::Done done_;
+/// A call that ends what it is part of.
+template <class C, class Whole>
+struct PartOf : C {
+  using C::C;
+  Whole* whole = nullptr;
 };
 
-struct AsyncWriteAcross {
-  AsyncWriteAcross(const WriteBatch& writes_made, Db::Done on_done, const WriteOptions& with)
-      : batch(writes_made), done(std::move(on_done)), options(with) {}
+/// A write with all that it refers to.
+struct AsyncWrite {
+  AsyncWrite(const WriteBatch& writes_made, Db::Done on_done, const WriteOptions& with)
+      : batch(writes_made), options(with), done(std::move(on_done)) {}
 
-  struct SelfCall : embed::WriteAcross {
-    using WriteAcross::WriteAcross;
-    AsyncWriteAcross* self = nullptr;
-  };
+  template <class C, class... Arguments>
+  C& make(Arguments&&... arguments) {
+    using Made = PartOf<C, AsyncWrite>;
+    Made& made = call.emplace<Made>(std::forward<Arguments>(arguments)...);
+    made.whole = this;
+    made.completed = [](embed::Call& answered) noexcept {
+      auto& own = static_cast<Made&>(answered);
+      const std::unique_ptr<AsyncWrite> whole(own.whole);
+      own.cost.settle();
+      whole->done(own.result);
+    };
+    return made;
+  }
+
   const WriteBatch batch;
+  const WriteOptions options;
   embed::PreparedBatch prepared;
   Db::Done done;
-  const WriteOptions options;
-  std::optional<SelfCall> call;
+  std::variant<std::monostate, PartOf<embed::PendingWrite, AsyncWrite>,
+               PartOf<embed::WriteAcross, AsyncWrite>>
+      call;
 };
-
-Result<> write_across(embed::Engine& engine, const WriteBatch& batch, Db::Done done,
-                      const WriteOptions& options) {
-  auto write = std::make_unique<AsyncWriteAcross>(batch, std::move(done), options);
-  TRY(write->prepared.read(engine.partitioner(), write->batch));
-  AsyncWriteAcross::SelfCall& call = write->call.emplace(engine, write->prepared.writes(), write->options);
-  call.self = write.get();
-  call.completed = [](embed::Call& answered) noexcept {
-    auto& across = static_cast<AsyncWriteAcross::SelfCall&>(answered);
-    const std::unique_ptr<AsyncWriteAcross> self(across.self);
-    self->done(across.result);
-  };
-  TRY(engine.submit(engine.home_of(write->prepared.partition()), call));
-  (void)write.release();  // its completion's
-  return {};
-}
 
 struct AsyncGet {
   AsyncGet(embed::Engine& engine, kv::StoredKey&& which, const ReadOptions& with, Db::Found on_found)
@@ -65,9 +52,9 @@ struct AsyncGet {
         options(with),
         found(std::move(on_found)),
         call(engine, key, options, take, this) {
-    call.self = this;
+    call.whole = this;
     call.completed = [](embed::Call& answered) noexcept {
-      const std::unique_ptr<AsyncGet> self(static_cast<SelfCall&>(answered).self);
+      const std::unique_ptr<AsyncGet> self(static_cast<PartOf<embed::GetCall, AsyncGet>&>(answered).whole);
       self->call.cost.settle();
       const Result<bool>& result = self->call.result;
       if (!result) self->found(std::unexpected(result.error()));
@@ -80,14 +67,10 @@ struct AsyncGet {
     own.found(as_text(value));
   }
 
-  struct SelfCall : embed::GetCall {
-    using GetCall::GetCall;
-    AsyncGet* self = nullptr;
-  };
   kv::StoredKey key;
   ReadOptions options;
   Db::Found found;
-  SelfCall call;
+  PartOf<embed::GetCall, AsyncGet> call;
 };
 
 }  // namespace
@@ -99,13 +82,19 @@ Result<> Db::put_async(std::string_view key, std::string_view value, Done done, 
 }
 
 Result<> Db::write_async(const WriteBatch& batch, Done done, const WriteOptions& options) {
-  auto call = std::make_unique<AsyncWrite>(batch, std::move(done), options);
-  TRY(call->prepared.read(engine_->partitioner(), call->batch));
-  if (call->prepared.across()) return write_across(*engine_, batch, call->take_done(), options);
-  call->partition = call->prepared.partition();
-  call->writes = call->prepared.writes();
-  TRY(engine_->submit(engine_->home_of(call->partition), *call));
-  (void)call.release();  // its completion's
+  auto write = std::make_unique<AsyncWrite>(batch, std::move(done), options);
+  embed::PreparedBatch& prepared = write->prepared;
+  TRY(prepared.read(engine_->partitioner(), write->batch));
+  const ShardId home = engine_->home_of(prepared.partition());
+  if (prepared.across()) {
+    TRY(engine_->submit(home, write->make<embed::WriteAcross>(*engine_, prepared.writes(), write->options)));
+  } else {
+    auto& call = write->make<embed::PendingWrite>(write->options);
+    call.partition = prepared.partition();
+    call.writes = prepared.writes();
+    TRY(engine_->submit(home, call));
+  }
+  (void)write.release();  // its completion's
   return {};
 }
 

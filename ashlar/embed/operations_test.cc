@@ -145,6 +145,65 @@ TEST_F(OperationsTest, AReceiptSaysWhatCallsCost) {
   EXPECT_GT(many.in_place + many.blocks_cached + many.blocks_read, 0u);
 }
 
+TEST_F(OperationsTest, AReceiptSaysWhatABatchAcrossPartitionsCosts) {
+  DbOptions options = small_options();
+  options.shards = 2;
+  options.boundaries = {"m"};
+  Db db = open(options);
+  const std::string value(10'000, 'v');
+  WriteBatch one, across;
+  one.put("a", value);
+  across.put("a", value);
+  across.put("z", value);
+  Receipt of_one, of_both;
+  EXPECT_TRUE(db.write(one, {.receipt = &of_one}));
+  EXPECT_TRUE(db.write(across, {.receipt = &of_both}));
+  EXPECT_GT(of_both.bytes_logged, 2 * value.size());
+  EXPECT_LT(of_both.bytes_logged, 2 * value.size() + 1000);
+  EXPECT_GT(of_both.queue_time, 0ns);
+  EXPECT_GT(of_both.cycles, 0u);
+  EXPECT_GT(of_one.bytes_logged, value.size());
+  const Receipt before = of_both;  // it adds up, whoever waits
+  std::atomic<bool> answered{false};
+  EXPECT_TRUE(db.write_async(across,
+                             [&](Result<> done) {
+                               EXPECT_TRUE(done);
+                               EXPECT_EQ(of_both.bytes_logged, 2 * before.bytes_logged);
+                               answered.store(true);
+                               answered.notify_all();
+                             },
+                             {.receipt = &of_both}));
+  answered.wait(false);
+  EXPECT_EQ(of_both.bytes_logged, 2 * before.bytes_logged);
+
+  Transaction holder = db.begin({.locking = Locking::row_locks}).value();
+  EXPECT_TRUE(holder.lock("z"));
+  Receipt waited;
+  EXPECT_EQ(db.write(across, {.deadline = Deadline::clock::now() + 30ms, .receipt = &waited}).error().code,
+            Errc::timed_out);
+  EXPECT_EQ(waited.bytes_logged, 0u);
+  EXPECT_GE(waited.queue_time, 1ms);
+}
+
+TEST_F(OperationsTest, AReceiptSaysWhatACompareAndSwapCosts) {
+  Db db = open();
+  const std::string value(5'000, 'v');
+  EXPECT_TRUE(db.put("k", value));
+  EXPECT_TRUE(db.flush());
+  db = open_again(std::move(db));
+  Receipt refused, swapped;
+  EXPECT_FALSE(db.compare_and_swap("k", "other", "x", {.receipt = &refused}).value());
+  EXPECT_GE(refused.blocks_read, 1u);  // to look at what is there
+  EXPECT_GT(refused.device_time, 0ns);
+  EXPECT_EQ(refused.bytes_logged, 0u);
+  EXPECT_TRUE(db.compare_and_swap("k", value, value + "w", {.receipt = &swapped}).value());
+  EXPECT_EQ(swapped.blocks_read, 0u);
+  EXPECT_GE(swapped.blocks_cached, 1u);
+  EXPECT_GT(swapped.bytes_logged, value.size());
+  EXPECT_GT(swapped.queue_time, 0ns);
+  EXPECT_GT(swapped.cycles, 0u);
+}
+
 TEST_F(OperationsTest, AReceiptIsCompleteWhenACallbackIsCalled) {
   Db db = open();
   EXPECT_TRUE(db.put("k", std::string(500, 'v')));

@@ -52,17 +52,19 @@ struct WriteAcross : Call {
         }),
         engine(through),
         writes(all),
-        options(with) {}
+        options(with),
+        cost(with.receipt) {}
 
   Engine& engine;
   std::span<const kv::Write> writes;
   const WriteOptions& options;
+  Cost cost;
   Result<> result;
 
  private:
   static Task<> run(WriteAcross* call) {
     const Result<kv::Sequence> written = co_await call->engine.open_store().write(
-        call->writes, call->options.durability, instant_of(call->options.deadline));
+        call->writes, call->options.durability, instant_of(call->options.deadline), call->cost.on_shard());
     if (!written) call->result = std::unexpected(written.error());
     as_closed(call->result);
     if (written && call->options.on_durable) call->options.on_durable(call->result);

@@ -114,7 +114,7 @@ Task<Result<>> Store::write(const WriteBatch& batch, kv::WriteOptions options) {
   embed::PreparedBatch prepared;
   CO_TRY(prepared.read(store_->partitioner(), batch));
   if (prepared.across()) {
-    CO_TRY(co_await store_->write(prepared.writes(), options.durability, options.deadline));
+    CO_TRY(co_await store_->write(prepared.writes(), options.durability, options.deadline, options.receipt));
     if (options.on_commit != nullptr) options.on_commit->committed({});
     co_return Result<>();
   }

@@ -72,6 +72,7 @@ Result<> Db::write(const WriteBatch& batch, const WriteOptions& options) {
   if (!prepared.across()) return write_and_wait(*engine_, prepared.partition(), prepared.writes(), options);
   embed::WriteAcross call(*engine_, prepared.writes(), options);
   TRY(engine_->submit_and_wait(engine_->home_of(prepared.partition()), call));
+  call.cost.add_up();
   return call.result;
 }
 
@@ -79,10 +80,15 @@ Result<bool> Db::compare_and_swap(std::string_view user_key, std::optional<std::
                                   std::optional<std::string_view> desired, const WriteOptions& options) {
   const kv::StoredKey key = TRY(engine_->stored(user_key, options.family));
   const kv::PartitionId id = engine_->partitioner().partition_of(key);
+  embed::Cost cost(options.receipt);
   auto swapped = engine_->run(engine_->home_of(id), [&] {
     return kv::compare_and_swap(engine_->open_store().partition(id), key, bytes_of(expected),
-                                bytes_of(desired), options.durability, embed::instant_of(options.deadline));
+                                bytes_of(desired),
+                                {.durability = options.durability,
+                                 .deadline = embed::instant_of(options.deadline),
+                                 .receipt = cost.on_shard()});
   });
+  cost.add_up();
   return swapped;
 }
 

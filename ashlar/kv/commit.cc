@@ -49,6 +49,7 @@ std::vector<const StoredKey*> keys_of(const CommitPart& part) {
   return keys;
 }
 
+/// Without a receipt: the parts are under way together, and who waits for all of them notes for how long.
 Task<Result<>> lock_and_check(Partition& partition, const CommitPart& part, Patience patience,
                               const CommitOptions& options) {
   CO_TRY(co_await Ticket(partition, Sequence{}, Durability::durable));  // not while writers are slowed down
@@ -69,20 +70,26 @@ Task<Result<Sequence>> commit_here(Partition& partition, const CommitPart& part,
   const auto untouched = [&](const Check& one) {
     return !partition.changed_since(one.key->hash(), one.since);
   };
+  const WriteOptions how{.durability = options.durability, .receipt = options.receipt};
   Result<Ticket> ticket;
   if (partition.locks().empty() && std::ranges::all_of(part.checks, untouched)) {
-    ticket = partition.append(part.writes, options.durability);
+    ticket = partition.append(part.writes, how);
   } else {
-    const Result<> locked = co_await lock_and_check(partition, part, Patience::waits, options);
+    Result<> locked;
+    {
+      const Receipt::Time waited(options.receipt, &Receipt::queue_time);
+      locked = co_await lock_and_check(partition, part, Patience::waits, options);
+    }
     if (locked) {
       const LockTable::ActAs owner(partition.locks(), options.owner);
-      ticket = partition.append(part.writes, options.durability);
+      ticket = partition.append(part.writes, how);
     } else {
       ticket = std::unexpected(locked.error());
     }
     partition.locks().unlock_all(options.owner);
   }
   const Ticket written = CO_TRY(ticket);
+  const Receipt::Time waited(options.receipt, &Receipt::queue_time);
   CO_TRY(co_await written);
   co_return written.sequence();
 }
@@ -91,7 +98,7 @@ Task<Result<Sequence>> commit_here(Partition& partition, const CommitPart& part,
 class Commit {
  public:
   Commit(Store& store, std::span<CommitPart> parts, const CommitOptions& options)
-      : store_(store), options_(options), reserved_(parts.size()) {
+      : store_(store), options_(options), reserved_(parts.size()), costs_(parts.size()) {
     for (CommitPart& part : parts) parts_.push_back(&part);
     for (const CommitPart& part : parts) {
       if (!part.writes.empty()) writers_.push_back(part.id);
@@ -99,6 +106,20 @@ class Commit {
   }
 
   Task<Result<Sequence>> run() {
+    Result<Sequence> committed;
+    {
+      const Receipt::Time waited(options_.receipt, &Receipt::queue_time);  // for the participants' shards
+      committed = co_await commit_all();
+    }
+    if (options_.receipt != nullptr)
+      for (const Receipt& cost : costs_) options_.receipt->add(cost);
+    co_return committed;
+  }
+
+ private:
+  using Step = Task<Result<>> (Commit::*)(std::size_t part);
+
+  Task<Result<Sequence>> commit_all() {
     const Result<> reserved = co_await reserve_all();
     if (!reserved) {
       co_await release_all();
@@ -114,12 +135,12 @@ class Commit {
     co_return id_.sequence;
   }
 
- private:
-  using Step = Task<Result<>> (Commit::*)(std::size_t part);
-
   Partition& partition(std::size_t part) { return store_.partition(parts_[part]->id); }
-  Prepare prepare_of(std::size_t part) const {
-    return {.id = id_, .participants = writers_, .writes = parts_[part]->writes};
+  Receipt* cost_of(std::size_t part) noexcept {
+    return options_.receipt != nullptr ? &costs_[part] : nullptr;
+  }
+  Prepare prepare_of(std::size_t part) {
+    return {.id = id_, .participants = writers_, .writes = parts_[part]->writes, .receipt = cost_of(part)};
   }
 
   Task<Result<>> reserve_all() {
@@ -185,7 +206,8 @@ class Commit {
   }
   Task<Result<>> append(std::size_t part) {
     const LockTable::ActAs owner(partition(part).locks(), options_.owner);
-    ticket_ = CO_TRY(partition(part).append(parts_[part]->writes, options_.durability));
+    ticket_ = CO_TRY(partition(part).append(parts_[part]->writes,
+                                            {.durability = options_.durability, .receipt = cost_of(part)}));
     co_return Result<>{};
   }
   Task<Result<>> settle(std::size_t) { co_return co_await ticket_; }
@@ -214,6 +236,7 @@ class Commit {
   std::vector<CommitPart*> parts_;
   std::vector<PartitionId> writers_;
   std::vector<Sequence> reserved_;  // by part
+  std::vector<Receipt> costs_;      // by part, each its shard's until run() has joined them
   TransactionId id_;
   Outcome outcome_ = Outcome::aborted;
   Ticket ticket_;

@@ -32,7 +32,8 @@ struct CommitOptions {
   /// Of a commit in one partition. One across partitions is always durable before anyone sees it.
   bool holds_locks = false;  ///< … and it has some: they are kept while it waits for others
   Durability durability = Durability::durable;
-  Instant deadline = never;  ///< for locks that others hold
+  Instant deadline = never;    ///< for locks that others hold
+  Receipt* receipt = nullptr;  ///< what it cost is added here, before commit() returns
 };
 
 /// All writes of all parts, or none; `parts` ascend by partition. Its sequence: every snapshot at or above it

@@ -56,6 +56,7 @@ struct Prepare {
   TransactionId id;
   std::span<const PartitionId> participants;  ///< ascending
   std::span<const Write> writes;
+  Receipt* receipt = nullptr;  ///< of this part alone: what its records cost is added here
 };
 
 enum class Outcome : std::uint8_t { committed = 1, aborted = 2 };

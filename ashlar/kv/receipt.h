@@ -16,10 +16,21 @@ struct Receipt {
   std::uint64_t blocks_cached = 0;  ///< of tables, found in memory
   std::uint64_t blocks_read = 0;    ///< from the device, by this operation or by one that it joined
   std::uint64_t bytes_read = 0;     ///< of those
-  std::uint64_t bytes_logged = 0;   ///< a write's batch, encoded
+  std::uint64_t bytes_logged = 0;   ///< a write's batch, encoded; across partitions every record of it
   Duration device_time{};           ///< suspended until blocks were read
   Duration queue_time{};     ///< suspended otherwise: for durability, behind others, for its turn to run
   std::uint64_t cycles = 0;  ///< of the CPU (cycles_now()), while it ran
+
+  /// What a part of the operation cost that had a receipt of its own, on another shard.
+  void add(const Receipt& part) noexcept {
+    blocks_cached += part.blocks_cached;
+    blocks_read += part.blocks_read;
+    bytes_read += part.bytes_read;
+    bytes_logged += part.bytes_logged;
+    device_time += part.device_time;
+    queue_time += part.queue_time;
+    cycles += part.cycles;
+  }
 
   /// Adds the cycles between its making and its end to a receipt, if there is one.
   class Cycles {

@@ -28,7 +28,8 @@ Result<> Store::merge(const StoredKey&, std::optional<Bytes>, std::span<const By
   return fail(Errc::unsupported, "merge: no operator for keys of this type");
 }
 
-Task<Result<Sequence>> Store::write(std::span<const Write> writes, Durability durability, Instant deadline) {
+Task<Result<Sequence>> Store::write(std::span<const Write> writes, Durability durability, Instant deadline,
+                                    Receipt* receipt) {
   std::map<PartitionId, std::vector<Write>> by_partition;
   for (const Write& write : writes) {
     if (write.key == nullptr) co_return fail(Errc::invalid, "write: a clear is of one partition");
@@ -36,7 +37,8 @@ Task<Result<Sequence>> Store::write(std::span<const Write> writes, Durability du
   }
   std::vector<CommitPart> parts;
   for (auto& [id, part] : by_partition) parts.push_back({.id = id, .writes = std::move(part), .checks = {}});
-  co_return co_await commit(*this, parts, {.durability = durability, .deadline = deadline});
+  co_return co_await commit(*this, parts,
+                            {.durability = durability, .deadline = deadline, .receipt = receipt});
 }
 
 Task<Result<>> Store::sync() {

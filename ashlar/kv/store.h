@@ -63,10 +63,10 @@ class Store {
   virtual Task<Result<>> close() = 0;
 
   /// Writes all or none, whichever partitions the keys are in; what other transactions hold is waited for
-  /// until `deadline`. On any shard; views live until it returns. Its sequence, and errors, as commit() in
-  /// commit.h.
+  /// until `deadline`. On any shard; views, and the receipt that what it cost is added to, live until it
+  /// returns. Its sequence, and errors, as commit() in commit.h.
   Task<Result<Sequence>> write(std::span<const Write> writes, Durability durability = Durability::durable,
-                               Instant deadline = never);
+                               Instant deadline = never, Receipt* receipt = nullptr);
   /// Returns when everything that was ordered before, in any partition, survives power loss. On any shard.
   Task<Result<>> sync();
   /// The dependency token of a causal read: waits until everything up to `sequence` that this store has

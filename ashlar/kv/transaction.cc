@@ -80,31 +80,32 @@ void Transaction::clear() {
   cleared_ = true;
 }
 
-Result<Ticket> Transaction::commit(Durability durability) {
+Result<Ticket> Transaction::commit(const WriteOptions& options) {
   const auto changed = [&](std::uint64_t hash) {
     return partition_.changed_since(hash, begin_) || partition_.locks().committing(hash);
   };
   if (std::ranges::any_of(watched_, changed)) return fail(Errc::conflict, "transaction");
-  if (writes_.empty()) return Ticket(partition_, seen_, durability, false);
-  return partition_.append(writes_, durability);
+  if (writes_.empty()) return Ticket(partition_, seen_, options.durability, false);
+  return partition_.append(writes_, options);
 }
 
 Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, std::optional<Bytes> expected,
-                                    std::optional<Bytes> desired, Durability durability, Instant deadline) {
+                                    std::optional<Bytes> desired, WriteOptions options) {
   for (;;) {
-    Transaction step(partition);
+    Transaction step(partition, options.receipt);
     const auto found = CO_TRY(co_await step.get(key));
     const bool matches = found ? expected && equal(found->bytes, *expected) : !expected;
     if (matches && desired) step.put(key, *desired);
     if (matches && !desired && found) step.erase(key);
-    const auto ticket = step.commit(durability);
+    const auto ticket = step.commit(options);
     if (!ticket && ticket.error().code == Errc::conflict) continue;
+    const Receipt::Time waited(options.receipt, &Receipt::queue_time);
     if (!ticket && ticket.error().code == Errc::busy) {
-      CO_TRY(co_await partition.locks().writable(step.writes(), deadline));
+      CO_TRY(co_await partition.locks().writable(step.writes(), options.deadline));
       continue;
     }
     const Ticket written = CO_TRY(ticket);
-    CO_TRY(co_await written.until(deadline));
+    CO_TRY(co_await written.until(options.deadline));
     co_return matches;
   }
 }

@@ -25,8 +25,12 @@ namespace ashlar::kv {
 /// Owner shard only; used by one task, for one attempt. Nothing is written before commit().
 class Transaction {
  public:
-  explicit Transaction(Partition& partition) noexcept
-      : partition_(partition), begin_(partition.last_sequence()), now_ms_(partition.now_ms()) {}
+  /// What its reads cost is added to `receipt`, if any.
+  explicit Transaction(Partition& partition, Receipt* receipt = nullptr) noexcept
+      : partition_(partition),
+        begin_(partition.last_sequence()),
+        now_ms_(partition.now_ms()),
+        receipt_(receipt) {}
   /// Continues what began at `begin`: a key counts as changed if it was written after that (Redis' WATCH).
   Transaction(Partition& partition, Sequence begin) noexcept
       : partition_(partition), begin_(begin), now_ms_(partition.now_ms()) {}
@@ -51,7 +55,8 @@ class Transaction {
   /// wait on writes() before the next attempt. The ticket covers what was read too, so that no answer rests
   /// on what may vanish; with nothing read and nothing written it is settled. Errors of Partition::append()
   /// otherwise.
-  Result<Ticket> commit(Durability durability);
+  Result<Ticket> commit(const WriteOptions& options);
+  Result<Ticket> commit(Durability durability) { return commit(WriteOptions{.durability = durability}); }
 
   std::uint64_t now_ms() const noexcept { return now_ms_; }
 
@@ -63,6 +68,7 @@ class Transaction {
   Partition& partition_;
   Sequence begin_;
   std::uint64_t now_ms_;
+  Receipt* receipt_ = nullptr;
   Sequence seen_;                       // newest version any read rested on
   std::vector<std::uint64_t> watched_;  // hashes of keys read
   std::vector<Write> writes_;           // at most one per key
@@ -77,7 +83,10 @@ class Transaction::Read {
   Read(Transaction& transaction, const StoredKey& key) noexcept
       : transaction_(transaction),
         key_(key),
-        get_(transaction.partition_, key, {.durability = Durability::none, .now_ms = transaction.now_ms_}) {}
+        get_(transaction.partition_, key,
+             {.durability = Durability::none,
+              .now_ms = transaction.now_ms_,
+              .receipt = transaction.receipt_}) {}
   bool await_ready() noexcept;
   std::coroutine_handle<> await_suspend(std::coroutine_handle<> suspended) {
     return get_.await_suspend(suspended);
@@ -98,10 +107,9 @@ inline Transaction::Read Transaction::get(const StoredKey& key) noexcept {
 
 /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). True: it was so
 /// and is durable as asked. False: it was not, and what was found instead is durable. `timed_out` where
-/// another's lock or the log keep it until `deadline`; what was written may still become durable. Keys and
-/// views must outlive the task.
+/// another's lock or the log keep it until the deadline; what was written may still become durable.
+/// `on_commit` hears of what was written, if anything was. Keys and views must outlive the task.
 Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, std::optional<Bytes> expected,
-                                    std::optional<Bytes> desired, Durability durability = Durability::durable,
-                                    Instant deadline = never);
+                                    std::optional<Bytes> desired, WriteOptions options = {});
 
 }  // namespace ashlar::kv

@@ -102,6 +102,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   struct OutcomeRecord {
     std::uint64_t index = 0;  // in the log
     Sequence sequence;
+    std::size_t bytes = 0;
   };
 
   LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard);

@@ -30,6 +30,7 @@ Sequence LsmPartition::reserve(Sequence seen) noexcept {
 }
 
 Result<kv::Ticket> LsmPartition::prepare(const kv::Prepare& part) {
+  const kv::Receipt::Cycles cycles(part.receipt);
   const kv::LockTable::ActAs owner(locks(), part.id.number);
   std::span<const kv::Write> writes = part.writes;
   for (const kv::Write& write : writes) {
@@ -65,23 +66,26 @@ Result<kv::Ticket> LsmPartition::prepare(const kv::Prepare& part) {
   publish_floor();
   counters_.write_bytes += bytes;
   update_stall();
+  if (part.receipt != nullptr) part.receipt->bytes_logged += bytes;
   return kv::Ticket(*this, sequence, kv::Durability::durable, false);
 }
 
 Result<LsmPartition::OutcomeRecord> LsmPartition::append_outcome(
     const kv::TransactionId& id, std::span<const kv::PartitionId> participants, kv::Outcome outcome) {
   const Sequence sequence = next_sequence();
+  const std::size_t bytes = transaction_head_bytes(participants) + 1;
   const auto ordered = log_->append_in_place({.type = wal::RecordType::outcome, .sequence = sequence.value},
-                                             transaction_head_bytes(participants) + 1, [&](std::byte* to) {
+                                             bytes, [&](std::byte* to) {
                                                to = encode_transaction_head(id, participants, to);
                                                *to = static_cast<std::byte>(outcome);
                                              });
   if (!ordered) return std::unexpected(ordered.error());
   appended(sequence, {});
-  return OutcomeRecord{ordered->index, sequence};
+  return OutcomeRecord{ordered->index, sequence, bytes};
 }
 
 Result<kv::Ticket> LsmPartition::decide(const kv::Prepare& part, kv::Outcome outcome) {
+  const kv::Receipt::Cycles cycles(part.receipt);
   TransactionTrace* trace = transactions_.find(part.id);
   if (trace == nullptr) return kv::Ticket();  // nothing of it was ever in this log
   InDoubtWrites logged;
@@ -95,6 +99,7 @@ Result<kv::Ticket> LsmPartition::decide(const kv::Prepare& part, kv::Outcome out
       return std::unexpected(appended.error());
     }
     if (appended) record = *appended;
+    if (part.receipt != nullptr) part.receipt->bytes_logged += record.bytes;
   }
   if (outcome == kv::Outcome::committed) {
     if (record.index != 0) {
