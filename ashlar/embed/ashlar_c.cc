@@ -221,12 +221,7 @@ int ashlar_write(ashlar_db* db, const ashlar_batch* batch, int durability, ashla
 int ashlar_write_async(ashlar_db* db, const ashlar_batch* batch, int durability, ashlar_done on_done,
                        void* context, ashlar_error* error) {
   if (!known(durability)) return unknown_durability(error);
-  const auto answer = [on_done, context](const Result<>& result) {
-    ashlar_error what{};
-    if (!result) fill(&what, result.error());
-    on_done(context, what.code, what.message);
-  };
-  return finish(db->db.write_async(batch->batch, answer, with(durability)), error);
+  return finish(db->db.write_async(batch->batch, teller(on_done, context), with(durability)), error);
 }
 
 ashlar_snapshot* ashlar_snapshot_create(ashlar_db* db, ashlar_error* error) {

@@ -2,6 +2,8 @@
 
 /// What the sources of the C API share: the handles, and errors from one language to the other.
 
+#include <algorithm>
+#include <cstring>
 #include <memory>
 #include <optional>
 #include <string>
@@ -69,6 +71,22 @@ inline bool known(int durability) noexcept {
 int unknown_durability(ashlar_error* error) noexcept;
 inline WriteOptions with(int durability) noexcept {
   return {.durability = static_cast<Durability>(durability)};
+}
+
+/// What the caller's header knows of the options; the rest as it was before there was such an option.
+template <class Options>
+Options known_part(const Options* given, Options defaults) noexcept {
+  if (given != nullptr) std::memcpy(&defaults, given, std::min(given->struct_bytes, sizeof defaults));
+  return defaults;
+}
+
+/// Tells a function of the program how a write ended.
+inline auto teller(ashlar_done call, void* context) noexcept {
+  return [call, context](const Result<>& result) {
+    ashlar_error what{};
+    if (!result) fill(&what, result.error());
+    call(context, what.code, what.message);
+  };
 }
 
 /// 0: never.

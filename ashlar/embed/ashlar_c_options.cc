@@ -14,61 +14,51 @@ using ashlar::Result;
 
 namespace {
 
-/// What the caller's header knows of the options; the rest as it was before there was such an option.
+/// Options of one call, and the receipt that it fills.
 template <class Options>
-Options known_part(const Options* given, Options defaults) noexcept {
-  if (given != nullptr) std::memcpy(&defaults, given, std::min(given->struct_bytes, sizeof defaults));
-  return defaults;
-}
-
-class Read {
+class Given {
  public:
-  explicit Read(const ashlar_read_options* given) : given_(known_part(given, defaults)) {
+  bool valid() const noexcept { return known(given_.durability); }
+
+ protected:
+  Given(const Options* given, const Options& defaults) : given_(known_part(given, defaults)) {
     if (given_.receipt != nullptr) receipt_ = std::make_unique<ReceiptOf>(given_.receipt);
   }
-  bool valid() const noexcept { return known(given_.durability); }
-  ashlar::ReadOptions options() noexcept {
-    return {.durability = static_cast<ashlar::Durability>(given_.durability),
+  ashlar::Durability durability() const noexcept {
+    return static_cast<ashlar::Durability>(given_.durability);
+  }
+  ashlar::Receipt* receipt() const noexcept { return receipt_ != nullptr ? &receipt_->made() : nullptr; }
+
+  Options given_;
+  std::unique_ptr<ReceiptOf> receipt_;
+};
+
+class Read : public Given<ashlar_read_options> {
+ public:
+  explicit Read(const ashlar_read_options* given) : Given(given, ASHLAR_READ_OPTIONS) {}
+  ashlar::ReadOptions options() const noexcept {
+    return {.durability = durability(),
             .snapshot = given_.snapshot != nullptr ? &given_.snapshot->snapshot : nullptr,
             .deadline = deadline_after(given_.timeout_us),
             .fill_cache = given_.leave_cache == 0,
-            .receipt = receipt_ != nullptr ? &receipt_->made() : nullptr,
+            .receipt = receipt(),
             .family = Family::of_number(given_.family)};
   }
   /// For what goes on reading with these options.
   std::unique_ptr<ReceiptOf> take_receipt() noexcept { return std::move(receipt_); }
-
- private:
-  static constexpr ashlar_read_options defaults = ASHLAR_READ_OPTIONS;
-  ashlar_read_options given_;
-  std::unique_ptr<ReceiptOf> receipt_;
 };
 
-class Written {
+class Written : public Given<ashlar_write_options> {
  public:
-  explicit Written(const ashlar_write_options* given) : given_(known_part(given, defaults)) {
-    if (given_.receipt != nullptr) receipt_ = std::make_unique<ReceiptOf>(given_.receipt);
-  }
-  bool valid() const noexcept { return known(given_.durability); }
-  ashlar::WriteOptions options() {
-    ashlar::WriteOptions options{.durability = static_cast<ashlar::Durability>(given_.durability),
+  explicit Written(const ashlar_write_options* given) : Given(given, ASHLAR_WRITE_OPTIONS) {}
+  ashlar::WriteOptions options() const {
+    ashlar::WriteOptions options{.durability = durability(),
                                  .deadline = deadline_after(given_.timeout_us),
-                                 .receipt = receipt_ != nullptr ? &receipt_->made() : nullptr,
+                                 .receipt = receipt(),
                                  .family = Family::of_number(given_.family)};
-    if (given_.on_durable != nullptr) {
-      options.on_durable = [call = given_.on_durable, context = given_.context](const Result<>& result) {
-        ashlar_error what{};
-        if (!result) fill(&what, result.error());
-        call(context, what.code, what.message);
-      };
-    }
+    if (given_.on_durable != nullptr) options.on_durable = teller(given_.on_durable, given_.context);
     return options;
   }
-
- private:
-  static constexpr ashlar_write_options defaults = ASHLAR_WRITE_OPTIONS;
-  ashlar_write_options given_;
-  std::unique_ptr<ReceiptOf> receipt_;
 };
 
 /// A merge operator that is a function of C.

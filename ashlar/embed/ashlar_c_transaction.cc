@@ -1,7 +1,6 @@
 #include "ashlar/embed/ashlar_c_transaction.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "ashlar/embed/ashlar_c_handles.h"
 
@@ -13,8 +12,8 @@ using ashlar::Isolation;
 
 ashlar_transaction* ashlar_transaction_begin(ashlar_db* db, const ashlar_transaction_options* given,
                                              ashlar_error* error) {
-  ashlar_transaction_options options = ASHLAR_TRANSACTION_OPTIONS;
-  if (given != nullptr) std::memcpy(&options, given, std::min(given->struct_bytes, sizeof options));
+  const ashlar_transaction_options options =
+      known_part(given, ashlar_transaction_options ASHLAR_TRANSACTION_OPTIONS);
   if (!known(options.durability)) {
     unknown_durability(error);
     return nullptr;
