@@ -127,17 +127,27 @@ void declare_copies(const Adder& add, CopiesArguments& arguments) {
   positional(restore, "DEST", arguments.restore_to)->required()->expected(1, 2)->option_text("[ID] DEST");
 }
 
+/// Of a file of records.
+void add_format(CLI::App* command, std::string& format) {
+  command->add_option("--format", format, "Of the file [as its name ends]")
+      ->check(CLI::IsMember({"csv", "jsonl"}).description(""))
+      ->type_name("csv|jsonl");
+}
+
+/// Of a command that may make what it writes into.
+template <class Arguments>
+void add_creation(CLI::App* command, Arguments& arguments) {
+  command->add_flag("--create", arguments.create, "Make DATA where there is none");
+  command->add_flag("--create-families", arguments.create_families,
+                    "Make column families that are not there");
+}
+
 void declare_transfer(const Adder& add, TransferArguments& arguments) {
-  const auto format = [&](CLI::App* command) {
-    command->add_option("--format", arguments.format, "Of the file [as its name ends]")
-        ->check(CLI::IsMember({"csv", "jsonl"}).description(""))
-        ->type_name("csv|jsonl");
-  };
   CLI::App* const out =
       add("export", "Print keys and values of DATA, or write them to FILE", Command::kv_export);
   positional(out, "DATA", arguments.data)->required();
   positional(out, "FILE", arguments.file);
-  format(out);
+  add_format(out, arguments.format);
   out->add_option("--prefix", arguments.prefix, "Only keys that begin so")->type_name("KEY");
   out->add_option("--from", arguments.from, "Only keys from here on")->type_name("KEY");
   out->add_option("--to", arguments.to, "Only keys before this one")->type_name("KEY");
@@ -148,20 +158,16 @@ void declare_transfer(const Adder& add, TransferArguments& arguments) {
       add("import", "Put the keys and values of FILE (-: standard input)", Command::kv_import);
   positional(in, "DATA", arguments.data)->required();
   positional(in, "FILE", arguments.file)->required();
-  format(in);
-  in->add_flag("--create", arguments.create, "Make DATA where there is none");
-  in->add_flag("--create-families", arguments.create_families, "Make column families that are not there");
+  add_format(in, arguments.format);
+  add_creation(in, arguments);
 }
 
 void declare_ingest(CLI::App* ingest, IngestArguments& arguments) {
   positional(ingest, "DATA", arguments.data)->required();
   positional(ingest, "FILE", arguments.file)->required();
-  ingest->add_option("--format", arguments.format, "Of the file [as its name ends]")
-      ->check(CLI::IsMember({"csv", "jsonl"}).description(""))
-      ->type_name("csv|jsonl");
+  add_format(ingest, arguments.format);
   ingest->add_flag("--sort", arguments.sort, "Put the records in the order of storage first, in memory");
-  ingest->add_flag("--create", arguments.create, "Make DATA where there is none");
-  ingest->add_flag("--create-families", arguments.create_families, "Make column families that are not there");
+  add_creation(ingest, arguments);
 }
 
 void declare_dump(CLI::App* dump, DumpArguments& arguments) {

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <vector>
 
@@ -39,10 +38,8 @@ class Ingest {
       : arguments_(context.arguments),
         store_(store),
         types_(store, context.arguments.create_families),
-        parts_(store.partitions()),
-        last_(store.partitions()) {}
+        parts_(store.partitions()) {}
 
-  std::uint64_t entries() const noexcept { return total_.entries; }
   const lsm::IngestReport& total() const noexcept { return total_; }
   std::uint32_t committed() const noexcept { return committed_; }
 
@@ -106,13 +103,10 @@ class Ingest {
       part = *std::move(begun);
     }
     const auto added = co_await part->add(line.key.bytes(), as_bytes(line.value), line.expires_ms);
-    if (added) {
-      last_[id.value] = line.key;
-      co_return std::nullopt;
-    }
+    if (added) co_return std::nullopt;
     if (added.error().code != Errc::conflict)
       co_return fmt::format("line {}: {}", line.number, added.error().to_string());
-    const std::string key = key_text(line.key.bytes()), before = key_text(last_[id.value].bytes());
+    const std::string key = key_text(line.key.bytes()), before = key_text(part->last_key());
     if (key == before) co_return fmt::format("line {}: '{}' is there a second time", line.number, key);
     co_return fmt::format(
         "line {}: '{}' comes after '{}', which is not the order of storage; --sort puts it right",
@@ -123,7 +117,6 @@ class Ingest {
   lsm::LsmStore& store_;
   RecordTypes types_;
   std::vector<std::unique_ptr<lsm::PartitionIngest>> parts_;  // by partition; null: nothing for it so far
-  std::vector<kv::StoredKey> last_;                           // likewise
   std::vector<Line> lines_;                                   // to be sorted
   lsm::IngestReport total_;
   std::uint32_t committed_ = 0;

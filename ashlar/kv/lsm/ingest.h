@@ -37,6 +37,9 @@ class PartitionIngest {
   /// has no expiry gets its column family's. Errors of writing tables. After an error abandon() is left.
   Task<Result<>> add(Bytes key, Bytes value, std::uint64_t expiry_ms = kv::no_expiry);
 
+  /// Of the entries added so far; empty: there is none. Stored form, valid until the next add().
+  Bytes last_key() const noexcept { return last_key_; }
+
   /// All of it becomes visible at once, as if written at this moment: it hides older versions, and what is
   /// written from here on hides it. Once ok it survives power loss; on an error nothing of it is there,
   /// unless the partition has stopped. Waits for compactions that are under way, for transactions that are
