@@ -188,6 +188,31 @@ TEST_F(FamilyTest, MergesAreOneStepAcrossPartitionsToo) {
   EXPECT_EQ(db.get("z").value(), number(207));
 }
 
+TEST_F(FamilyTest, WhatHasExpiredIsNoBaseForAnOperand) {
+  Db db = open_with("append", {"m"});
+  const Family hour = db.create_family("hour", {.merge_operator = "append", .ttl = 1h}).value();
+  WriteBatch batch;  // in one partition, then in two
+  for (const char* key : {"a", "z"}) {
+    for (const Family family : {Family(), hour}) {
+      batch.put(key, "expired", 1000, family);
+      batch.merge(key, "x", family);
+    }
+    EXPECT_TRUE(db.write(batch));
+    for (const Family family : {Family(), hour})
+      EXPECT_EQ(db.reader({.family = family}).get(key).value(), "x") << key;
+  }
+  Transaction step = db.begin().value();
+  EXPECT_TRUE(step.put("t", "expired", 1000));
+  EXPECT_TRUE(step.merge("t", "x"));
+  EXPECT_EQ(step.get("t").value(), "x");
+  Iterator own = step.iterate().value();
+  EXPECT_TRUE(own.seek("t"));
+  EXPECT_EQ(own.value(), "x");
+  EXPECT_EQ(own.expiry_ms(), no_expiry);
+  EXPECT_TRUE(step.commit());
+  EXPECT_EQ(db.get("t").value(), "x");
+}
+
 TEST_F(FamilyTest, AnErasedRangeEndsWhereItSays) {
   Db db = open_with({}, {"f", "m"});
   const Family other = db.create_family("other").value();

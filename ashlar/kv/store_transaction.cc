@@ -75,8 +75,9 @@ Task<Result<OwnedValue>> StoreTransaction::merged(const Pending& own,
     return store_.merge(own.key, base ? std::optional(as_bytes(base->bytes)) : std::nullopt, operands,
                         result);
   }));
+  const bool own_base = own.kind == Kind::put && base;  // else it has expired
   co_return OwnedValue{.bytes = std::string(as_text(result)),
-                       .expiry_ms = own.kind == Kind::put ? own.expiry_ms : no_expiry,
+                       .expiry_ms = own_base ? own.expiry_ms : no_expiry,
                        .sequence = sequence_max};
 }
 

@@ -27,7 +27,7 @@ Result<std::span<const kv::Write>> BatchPreparer::prepare(std::span<const kv::Wr
         write.expiry_ms = now_ms + ttl_ms;
     }
     if (write.kind == Kind::merge) {
-      TRY(add_operand(write, rules));
+      TRY(add_operand(write, rules, now_ms));
       continue;
     }
     if (write.kind == Kind::erase_range) drop_covered(write);
@@ -60,10 +60,11 @@ void BatchPreparer::add(const kv::Write& write) {
   lists_.push_back(nullptr);
 }
 
-Result<> BatchPreparer::add_operand(kv::Write write, const KeyRuleTable& rules) {
+Result<> BatchPreparer::add_operand(kv::Write write, const KeyRuleTable& rules, std::uint64_t now_ms) {
   const kv::MergeOperator* const by = rules[write.key->bytes()].merge_operator;
   if (by == nullptr) return fail(Errc::unsupported, "merge: no operator for keys of this type");
-  if (const std::uint32_t older = find(*write.key); older != none) return merge_onto(older, write, *by);
+  if (const std::uint32_t older = find(*write.key); older != none)
+    return merge_onto(older, write, *by, now_ms);
   std::vector<std::byte>& list = values_.emplace_back();
   list.reserve(operand_bytes(write.value));
   append_operand(list, write.value);
@@ -73,10 +74,13 @@ Result<> BatchPreparer::add_operand(kv::Write write, const KeyRuleTable& rules) 
   return {};
 }
 
-/// One entry of the batch takes in the next operand of its key.
-Result<> BatchPreparer::merge_onto(std::uint32_t at, const kv::Write& operand, const kv::MergeOperator& by) {
+/// One entry of the batch takes in the next operand of its key. Where it has expired it is a tombstone, as
+/// for an operand of a later batch: what comes of the operand hides it, and all that is older.
+Result<> BatchPreparer::merge_onto(std::uint32_t at, const kv::Write& operand, const kv::MergeOperator& by,
+                                   std::uint64_t now_ms) {
   kv::Write& older = writes_[at];
-  if (std::vector<std::byte>* const list = lists_[at]) {
+  const bool absent = kv::is_absent(older.kind, older.expiry_ms, now_ms);
+  if (std::vector<std::byte>* const list = lists_[at]; list != nullptr && !absent) {
     append_operand(*list, operand.value);
     older.value = *list;
   } else {
@@ -85,11 +89,12 @@ Result<> BatchPreparer::merge_onto(std::uint32_t at, const kv::Write& operand, c
     append_operand(single, operand.value);
     Operands operands(Operands::Walk::oldest_first);
     operands.add(single);
-    const auto base = older.kind == Kind::put ? std::optional(older.value) : std::nullopt;
+    const auto base = absent ? std::nullopt : std::optional(older.value);
     TRY(operands.merge(&by, operand.key->bytes(), base, result));
-    if (older.kind == Kind::erase) older.expiry_ms = no_expiry;
+    if (absent) older.expiry_ms = no_expiry;
     older.kind = Kind::put;
     older.value = result;
+    lists_[at] = nullptr;
   }
   if (operand.expiry_ms != no_expiry) older.expiry_ms = operand.expiry_ms;
   return {};

@@ -13,8 +13,9 @@
 
 namespace ashlar::lsm {
 
-/// Of each key at most one merge operand, and none beside another write of it; nothing that an erased range
-/// behind it covers; an expiry where the key's family has a TTL. Owner shard; its memory is reused.
+/// Of each key at most one merge operand, and none beside another write of it (what has expired by now is
+/// erased to an operand behind it); nothing that an erased range behind it covers; an expiry where the key's
+/// family has a TTL. Owner shard; its memory is reused.
 class BatchPreparer {
  public:
   /// Most batches are in that form as they come.
@@ -34,8 +35,9 @@ class BatchPreparer {
  private:
   static constexpr std::uint32_t none = ~std::uint32_t{0};
 
-  Result<> add_operand(kv::Write write, const KeyRuleTable& rules);
-  Result<> merge_onto(std::uint32_t at, const kv::Write& operand, const kv::MergeOperator& by);
+  Result<> add_operand(kv::Write write, const KeyRuleTable& rules, std::uint64_t now_ms);
+  Result<> merge_onto(std::uint32_t at, const kv::Write& operand, const kv::MergeOperator& by,
+                      std::uint64_t now_ms);
   void add(const kv::Write& write);
   void drop_covered(const kv::Write& range) noexcept;
   std::uint32_t find(const kv::StoredKey& key) const noexcept;

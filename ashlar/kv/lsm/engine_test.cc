@@ -192,7 +192,7 @@ class Life {
       const std::string key(as_text(keys[i].bytes()));
       switch (writes[i].kind) {
         case kv::Kind::put: model_.put(key, values[i], writes[i].expiry_ms); break;
-        case kv::Kind::merge: model_.merge(key, values[i], writes[i].expiry_ms); break;
+        case kv::Kind::merge: model_.merge(key, values[i], writes[i].expiry_ms, now()); break;
         default: model_.erase(key); break;
       }
     }

@@ -193,6 +193,38 @@ TEST_F(MergeOperandsTest, WhatABatchWritesToOneKeyIsOneEntry) {
   }));
 }
 
+TEST_F(MergeOperandsTest, BehindWhatHasExpiredAnOperandOfTheBatchStandsAlone) {
+  EXPECT_TRUE(with_store(1, one_partition(), [&](LsmStore& store) -> Task<> {
+    LsmPartition& partition = use(store, "append:,");
+    const std::uint64_t now = partition.now_ms();
+    const StoredKey put_key("put"), list("list"), brief("brief"), last("last"), lives("lives");
+    for (const char* key : {"put", "list", "brief", "last", "lives"})
+      EXPECT_TRUE(co_await put(store, key, "old"));
+    const auto write = [](const StoredKey& key, std::string_view value, Kind kind, std::uint64_t expiry_ms) {
+      return kv::Write{.key = &key, .value = as_bytes(value), .kind = kind, .expiry_ms = expiry_ms};
+    };
+    const kv::Write batch[] = {
+        write(put_key, "expired", Kind::put, now),       write(put_key, "a", Kind::merge, kv::no_expiry),
+        write(put_key, "b", Kind::merge, kv::no_expiry), write(list, "expired", Kind::merge, now - 1),
+        write(list, "a", Kind::merge, kv::no_expiry),    write(brief, "expired", Kind::put, 1),
+        write(brief, "a", Kind::merge, soon_ms),         write(last, "v", Kind::put, kv::no_expiry),
+        write(last, "expired", Kind::merge, now),        write(lives, "v", Kind::put, soon_ms),
+        write(lives, "a", Kind::merge, kv::no_expiry),
+    };
+    EXPECT_TRUE(co_await *partition.append(batch, kv::Durability::durable));
+    for (int flushed = 0; flushed < 2; ++flushed) {
+      for (const std::uint64_t at : {std::uint64_t{0}, soon_ms}) {
+        EXPECT_EQ(co_await read(partition, "put", {.now_ms = at}), "a,b");
+        EXPECT_EQ(co_await read(partition, "list", {.now_ms = at}), "a");
+        EXPECT_EQ(co_await read(partition, "brief", {.now_ms = at}), at == 0 ? "a" : "(absent)");
+        EXPECT_EQ(co_await read(partition, "last", {.now_ms = at}), "(absent)");
+        EXPECT_EQ(co_await read(partition, "lives", {.now_ms = at}), at == 0 ? "v,a" : "(absent)");
+      }
+      EXPECT_TRUE(co_await partition.flush());
+    }
+  }));
+}
+
 TEST_F(MergeOperandsTest, AnOperandExpiresByItself) {
   EXPECT_TRUE(with_store(1, one_partition(), [&](LsmStore& store) -> Task<> {
     LsmPartition& partition = use(store, "append:,");

@@ -34,14 +34,16 @@ class Model {
     set(key, {.step = steps_, .value = std::move(value), .expiry_ms = expiry_ms});
   }
   /// The operator is append with a comma.
-  void merge(const std::string& key, const std::string& operand, std::uint64_t expiry_ms = kv::no_expiry) {
+  void merge(const std::string& key, const std::string& operand, std::uint64_t expiry_ms,
+             std::uint64_t now_ms) {
     Version version{.step = steps_, .kind = Kind::merge, .value = operand, .expiry_ms = expiry_ms};
     const auto& history = keys_[key];
     if (!history.empty() && history.back().step == steps_) {  // of one append: they are one
       const Version& older = history.back();
-      version.kind = older.kind == Kind::merge ? Kind::merge : Kind::put;
-      if (older.kind != Kind::erase) version.value = older.value + "," + operand;
-      if (expiry_ms == kv::no_expiry && older.kind != Kind::erase) version.expiry_ms = older.expiry_ms;
+      const bool absent = older.absent(now_ms);
+      version.kind = older.kind == Kind::merge && !absent ? Kind::merge : Kind::put;
+      if (!absent) version.value = older.value + "," + operand;
+      if (expiry_ms == kv::no_expiry && !absent) version.expiry_ms = older.expiry_ms;
     }
     set(key, std::move(version));
   }
