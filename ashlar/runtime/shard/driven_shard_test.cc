@@ -13,6 +13,7 @@
 
 #include "ashlar/runtime/mesh/invoke.h"
 #include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
 #include "ashlar/runtime/shard/runtime.h"
 #include "ashlar/runtime/sync/event.h"
 #include "ashlar/runtime/sync/sleep.h"

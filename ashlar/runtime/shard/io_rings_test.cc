@@ -14,6 +14,7 @@
 
 #include "ashlar/base/units.h"
 #include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/ops/uring/gather_bound.h"
 #include "ashlar/runtime/shard/runtime.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"

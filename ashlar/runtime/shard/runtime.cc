@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "ashlar/base/log.h"
+#include "ashlar/runtime/ops/epoll/epoll_backend.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
 #include "ashlar/runtime/sync/scope.h"
 
 namespace ashlar {

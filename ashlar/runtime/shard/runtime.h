@@ -18,8 +18,8 @@
 #include <vector>
 
 #include "ashlar/base/result.h"
-#include "ashlar/runtime/ops/epoll/epoll_backend.h"
-#include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/ops/epoll/epoll_options.h"
+#include "ashlar/runtime/ops/uring/uring_options.h"
 #include "ashlar/runtime/shard/driven_shard.h"
 #include "ashlar/runtime/shard/shard.h"
 #include "ashlar/runtime/shard/stall_detector.h"

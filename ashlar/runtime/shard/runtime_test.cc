@@ -12,6 +12,7 @@
 #include "ashlar/runtime/ops/accept_stream.h"
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/ops/receive_stream.h"
+#include "ashlar/runtime/ops/uring/uring_backend.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"
 

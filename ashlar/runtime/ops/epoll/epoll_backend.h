@@ -14,17 +14,12 @@
 #include <memory>
 #include <vector>
 
+#include "ashlar/runtime/ops/epoll/epoll_options.h"
 #include "ashlar/runtime/ops/file_workers.h"
 #include "ashlar/runtime/ops/operation_list.h"
 #include "ashlar/runtime/ops/system_backend.h"
 
 namespace ashlar {
-
-struct EpollOptions {
-  unsigned file_threads_max = 8;  ///< file operations of this shard that run at once
-  unsigned receive_buffer_count = 256;
-  unsigned receive_buffer_bytes = 16384;
-};
 
 /// Owner: one shard, on whose thread it is created, used and destroyed. Sockets are non-blocking.
 class EpollBackend final : public SystemBackend {

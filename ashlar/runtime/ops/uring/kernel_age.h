@@ -6,17 +6,9 @@
 #include <liburing.h>
 
 #include "ashlar/runtime/ops/uring/ring.h"
+#include "ashlar/runtime/ops/uring/uring_options.h"
 
 namespace ashlar {
-
-/// Each lacks what those before it lack.
-enum class KernelAge : unsigned char {
-  newest,
-  linux_6_0,   ///< has no DEFER_TASKRUN
-  linux_5_19,  ///< has no SINGLE_ISSUER and no SEND_ZC, and refuses a multishot receive with EINVAL
-  linux_5_11,  ///< has no flag but SQPOLL, SQ_AFF and IOPOLL, no registered rings, sparse tables, limits of
-               ///< workers, buffer rings, and no multishot at all; and every linked operation completes
-};
 
 /// The best that a kernel of this age takes.
 constexpr RingProfile profile_of(KernelAge age) noexcept {

@@ -7,18 +7,9 @@
 #include <string>
 
 #include "ashlar/base/result.h"
+#include "ashlar/runtime/ops/uring/uring_options.h"
 
 namespace ashlar {
-
-/// What a ring was created with, best first; each step down costs some interrupts or system calls, never
-/// correctness.
-enum class RingProfile : unsigned char {
-  defer_taskrun,  ///< 6.1: SINGLE_ISSUER | DEFER_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL: completions when we ask
-  single_issuer,  ///< 6.0: SINGLE_ISSUER | COOP_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL
-  coop_taskrun,   ///< 5.19: COOP_TASKRUN | TASKRUN_FLAG | SUBMIT_ALL
-  plain,          ///< 5.11: no flag
-};
-const char* to_string(RingProfile profile) noexcept;
 
 /// Sets up `ring` for the calling thread, which alone may use it. `permission` where io_uring is forbidden
 /// (sysctl kernel.io_uring_disabled, seccomp), `unsupported` before 5.11 (no EXT_ARG timeouts), `no_memory`

@@ -26,20 +26,9 @@
 #include "ashlar/runtime/ops/uring/kernel_age.h"
 #include "ashlar/runtime/ops/uring/receive_buffers.h"
 #include "ashlar/runtime/ops/uring/ring.h"
+#include "ashlar/runtime/ops/uring/uring_options.h"
 
 namespace ashlar {
-
-struct UringOptions {
-  unsigned submission_entries = 256;
-  unsigned completion_entries = 4096;
-  unsigned receive_buffer_count = 256;  ///< power of two, at most 32768
-  unsigned receive_buffer_bytes = 16384;
-  unsigned registered_files_max = 16384;  ///< lowered to the soft RLIMIT_NOFILE; 0 registers none
-  KernelAge pretend = KernelAge::newest;
-  unsigned gather = 16;          ///< see GatherBound
-  unsigned cancels_refused = 0;  ///< for tests: so many cancels at first find no free submission entry
-  int sqpoll_error = 0;          ///< for tests: SQPOLL is refused with this errno, as a security module does
-};
 
 /// Owner: one shard, on whose thread it is created, used and destroyed (SINGLE_ISSUER).
 class UringBackend final : public SystemBackend {
