@@ -9,6 +9,7 @@
 
 #include "ashlar/base/random.h"
 #include "ashlar/embed/test_db.h"
+#include "ashlar/runtime/shard/test_threads.h"
 
 namespace ashlar {
 namespace {
@@ -229,6 +230,20 @@ TEST_F(DbTest, ErrorsSayWhatAndWhere) {
   EXPECT_EQ(db.put(std::string(70'000, 'k'), "").error().code, Errc::too_large);
   EXPECT_EQ(db.put("k", std::string((16u << 20) + 1, 'v')).error().code, Errc::too_large);
   EXPECT_EQ(db.get(std::string(70'000, 'k')).error().code, Errc::too_large);
+}
+
+TEST_F(DbTest, WhereThereIsNoThreadItIsNotOpened) {
+  const NoThreads none;
+  DbOptions options = small_options();
+  std::string message;
+  const auto db = Db::open(path(), options, &message);
+  ASSERT_FALSE(db);
+  EXPECT_EQ(db.error().code, Errc::no_memory);
+  EXPECT_EQ(message, path() + ": start a thread: out of memory (EAGAIN: Resource temporarily unavailable)");
+  options.drive = true;  // this one will do
+  Db driven = open(options);
+  EXPECT_TRUE(driven.put("k", "v"));
+  EXPECT_EQ(driven.get("k").value(), "v");
 }
 
 TEST_F(DbTest, HandlesOutliveTheDatabaseAndSaySo) {

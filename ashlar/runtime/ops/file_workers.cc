@@ -6,10 +6,9 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <system_error>
 
 #include "ashlar/runtime/ops/file_operations.h"
+#include "ashlar/runtime/ops/start_thread.h"
 
 namespace ashlar {
 
@@ -42,20 +41,37 @@ void FileWorkers::dispatch() noexcept {
   }
   staged_count_ = 0;
   for (unsigned i = 0; i < wake; ++i) work_arrived_.notify_one();
-  for (unsigned i = 0; i < start; ++i) start_thread();
+  for (unsigned i = 0; i < start; ++i) add_thread();
+  if (threads_.empty()) work_here();
 }
 
 // Signals are for the threads of the program, not for these.
-void FileWorkers::start_thread() {
+void FileWorkers::add_thread() {
   sigset_t all, previous;
   sigfillset(&all);
   pthread_sigmask(SIG_SETMASK, &all, &previous);
-  try {
-    threads_.emplace_back([this] { work(); });
-  } catch (const std::system_error&) {
-    if (threads_.empty()) std::abort();  // one thread is enough to go on, none is not
-  }
+  if (auto thread = start_thread([this] { work(); })) threads_.push_back(*std::move(thread));
   pthread_sigmask(SIG_SETMASK, &previous, nullptr);
+}
+
+/// There is no thread to be had: the shard does it, and is held up meanwhile.
+void FileWorkers::work_here() noexcept {
+  queued_ = 0;
+  while (Operation* operation = queue_.pop()) {
+    operation->result = execute_file_operation(*operation);
+    finish(*operation);
+  }
+}
+
+/// From the exchange on it is the shard's. Only the first of a batch is told: the shard takes all there are.
+/// When it took the batch before, it had done with what told it: released there, acquired here.
+void FileWorkers::finish(Operation& operation) noexcept {
+  Operation* newest = finished_.load(std::memory_order_relaxed);
+  do {
+    operation.next = newest;
+  } while (!finished_.compare_exchange_weak(newest, &operation, std::memory_order_acq_rel,
+                                            std::memory_order_relaxed));
+  if (newest == nullptr) tell_(owner_);
 }
 
 void FileWorkers::work() noexcept {
@@ -79,15 +95,7 @@ void FileWorkers::work() noexcept {
       ::syscall(SYS_ioprio_set, ioprio_who_process, 0, priority);
     }
     operation.result = execute_file_operation(operation);
-    // From the exchange on it is the shard's. Only the first of a batch is told: the shard takes all there
-    // are. When it took the batch before, it had done with what told it: released there, acquired here.
-    Operation* newest = finished_.load(std::memory_order_relaxed);
-    do {
-      operation.next = newest;
-    } while (!finished_.compare_exchange_weak(newest, &operation, std::memory_order_acq_rel,
-                                              std::memory_order_relaxed));
-    if (newest == nullptr) tell_(owner_);
-
+    finish(operation);
     lock.lock();
   }
 }

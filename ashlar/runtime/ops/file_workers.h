@@ -16,10 +16,10 @@ namespace ashlar {
 /// Owner: a back end or a channel, on whose shard all calls are made. Operations go to the threads in
 /// batches, under one lock per loop turn, and come back through a lock-free list; the owner is told of the
 /// first of a batch. Threads start as they are needed, up to the limit, and end with the owner, by when
-/// nothing may be in flight.
+/// nothing may be in flight. Where the system gives not even one, dispatch() does the work itself.
 class FileWorkers {
  public:
-  /// `finished` is called on a thread, at most once before each collect().
+  /// `finished` is called on any thread, at most once before each collect().
   FileWorkers(void (*finished)(void* owner) noexcept, void* owner, unsigned threads_max) noexcept
       : tell_(finished), owner_(owner), threads_max_(threads_max) {}
   FileWorkers(Backend& owner, unsigned threads_max) noexcept
@@ -44,7 +44,9 @@ class FileWorkers {
 
  private:
   void work() noexcept;
-  void start_thread();
+  void work_here() noexcept;
+  void finish(Operation& operation) noexcept;
+  void add_thread();
 
   void (*const tell_)(void*) noexcept;
   void* const owner_;

@@ -9,6 +9,7 @@
 
 #include "ashlar/base/log.h"
 #include "ashlar/runtime/ops/epoll/epoll_backend.h"
+#include "ashlar/runtime/ops/start_thread.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
 #include "ashlar/runtime/sync/scope.h"
 
@@ -109,7 +110,14 @@ Result<> Runtime::start(Main main) {
   {
     const SignalMask mask(!options_.take_signals);
     for (auto& worker : workers_) {
-      if (!is_driven(*worker)) worker->thread = std::thread([this, &worker = *worker] { run_shard(worker); });
+      if (is_driven(*worker)) continue;
+      auto thread = start_thread([this, &worker = *worker] { run_shard(worker); });
+      if (thread) {
+        worker->thread = *std::move(thread);
+      } else {
+        worker->result = std::unexpected(thread.error());
+        started(false);
+      }
     }
   }
   if (options_.driven) {
@@ -180,9 +188,7 @@ void Runtime::make_shard(Worker& worker) {
   auto backend = make_backend(worker.id.value);
   if (!backend) {
     worker.result = std::unexpected(backend.error());
-    start_failed_ = true;
-  }
-  if (backend) {
+  } else {
     worker.shard = std::make_unique<Shard>(worker.id, std::move(*backend), mesh_, options_.shard);
     if (worker.id.value == 0) {
       for (const std::string& line : worker.shard->rings().describe()) log::info("rings: {}", line);
@@ -190,6 +196,12 @@ void Runtime::make_shard(Worker& worker) {
     Shard::enter(worker.shard.get());
     worker.watch.emplace(stalls_, *worker.shard);
   }
+  started(backend.has_value());
+}
+
+/// One more is there, or will never be.
+void Runtime::started(bool there) noexcept {
+  if (!there) start_failed_ = true;
   ++shards_started_;
   shards_started_.notify_all();
 }

@@ -66,7 +66,8 @@ class Runtime {
   /// and joined, and every operation awaited. `main` is called on the shard's thread.
   Result<> run(const Main& main);
 
-  /// run() in two halves. start() returns once every shard is there, or none: then with what failed.
+  /// run() in two halves. start() returns once every shard is there, or none: then with what failed, be it
+  /// only that the system gives no thread (`no_memory`).
   Result<> start(Main main);
   /// Waits for what run() waits for. Where a shard is driven, on its thread: drives it to its end.
   Result<> join();
@@ -90,6 +91,7 @@ class Runtime {
   Runtime(const RuntimeOptions& options, const Topology& topology);
   void run_shard(Worker& worker);
   void make_shard(Worker& worker);
+  void started(bool there) noexcept;
   void begin_main(Worker& worker);
   void run_to_the_end(Worker& worker);
   void end_shard(Worker& worker);

@@ -13,6 +13,7 @@
 #include "ashlar/runtime/ops/file.h"
 #include "ashlar/runtime/ops/receive_stream.h"
 #include "ashlar/runtime/ops/uring/uring_backend.h"
+#include "ashlar/runtime/shard/test_threads.h"
 #include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/sleep.h"
 
@@ -72,6 +73,35 @@ Task<Result<>> ask_neighbour(Shard& shard, unsigned shards) {
   });
   EXPECT_EQ(slept, 7);
   co_return Result<>{};
+}
+
+TEST_P(RuntimeOn, WhereThereIsNoThreadItSaysSo) {
+  const auto nothing = [](Shard&) -> Task<Result<>> { co_return Result<>{}; };
+  {
+    const NoThreads none;
+    for (const bool driven : {false, true}) {
+      RuntimeOptions wanted = options(3);
+      wanted.driven = driven;
+      Runtime runtime(wanted);
+      const auto result = runtime.run(nothing);
+      ASSERT_FALSE(result);
+      EXPECT_EQ(result.error().code, Errc::no_memory);
+      EXPECT_EQ(result.error().to_string(),
+                "start a thread: out of memory (EAGAIN: Resource temporarily unavailable)");
+    }
+  }
+  Runtime runtime(options(3));
+  EXPECT_TRUE(runtime.run(nothing));
+}
+
+TEST_P(RuntimeOn, ADrivenShardNeedsNoThread) {
+  const NoThreads none;
+  RuntimeOptions wanted = options(1);
+  wanted.driven = true;
+  Runtime runtime(wanted);
+  const std::string path = testing::TempDir() + "/ashlar_runtime_alone_test." + std::to_string(::getpid());
+  const auto result = runtime.run([&](Shard&) { return write_and_read(path); });
+  EXPECT_TRUE(result) << result.error().to_string();
 }
 
 TEST_P(RuntimeOn, ShardsAnswerEachOther) {

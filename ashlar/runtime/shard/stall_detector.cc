@@ -15,6 +15,7 @@
 #include <memory>
 
 #include "ashlar/base/log.h"
+#include "ashlar/runtime/ops/start_thread.h"
 
 namespace ashlar {
 
@@ -102,7 +103,12 @@ StallDetector::StallDetector(Report report) : report_(std::move(report)) {
   action.sa_handler = take_stack;
   action.sa_flags = SA_RESTART;
   sigaction(signal_number(), &action, nullptr);
-  thread_ = std::thread([this] { run(); });
+  auto thread = start_thread([this] { run(); });
+  if (thread) {
+    thread_ = *std::move(thread);
+  } else {
+    log::warn("{}: tasks that hold a shard too long go unreported", thread.error());
+  }
 }
 
 int StallDetector::signal_number() noexcept {
@@ -116,7 +122,7 @@ StallDetector::~StallDetector() {
     stop_ = true;
   }
   changed_.notify_one();
-  thread_.join();
+  if (thread_.joinable()) thread_.join();
 }
 
 StallDetector::Watch::Watch(StallDetector& detector, Shard& shard)
