@@ -36,6 +36,20 @@ TEST(Registers, AWriteThatWasCutShortMayBeThereOrNotButNotBoth) {
   EXPECT_FALSE(history({{0, 1, true, 1}, cut, {20, 21, false, 2}}).violation());
   EXPECT_TRUE(history({{0, 1, true, 1}, cut, {20, 21, false, 1}, {22, 23, false, 2}}).violation());
 }
+TEST(Registers, ACompareAndSwapMeetsWhatItExpects) {
+  const auto swap = [](std::uint64_t at, RegisterValue expected, bool found, std::uint64_t value) {
+    return RegisterOperation{
+        .invoked = at, .returned = at + 5, .write = found, .value = value, .expected = expected};
+  };
+  EXPECT_FALSE(
+      history(
+          {swap(0, std::nullopt, true, 1), swap(10, 1, true, 2), swap(20, 1, false, 3), {30, 31, false, 2}})
+          .violation());
+  EXPECT_TRUE(history({swap(0, std::nullopt, true, 1), swap(10, 1, false, 2)}).violation())
+      << "refused, and yet it was as expected";
+  EXPECT_TRUE(history({{0, 1, true, 1}, swap(2, 1, true, 2), swap(3, 1, true, 3)}).violation())
+      << "two found the same";
+}
 
 ListTransaction transaction(std::uint64_t begun, std::uint64_t ended, std::map<std::string, List> reads,
                             std::map<std::string, std::uint64_t> appends, End end = End::committed) {

@@ -19,7 +19,6 @@ namespace ashlar::consistency {
 namespace {
 
 using Operations = std::vector<RegisterOperation>;
-using Value = std::optional<std::uint64_t>;
 
 class Search {
  public:
@@ -32,7 +31,7 @@ class Search {
 
  private:
   /// `invoked`: when the latest of those taken was; `first`: everything before is taken.
-  bool go_on(Value value, std::uint64_t invoked, std::size_t first) {
+  bool go_on(RegisterValue value, std::uint64_t invoked, std::size_t first) {
     if (left_ == 0) return true;
     while (first < operations_.size() && taken_[first]) ++first;
     if (!seen_.insert({taken_, value}).second) return false;
@@ -42,7 +41,7 @@ class Search {
     }
     for (std::size_t i = first; i < operations_.size() && operations_[i].invoked <= deadline; ++i) {
       const RegisterOperation& next = operations_[i];
-      if (taken_[i] || next.returned < invoked || (!next.write && next.value != value)) continue;
+      if (taken_[i] || next.returned < invoked || !next.possible(value)) continue;
       taken_[i] = true;
       left_ -= next.certain ? 1 : 0;
       if (go_on(next.write ? next.value : value, std::max(invoked, next.invoked), first)) return true;
@@ -55,13 +54,22 @@ class Search {
   Operations operations_;
   std::vector<bool> taken_;
   std::size_t left_ = 0;  // that are certain, and not taken
-  std::set<std::pair<std::vector<bool>, Value>> seen_;
+  std::set<std::pair<std::vector<bool>, RegisterValue>> seen_;
 };
 
+std::string text_of(const RegisterValue& value) {
+  return value ? std::to_string(*value) : "nothing";
+}
 std::string text_of(const RegisterOperation& operation) {
-  return std::to_string(operation.invoked) + "–" + std::to_string(operation.returned) +
-         (operation.write ? (operation.certain ? " write " : " perhaps write ") : " read ") +
-         (operation.value ? std::to_string(*operation.value) : "nothing") + "\n";
+  std::string text = std::to_string(operation.invoked) + "–" + std::to_string(operation.returned);
+  if (operation.expected)
+    text += (operation.write ? " found " : " did not find ") + text_of(*operation.expected);
+  if (operation.write) {
+    text += (operation.certain ? " write " : " perhaps write ") + text_of(operation.value);
+  } else if (!operation.expected) {
+    text += " read " + text_of(operation.value);
+  }
+  return text + "\n";
 }
 
 }  // namespace

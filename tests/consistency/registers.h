@@ -12,14 +12,25 @@
 
 namespace ashlar::consistency {
 
+/// What a register holds; nothing: it is absent.
+using RegisterValue = std::optional<std::uint64_t>;
+
 /// One operation on one key, as its caller saw it. Times are of one clock, in any unit.
 struct RegisterOperation {
   std::uint64_t invoked = 0;
   std::uint64_t returned =
       0;  ///< of one that failed or was cut short: the last moment at which it may have happened
   bool write = false;
-  std::optional<std::uint64_t> value;  ///< written or read; nothing: erased, or absent
-  bool certain = true;                 ///< false: a write that may never have happened
+  RegisterValue value;  ///< written or read
+  bool certain = true;  ///< false: a write that may never have happened
+  /// Of a compare-and-swap what it expected, and found: `write`; or did not find, and did nothing.
+  std::optional<RegisterValue> expected = std::nullopt;
+
+  /// Whether it can happen to a register that holds `now`.
+  bool possible(const RegisterValue& now) const {
+    if (expected) return (*expected == now) == write;
+    return write || value == now;
+  }
 };
 
 /// Histories by key. Reads that failed are not recorded.
