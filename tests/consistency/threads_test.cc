@@ -58,7 +58,18 @@ class ThreadsTest : public ::testing::Test {
                                                                   {"runtime.stall", "30s"}}});
   }
 
-  /// Clients on threads of their own, and one that disturbs them; this thread drives the shard, if any does.
+  /// What this thread does while others work: drives the shard that is its own, if any is.
+  template <class Done>
+  static void drive_until(Db& db, const Life& life, Done done) {
+    while (!done()) {
+      if (life.drive)
+        (void)db.run_once(1ms);
+      else
+        std::this_thread::sleep_for(1ms);
+    }
+  }
+
+  /// Clients on threads of their own, and one that disturbs them.
   static void crowd(Db& db, const Life& life, const std::vector<std::unique_ptr<Client>>& clients,
                     std::uint64_t seed) {
     std::atomic<std::size_t> left{clients.size()};
@@ -76,13 +87,10 @@ class ThreadsTest : public ::testing::Test {
       wrong = disturb(db, seed, end);
       ended.store(true);
     });
-    while (!ended.load()) {
-      if (life.drive)
-        (void)db.run_once(1ms);
-      else
-        std::this_thread::sleep_for(1ms);
+    drive_until(db, life, [&] {
       if (left.load() == 0) end.store(true);
-    }
+      return ended.load();
+    });
     for (std::thread& thread : threads) thread.join();
     disturbing.join();
     EXPECT_FALSE(wrong) << *wrong;
@@ -161,6 +169,111 @@ INSTANTIATE_TEST_SUITE_P(On, Threads,
                            return std::string(info.param.backend) +
                                   (info.param.serializable ? "_serializable" : "_snapshots");
                          });
+
+/// One key in each partition, which every transaction sets to its number: whoever looks must find one number
+/// in all of them, and never an older one than was seen before.
+constexpr const char* trio[] = {"list-0", "list-4", "register-3"};
+
+Result<std::uint64_t> number_at(const Reader& reader, const char* key) {
+  const auto value = TRY(reader.get(key));
+  return value ? std::stoull(*value) : 0;
+}
+
+/// One that sets them, now by a transaction and now by a batch.
+std::optional<std::string> set_trio(Db& db, std::atomic<std::uint64_t>& last, unsigned rounds) {
+  for (unsigned i = 0; i < rounds; ++i) {
+    const std::string value = std::to_string(last.fetch_add(1) + 1);
+    Result<> done;
+    if (i % 2 == 0) {
+      WriteBatch batch;
+      for (const char* key : trio) batch.put(key, value);
+      done = db.write(batch);
+    } else {
+      auto step = db.begin({.isolation = Isolation::none});
+      if (!step) return step.error().to_string();
+      for (const char* key : trio) done = done ? step->put(key, value) : done;
+      if (done) done = step->commit();
+    }
+    if (!done && done.error().code != Errc::conflict) return done.error().to_string();
+  }
+  return std::nullopt;
+}
+
+/// All at one snapshot; and one after the other as they are now, where `ordered`: numbers only grow.
+std::optional<std::string> look_at_trio(const Db& db, bool ordered, const std::atomic<bool>& end,
+                                        std::atomic<std::uint64_t>& looks) {
+  const Reader newest = db.reader();
+  std::uint64_t seen = 0;
+  for (std::uint64_t i = 0; !end.load(std::memory_order_relaxed); ++i, looks.fetch_add(1)) {
+    const auto snapshot = db.snapshot();
+    if (!snapshot) return snapshot.error().to_string();
+    const Reader reader = db.reader({.snapshot = &*snapshot});
+    std::uint64_t all = 0;
+    for (std::size_t k = 0; k < 3; ++k) {
+      const auto found = number_at(reader, trio[(i + k) % 3]);
+      if (!found) return found.error().to_string();
+      if (k == 0) all = *found;
+      if (*found != all) return "half of " + std::to_string(*found) + " and of " + std::to_string(all);
+    }
+    for (std::size_t k = 0; ordered && k < 6; ++k) {
+      const auto found = number_at(newest, trio[(i + k) % 3]);
+      if (!found) return found.error().to_string();
+      if (*found < std::max(all, seen)) return std::to_string(*found) + " after " + std::to_string(seen);
+      seen = *found;
+    }
+  }
+  return std::nullopt;
+}
+
+class Trio : public ThreadsTest, public ::testing::WithParamInterface<const char*> {
+ protected:
+  static void write_and_look(Db& db, const Life& life, unsigned writers) {
+    std::atomic<std::uint64_t> last{0}, looks{0};
+    std::atomic<unsigned> writing{writers}, running{writers + 2};
+    std::atomic<bool> end{false};
+    std::vector<std::optional<std::string>> wrong(writers + 2);
+    std::vector<std::thread> threads;
+    for (unsigned i = 0; i < writers; ++i) {
+      threads.emplace_back([&, i] {
+        wrong[i] = set_trio(db, last, 300 / writers);
+        writing.fetch_sub(1);
+        running.fetch_sub(1);
+      });
+    }
+    for (unsigned i = writers; i < writers + 2; ++i) {
+      threads.emplace_back([&, i] {
+        wrong[i] = look_at_trio(db, writers == 1, end, looks);  // of two writers either may be the later one
+        running.fetch_sub(1);
+      });
+    }
+    drive_until(db, life, [&] {
+      if (writing.load() == 0) end.store(true);
+      return running.load() == 0;
+    });
+    for (std::thread& thread : threads) thread.join();
+    for (const auto& each : wrong) EXPECT_FALSE(each) << *each;
+    EXPECT_GT(looks.load(), 20u);
+  }
+};
+
+TEST_P(Trio, IsNeverSeenHalf) {
+  if (!available(GetParam())) GTEST_SKIP() << "no io_uring here";
+  for (const Life life : {Life{1, false}, Life{2, false}, Life{2, true}}) {
+    for (const unsigned writers : {1u, 2u}) {
+      SCOPED_TRACE(std::to_string(life.shards) + (life.drive ? " shards, driven, " : " shards, ") +
+                   std::to_string(writers) + " writers");
+      auto db = open(GetParam(), life);
+      ASSERT_TRUE(db) << db.error().to_string();
+      write_and_look(*db, life, writers);
+      for (const char* key : trio) EXPECT_TRUE(db->erase(key));
+      EXPECT_TRUE(db->close());
+      if (HasFailure()) return;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(On, Trio, ::testing::Values("uring", "epoll"),
+                         [](const auto& info) { return std::string(info.param); });
 
 /// Processes one after the other, each killed in the midst of its work but for the last: what one was told is
 /// there for the next, and what it was not told is there as a whole or not at all.
