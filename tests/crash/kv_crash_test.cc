@@ -161,7 +161,7 @@ Task<> look(Machine& machine, Result<>& ended, testing::AssertionResult& verdict
     ended = std::unexpected(store.error());
     co_return;
   }
-  const Keys keys = keys_of(**store, machine.shape.keys);
+  const Keys keys = keys_of(**store, machine.shape.keys, machine.model.families());
   for (std::uint16_t i = 0; i < keys.size() && ended; ++i) {
     StoreModel model = machine.model;
     PartitionWork work((*store)->partition(kv::PartitionId{i}), model, i, keys[i], 1);

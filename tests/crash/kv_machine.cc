@@ -37,6 +37,7 @@ lsm::LsmOptions draw_options(Random& random, const MachineShape& shape) {
   options.level1_bytes = random.between(16, 64) << 10;
   options.goal = static_cast<lsm::Goal>(random.below(4));
   options.compression = static_cast<lsm::CompressionPolicy>(random.below(5));
+  options.separate_bytes = std::array{0u, 64u, 300u, 4096u}[random.below(4)];
   options.table_bytes = random.between(8, 32) << 10;
   options.table.block_bytes = random.one_in(3) ? 16384 : 4096;
   options.table.filter_bits_per_key = random.one_in(4) ? 0 : 10;
@@ -91,6 +92,8 @@ class Life {
   }
   void count(Ended& ended) const {
     ended.copies = copies_;
+    ended.drops = drops_;
+    ended.moved_bytes = moved_bytes_;
     for (const auto& work : works_) ended.operations += work->operations();
     for (const auto& work : over_all_) {
       ended.operations += work->operations();
@@ -108,11 +111,92 @@ class Life {
   }
 
   Task<Result<>> use(lsm::LsmStore& store) {
-    keys_ = keys_of(store, machine_.shape.keys);
+    meet_families(store);
+    if (!verdict()) co_return Result<>{};
+    CO_TRY(co_await look_at_all(store));
+    if (!verdict()) co_return Result<>{};
+    CO_TRY(co_await change_families(store));
+    if (!verdict()) co_return Result<>{};
+    make_works(store);
+    const Result<> worked = co_await work_on(store);
+    for (std::uint16_t i = 0; i < store.partitions(); ++i)
+      moved_bytes_ += store.partition(kv::PartitionId{i}).stats().moved_value_bytes;
+    co_return worked;
+  }
+
+  void make_works(lsm::LsmStore& store) {
+    works_.clear();
+    keys_ = keys_of(store, machine_.shape.keys, machine_.model.families());
     for (std::uint16_t i = 0; i < store.partitions(); ++i) {
       works_.push_back(std::make_unique<PartitionWork>(store.partition(kv::PartitionId{i}), machine_.model, i,
                                                        keys_[i], random_.next(), machine_.lives));
     }
+  }
+
+  /// The families are those that there were, but for a change that did not come to its end.
+  void meet_families(lsm::LsmStore& store) {
+    StoreModel& model = machine_.model;
+    StoreModel::Families there;
+    for (const kv::Family& family : store.families())
+      there.insert(static_cast<std::uint8_t>(family.key_type()));
+    const StoreModel::Families before = model.families();
+    for (const std::uint8_t type : before) {
+      if (there.contains(type)) continue;
+      if (machine_.dropping != type)
+        verdict_ = testing::AssertionFailure() << "column family " << unsigned{type} << " is gone";
+      model.drop_family(type);
+    }
+    for (const std::uint8_t type : there) {
+      if (!before.contains(type) && !machine_.creating)
+        verdict_ = testing::AssertionFailure() << "column family " << unsigned{type} << " is back";
+    }
+    machine_.dropping.reset();
+    machine_.creating = false;
+    model.set_families(std::move(there));
+  }
+
+  /// While nobody else works: drops one now and then, and makes those that are missing.
+  Task<Result<>> change_families(lsm::LsmStore& store) {
+    StoreModel& model = machine_.model;
+    const std::vector<kv::Family> there = store.families();
+    if (!there.empty() && random_.one_in(4)) {
+      const kv::Family& family = there[random_.below(there.size())];
+      machine_.dropping = static_cast<std::uint8_t>(family.key_type());
+      CO_TRY(co_await store.drop_family(family.name));
+      ++drops_;
+      model.drop_family(*machine_.dropping);
+      machine_.dropping.reset();
+      CO_TRY(co_await expect_nothing(store, family.range()));
+    }
+    while (model.families().size() < machine_.families && !random_.one_in(3)) {
+      machine_.creating = true;
+      const auto made = CO_TRY(
+          co_await store.create_family(fmt::format("family {}-{}", machine_.lives, model.families().size()),
+                                       {.merge_operator = machine_.options.merge_operator, .ttl_ms = 0}));
+      machine_.creating = false;
+      StoreModel::Families more = model.families();
+      more.insert(static_cast<std::uint8_t>(made.key_type()));
+      model.set_families(std::move(more));
+      CO_TRY(co_await expect_nothing(store, made.range()));
+    }
+    co_return Result<>{};
+  }
+  Task<Result<>> expect_nothing(lsm::LsmStore& store, kv::KeyRange range) {
+    for (std::uint16_t i = 0; i < store.partitions(); ++i) {
+      const kv::PartitionId id{i};
+      const bool any =
+          CO_TRY(co_await invoke(store.home_of(id), [&] { return has_any(store.partition(id), range); }));
+      if (any) verdict_ = testing::AssertionFailure() << "a dropped or new column family has keys";
+    }
+    co_return Result<>{};
+  }
+  static Task<Result<bool>> has_any(kv::Partition& partition, const kv::KeyRange& range) {
+    const auto cursor = partition.scan({.first = as_bytes(range.first), .last = as_bytes(range.end)});
+    co_return co_await cursor->next();
+  }
+
+  Task<Result<>> look_at_all(lsm::LsmStore& store) {
+    make_works(store);
     std::vector<Task<Result<>>> verifying;
     for (std::uint16_t i = 0; i < store.partitions(); ++i)
       verifying.push_back(verify(store.home_of(kv::PartitionId{i}), *works_[i]));
@@ -120,8 +204,10 @@ class Life {
     std::vector<State> found;
     for (const auto& work : works_) found.push_back(work->found());
     verdict_ = machine_.model.adopt(found, first_life_ms + machine_.lives * life_ms);
-    if (!verdict()) co_return Result<>{};
+    co_return Result<>{};
+  }
 
+  Task<Result<>> work_on(lsm::LsmStore& store) {
     std::vector<Task<>> working;
     for (std::uint16_t i = 0; i < store.partitions(); ++i)
       working.push_back(work(store.home_of(kv::PartitionId{i}), *works_[i]));
@@ -159,6 +245,7 @@ class Life {
     auto store = CO_TRY(co_await lsm::LsmStore::open(path, machine_.options, shards_));
     Result<> looked;
     StoreModel none(machine_.shape.partitions);
+    none.set_families(machine_.model.families());
     for (std::uint16_t i = 0; i < store->partitions() && looked; ++i) {
       PartitionWork work(store->partition(kv::PartitionId{i}), none, i, keys_[i], 1);
       looked = co_await verify(store->home_of(kv::PartitionId{i}), work);
@@ -194,7 +281,7 @@ class Life {
   std::vector<std::unique_ptr<PartitionWork>> works_;
   std::vector<std::unique_ptr<StoreWork>> over_all_;
   ::testing::AssertionResult verdict_ = ::testing::AssertionSuccess();
-  std::uint64_t copies_ = 0;
+  std::uint64_t copies_ = 0, drops_ = 0, moved_bytes_ = 0;
   bool done_ = false;
   Result<> ended_;
 };
@@ -203,6 +290,7 @@ class Life {
 
 Machine::Machine(std::uint64_t seed, const MachineShape& wanted)
     : random(seed), shape(wanted), options(draw_options(random, shape)), model(shape.partitions) {
+  if (random.one_in(2)) families = random.between(1, 2);
   if (!random.one_in(3)) return;
   std::vector<std::string> boundaries;  // between key1…, key2… and so on
   for (std::size_t i = 1; i < shape.partitions; ++i) boundaries.push_back("key" + std::to_string(i + 1));
@@ -231,11 +319,13 @@ std::unique_ptr<Machine> machine_on_device(std::uint64_t seed) {
   return machine;
 }
 
-Keys keys_of(const kv::Store& store, std::size_t per_partition) {
+Keys keys_of(const kv::Store& store, std::size_t per_partition, const StoreModel::Families& families) {
   Keys keys(store.partitions());
+  std::vector<kv::KeyType> types = {kv::KeyType::value};
+  for (const std::uint8_t type : families) types.push_back(static_cast<kv::KeyType>(type));
   for (std::size_t i = 0, full = 0; full < keys.size(); ++i) {
     const std::string text = "key" + std::to_string(i) + std::string(i % 7 == 0 ? 150 : 0, 'k');
-    kv::StoredKey key = store.stored(as_bytes(text));
+    kv::StoredKey key = store.stored(as_bytes(text), types[i % types.size()]);
     auto& mine = keys[store.partition_of(key).value];
     if (mine.size() == per_partition) continue;
     mine.push_back(std::move(key));

@@ -36,6 +36,10 @@ struct Machine {
   sim::Disk disk;
   bool on_device = false;  ///< in the volumes of a device, not in a directory
   StoreModel model;
+  std::size_t families = 0;  ///< column families that there are to be
+  /// A change of them that was begun and is not known to have ended: of this type of keys; any new one.
+  std::optional<std::uint8_t> dropping;
+  bool creating = false;
   std::uint64_t lives = 0;
 };
 
@@ -44,8 +48,8 @@ Task<Result<std::unique_ptr<lsm::LsmStore>>> open_store(Machine& machine, unsign
 /// A machine whose store is on a device: formatted in a life of its own, without faults.
 std::unique_ptr<Machine> machine_on_device(std::uint64_t seed);
 
-/// The keys of each partition.
-Keys keys_of(const kv::Store& store, std::size_t per_partition);
+/// The keys of each partition: of no family, and of those.
+Keys keys_of(const kv::Store& store, std::size_t per_partition, const StoreModel::Families& families);
 
 struct Ended {
   bool right;                      ///< nothing was wrong
@@ -54,6 +58,8 @@ struct Ended {
   std::uint64_t operations = 0;    ///< calls of the store's and the partitions' interfaces
   std::uint64_t transactions = 0;  ///< over several partitions, committed
   std::uint64_t copies = 0;        ///< checkpoints that were tried
+  std::uint64_t drops = 0;         ///< column families that were dropped
+  std::uint64_t moved_bytes = 0;   ///< of values, out of value tables that were mostly garbage
 };
 /// One life; `rounds`: how much each of its tasks does. Reports what is wrong as a failure of the test.
 Ended live(Machine& machine, const Fate& fate, unsigned rounds, Coverage& coverage);

@@ -103,6 +103,12 @@ std::optional<std::uint64_t> PartitionModel::writer_of(const std::string& key,
   return std::nullopt;
 }
 
+std::vector<std::string> PartitionModel::keys() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, versions] : versions_) keys.push_back(key);
+  return keys;
+}
+
 const Version* PartitionModel::newest(const std::string& key) const {
   return at(key, kv::sequence_max);
 }
@@ -281,6 +287,22 @@ testing::AssertionResult PartitionModel::adopt(const State& found, std::uint64_t
   for (const auto& [key, version] : base_) versions_[key] = {version};
   promised_ = {};
   return testing::AssertionSuccess();
+}
+
+void PartitionModel::forget(std::uint8_t type) {
+  const auto gone = [&](const auto& entry) { return static_cast<std::uint8_t>(entry.first.front()) == type; };
+  std::erase_if(base_, gone);
+  std::erase_if(versions_, gone);
+}
+
+void StoreModel::drop_family(std::uint8_t type) {
+  families_.erase(type);
+  for (PartitionModel& partition : partitions_) partition.forget(type);
+}
+
+bool StoreModel::counts(const std::string& key) const {
+  const auto type = static_cast<std::uint8_t>(key.front());
+  return type < static_cast<std::uint8_t>(kv::KeyType::column_family) || families_.contains(type);
 }
 
 std::uint64_t StoreModel::stage(const std::map<std::size_t, std::vector<Change>>& parts) {

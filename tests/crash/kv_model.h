@@ -73,6 +73,8 @@ class PartitionModel {
   /// The open transaction that writes this value to the key.
   std::optional<std::uint64_t> writer_of(const std::string& key, const std::string& value) const;
 
+  /// All that were ever heard of, in order.
+  std::vector<std::string> keys() const;
   /// The newest state of a key, and its state at a sequence.
   const Version* newest(const std::string& key) const;
   const Version* at(const std::string& key, Sequence sequence) const;
@@ -93,6 +95,9 @@ class PartitionModel {
   /// the engine knew of none). Makes it a promise.
   testing::AssertionResult shown(const std::string& key, const std::optional<std::string>& value,
                                  Sequence seen, Sequence since);
+
+  /// The keys of this type are gone, and not looked at any more. While nothing is written.
+  void forget(std::uint8_t type);
 
   /// What a restart found, at a wall clock. Takes it over as the state that the next life begins with.
   testing::AssertionResult adopt(const State& found, std::uint64_t now_ms);
@@ -125,6 +130,14 @@ class StoreModel {
   PartitionModel& partition(std::size_t id) { return partitions_[id]; }
   const PartitionModel& partition(std::size_t id) const { return partitions_[id]; }
 
+  /// Of the column families that there are, the types of their keys.
+  using Families = std::set<std::uint8_t>;
+  const Families& families() const noexcept { return families_; }
+  void set_families(Families families) { families_ = std::move(families); }
+  void drop_family(std::uint8_t type);
+  /// Not of a dropped family: what is left of those nobody asks for, nor says when it goes.
+  bool counts(const std::string& key) const;
+
   /// A transaction is about to commit these changes, by partition. Returns its number.
   std::uint64_t stage(const std::map<std::size_t, std::vector<Change>>& parts);
   void reveal(std::uint64_t transaction, Sequence at);
@@ -138,6 +151,7 @@ class StoreModel {
 
  private:
   std::vector<PartitionModel> partitions_;
+  Families families_;
   std::uint64_t last_transaction_ = 0;
   std::map<std::uint64_t, std::vector<std::size_t>> open_;  // partitions of each
 };

@@ -26,7 +26,8 @@ std::uint64_t percent() {
 }
 
 struct Done {
-  std::uint64_t machines = 0, lives = 0, cuts = 0, operations = 0, transactions = 0, copies = 0;
+  std::uint64_t machines = 0, lives = 0, cuts = 0, operations = 0, transactions = 0, copies = 0, drops = 0,
+                moved_bytes = 0;
 };
 
 /// Nearly every life is cut, at any of the operations that it might do.
@@ -44,7 +45,8 @@ TEST_P(KvScale, NothingIsLostThroughThousandsOfPowerCuts) {
   Done done;
   const std::uint64_t cuts = cuts_of_all * percent() / 100 / shares;
   const std::uint64_t operations = operations_of_all * percent() / 100 / shares;
-  while (done.cuts < cuts || done.operations < operations || done.copies == 0) {
+  while (done.cuts < cuts || done.operations < operations || done.copies == 0 || done.drops == 0 ||
+         done.moved_bytes == 0) {
     const std::uint64_t seed = random.next();
     SCOPED_TRACE("machine " + std::to_string(done.machines) + ", seed " + std::to_string(seed));
     Machine machine(seed, {.partitions = 1 + seed % 3,
@@ -63,16 +65,21 @@ TEST_P(KvScale, NothingIsLostThroughThousandsOfPowerCuts) {
       done.operations += ended.operations;
       done.transactions += ended.transactions;
       done.copies += ended.copies;
+      done.drops += ended.drops;
+      done.moved_bytes += ended.moved_bytes;
     }
   }
   fmt::print(
-      "{} machines, {} lives, {} power cuts, {} operations, {} transactions over partitions, {} copies\n{}",
-      done.machines, done.lives, done.cuts, done.operations, done.transactions, done.copies,
-      coverage.table());
+      "{} machines, {} lives, {} power cuts, {} operations, {} transactions over partitions, {} copies, {} "
+      "families dropped, {} bytes of values moved out of garbage\n{}",
+      done.machines, done.lives, done.cuts, done.operations, done.transactions, done.copies, done.drops,
+      done.moved_bytes, coverage.table());
   EXPECT_GE(done.cuts, cuts);
   EXPECT_GE(done.operations, operations);
   EXPECT_GT(done.transactions, 0u);
   EXPECT_GT(done.copies, 0u);
+  EXPECT_GT(done.drops, 0u);
+  EXPECT_GT(done.moved_bytes, 0u);
 }
 
 INSTANTIATE_TEST_SUITE_P(Share, KvScale, ::testing::Range(std::uint64_t{0}, shares));

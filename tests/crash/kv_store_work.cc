@@ -147,6 +147,7 @@ Task<> StoreWork::scan() {
     if (!more) co_return;
     if (!*more) break;
     const std::string& key = (*walk)->key();
+    if (!model_.counts(key)) continue;
     const auto partition = store_.partitioner().partition_of(as_bytes(key));
     found[partition.value][key] = {(*walk)->value().sequence, (*walk)->value().bytes};
   }

@@ -61,6 +61,7 @@ Task<Result<State>> PartitionWork::collect(kv::ScanOptions options) {
         last.empty() || (options.direction == kv::Direction::forward ? last < key : key < last);
     if (!ordered) check(testing::AssertionFailure() << "a scan is out of order at " << key);
     last = key;
+    if (!store_.counts(key)) continue;
     check_expiry(as_text(item.value), item.expiry_ms);
     found[key] = {item.sequence, std::string(as_text(item.value))};
   }
@@ -138,9 +139,11 @@ void PartitionWork::fill_range(Batch& batch) {
   const Bytes first = (ordered ? one : other).bytes();
   const Bytes end = &one == &other ? Bytes{} : (ordered ? other : one).bytes();
   batch.writes.push_back({.key = ordered ? &one : &other, .value = end, .kind = kv::Kind::erase_range});
-  for (const StoredKey& key : keys_) {
-    const bool covered = compare(first, key.bytes()) <= 0 && (end.empty() || compare(key.bytes(), end) < 0);
-    if (covered) batch.changes.push_back({text_of(key), std::nullopt});
+  // Also of keys that are none of this life's.
+  for (const std::string& key : model_.keys()) {
+    const Bytes bytes = as_bytes(key);
+    const bool covered = compare(first, bytes) <= 0 && (end.empty() || compare(bytes, end) < 0);
+    if (covered) batch.changes.push_back({key, std::nullopt});
   }
 }
 
