@@ -60,6 +60,9 @@ FileVerdict Faults::judge(const FileEvent& event) {
     }
     if (count == fail_at_ && name == fail_label_) verdict.error = fail_error_;
     if (verdict.error != 0) ++failures_[name];
+  } else if (++looks_ == fail_look_at_) {
+    verdict.error = fail_look_error_;
+    failed_look_ = label(event);
   } else if (chances_.fail_read_one_in != 0 && random_.one_in(chances_.fail_read_one_in)) {
     verdict.error = EIO;
   }

@@ -84,6 +84,13 @@ class Faults {
     fail_error_ = error;
   }
 
+  /// The n-th operation that changes nothing fails: a read, an open, a listing. Counting from 1 at the
+  /// world's start.
+  void fail_look_at(std::uint64_t nth, int error) noexcept {
+    fail_look_at_ = nth;
+    fail_look_error_ = error;
+  }
+
   FileVerdict judge(const FileEvent& event);
   /// The power was cut while this operation was the one in progress.
   void count_cut(const std::string& label) { ++cuts_[label]; }
@@ -95,6 +102,8 @@ class Faults {
   const std::map<std::string, std::uint64_t>& cuts() const noexcept { return cuts_; }
   /// Of them, those that were made to fail.
   const std::map<std::string, std::uint64_t>& failures() const noexcept { return failures_; }
+  /// Which one fail_look_at() meant; empty: it did not come to that.
+  const std::string& failed_look() const noexcept { return failed_look_; }
   static std::string label(const FileEvent& event);
 
  private:
@@ -110,6 +119,9 @@ class Faults {
   std::string fail_label_;
   std::uint64_t fail_at_ = 0;
   int fail_error_ = 0;
+  std::uint64_t looks_ = 0, fail_look_at_ = 0;
+  int fail_look_error_ = 0;
+  std::string failed_look_;
   std::map<std::string, std::uint64_t> operations_;
   std::map<std::string, std::uint64_t> cuts_;
   std::map<std::string, std::uint64_t> failures_;
