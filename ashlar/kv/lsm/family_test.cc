@@ -184,6 +184,37 @@ TEST_F(FamilyTest, ANumberIsUsedAgainOnceItsKeysAreGone) {
   }));
 }
 
+// A range that was erased before, up to the middle of the family: a table that was written since has dropped
+// what it covers, and holds the rest all the same.
+TEST_F(FamilyTest, ADropThatWasCutShortIsFinishedWhateverWasErasedBefore) {
+  LsmOptions options = small_options();
+  options.partitions = 1;
+  options.level0_tables = 8;
+  std::optional<kv::Family> family;
+  EXPECT_FALSE(with_store(1, options, [&](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(PartitionId{0});
+    const auto made = co_await store.create_family("family");
+    EXPECT_TRUE(made);
+    family = *made;
+    const StoredKey own = store.stored(as_bytes("own")), rest = key(store, *family, "rest");
+    EXPECT_TRUE(co_await write(store, own, "covered, and in a table"));
+    EXPECT_TRUE(co_await partition.flush());
+    const auto erased = partition.erase_range(own.bytes(), rest.bytes());
+    EXPECT_TRUE(erased && co_await *erased);
+    EXPECT_TRUE(co_await write(store, rest, "v"));
+    EXPECT_TRUE(co_await partition.flush());
+    EXPECT_TRUE(partition.holds(family->range()));
+    // The root record says that it is dropped, and the log takes nothing more.
+    world_->faults().add({.code = OpCode::write, .path_part = "/0.0", .nth = 0, .verdict = {.error = EIO}});
+    EXPECT_FALSE(co_await store.drop_family("family"));
+    world_->faults().clear();
+  }));
+  EXPECT_TRUE(with_store(1, options, [&](LsmStore& store) -> Task<> {
+    EXPECT_FALSE(store.family("family"));
+    EXPECT_EQ(co_await count(store, *family), 0u);
+  }));
+}
+
 /// Power goes at every third operation of making a family, filling and dropping it. Whatever is left, a
 /// family that is there has its key, and one that is not there shows none.
 TEST_F(FamilyTest, SurvivesAPowerCutWhereverItIs) {

@@ -316,8 +316,7 @@ bool LsmPartition::hides(const kv::KeyRange& range) const noexcept {
   const auto& ranges = versions_.load().ranges;
   if (ranges == nullptr) return false;
   return std::ranges::any_of(ranges->ranges(), [&](const ErasedRange& erased) {
-    return erased.sequence <= durable_sequence() && erased.first <= range.first &&
-           (erased.end.empty() || (!range.end.empty() && erased.end >= range.end));
+    return erased.sequence <= durable_sequence() && erased.covers(range);
   });
 }
 

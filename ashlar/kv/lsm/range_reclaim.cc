@@ -47,8 +47,7 @@ bool may_hold(const Version& version, const kv::KeyRange& range) {
     at.seek(as_bytes(range.first), sequence_max);
     if (at.valid() && !beyond(at.entry().key)) return true;
   }
-  const Sequence erased =
-      version.ranges == nullptr ? Sequence{} : version.ranges->covering(as_bytes(range.first), sequence_max);
+  const Sequence erased = version.ranges == nullptr ? Sequence{} : version.ranges->covering_all(range);
   for (const Run& run : version.runs) {
     for (const TableFile* table : run.tables) {
       if (table->table().properties().erased_to >= erased && erased != Sequence{}) continue;  // dropped them

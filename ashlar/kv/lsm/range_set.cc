@@ -52,6 +52,14 @@ Sequence RangeSet::newest(const Fragment& fragment, Sequence at) noexcept {
   return {};
 }
 
+Sequence RangeSet::covering_all(const kv::KeyRange& keys) const noexcept {
+  Sequence newest;
+  for (const ErasedRange& range : ranges_) {
+    if (range.covers(keys)) newest = std::max(newest, range.sequence);
+  }
+  return newest;
+}
+
 RangeSet::Cover RangeSet::cover(Bytes key, Sequence at) const noexcept {
   const Fragment* fragment = find(key);
   if (fragment == nullptr) return {};

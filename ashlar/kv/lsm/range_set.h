@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "ashlar/kv/key_range.h"
 #include "ashlar/kv/lsm/key.h"
 
 namespace ashlar::lsm {
@@ -23,6 +24,9 @@ struct ErasedRange {
   /// Whether it shares keys with [smallest, largest], both included.
   bool meets(Bytes smallest, Bytes largest) const noexcept {
     return compare(as_bytes(first), largest) <= 0 && (end.empty() || compare(smallest, as_bytes(end)) < 0);
+  }
+  bool covers(const kv::KeyRange& keys) const noexcept {
+    return first <= keys.first && (end.empty() || (!keys.end.empty() && end >= keys.end));
   }
   bool operator==(const ErasedRange&) const = default;
 };
@@ -45,6 +49,9 @@ class RangeSet {
     const Fragment* fragment = find(key);
     return fragment == nullptr ? Sequence{} : newest(*fragment, at);
   }
+
+  /// The newest single range that covers all of these keys. Zero: none does.
+  Sequence covering_all(const kv::KeyRange& keys) const noexcept;
 
   /// A piece of the order of keys all of which are covered alike.
   struct Cover {
