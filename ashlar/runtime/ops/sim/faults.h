@@ -59,6 +59,8 @@ class Faults {
 
   void set_chances(const FaultChances& chances) noexcept { chances_ = chances; }
   void add(FaultRule rule) { rules_.push_back(std::move(rule)); }
+  /// With how many operations each has met.
+  const std::vector<FaultRule>& rules() const noexcept { return rules_; }
   void clear() noexcept {
     rules_.clear();
     chances_ = {};
