@@ -59,6 +59,8 @@ Task<Result<>> add_stats(lsm::LsmPartition* partition, DbStats* sum) {
   sum->log_write_bytes += figures.log_write_bytes;
   sum->flush_bytes += figures.flush_bytes;
   sum->compaction_read_bytes += figures.compaction_read_bytes;
+  sum->compaction_parts += figures.compaction_parts;
+  sum->helped_parts += figures.helped_parts;
   sum->compaction_debt_bytes += figures.compaction_debt_bytes;
   sum->delayed_writes += figures.delayed_writes;
   sum->failed_jobs += figures.failed_jobs;

@@ -42,6 +42,8 @@ struct DbStats {
   std::uint64_t memory_bytes = 0, memory_cap_bytes = 0;  ///< what counts towards the cap, and the cap
   std::uint64_t log_write_bytes = 0, flush_bytes = 0;    ///< written to the log, whole blocks; to tables
   std::uint64_t compaction_read_bytes = 0;
+  std::uint64_t compaction_parts = 0;  ///< that jobs were divided into
+  std::uint64_t helped_parts = 0;      ///< of them, those that other shards than the partition's worked on
   std::uint64_t compaction_debt_bytes = 0;  ///< estimate of what is still to be written, now
   std::uint64_t delayed_writes = 0;         ///< slowed down, because compaction lags behind
   std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed; they are repeated

@@ -143,12 +143,12 @@ class Life {
     for (const std::uint8_t type : before) {
       if (there.contains(type)) continue;
       if (machine_.dropping != type)
-        verdict_ = testing::AssertionFailure() << "column family " << unsigned{type} << " is gone";
+        verdict_ = ::testing::AssertionFailure() << "column family " << unsigned{type} << " is gone";
       model.drop_family(type);
     }
     for (const std::uint8_t type : there) {
       if (!before.contains(type) && !machine_.creating)
-        verdict_ = testing::AssertionFailure() << "column family " << unsigned{type} << " is back";
+        verdict_ = ::testing::AssertionFailure() << "column family " << unsigned{type} << " is back";
     }
     machine_.dropping.reset();
     machine_.creating = false;
@@ -186,7 +186,7 @@ class Life {
       const kv::PartitionId id{i};
       const bool any =
           CO_TRY(co_await invoke(store.home_of(id), [&] { return has_any(store.partition(id), range); }));
-      if (any) verdict_ = testing::AssertionFailure() << "a dropped or new column family has keys";
+      if (any) verdict_ = ::testing::AssertionFailure() << "a dropped or new column family has keys";
     }
     co_return Result<>{};
   }

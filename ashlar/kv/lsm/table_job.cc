@@ -238,19 +238,15 @@ Task<Result<bool>> load_base(Entry& entry, LoadedValue& base, const TableJob& jo
   co_return true;
 }
 
-/// A table that refers to what cannot be is as damaged as one that cannot be read.
-Result<> check_reference(const JobMerge& merge, const TableJob& job) {
-  const Entry& entry = merge.entry();
-  if (entry.kind != Kind::separated || job.values == nullptr) return {};
-  return job.values->check(ValueRef::trusted(entry.value), merge.place());
-}
-
 Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
   Retention retention(job.horizon, job.rules, job.nothing_older);
   std::uint64_t entries = 0;
   CO_TRY(co_await merge.start());
   while (!merge.done()) {
-    CO_TRY(check_reference(merge, job));
+    if (merge.entry().kind == Kind::separated && job.values != nullptr) {
+      // A table that refers to what cannot be is as damaged as one that cannot be read.
+      CO_TRY(job.values->check(ValueRef::trusted(merge.entry().value), merge.place()));
+    }
     LoadedValue base;
     if (job.values != nullptr && retention.wants_value(merge.entry())) [[unlikely]] {
       Entry entry = merge.entry();
