@@ -1,5 +1,6 @@
 # What a program needs that embeds Ashlar: libashlar as a static and as a shared library, the public headers,
-# the CMake package (find_package(Ashlar), then link ashlar::ashlar) and the pkg-config file.
+# the CMake package (find_package(Ashlar), then link ashlar::ashlar) and the pkg-config file; and as a component of its
+# own what a program needs whose coroutines run on Ashlar's shards (find_package(Ashlar COMPONENTS coroutines)).
 
 include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
@@ -86,19 +87,17 @@ list(JOIN names " " ASHLAR_STATIC_LIBS)
 
 add_library(ashlar::ashlar ALIAS ashlar_shared)
 
+# For programs whose coroutines run on Ashlar's shards: the static library with the headers that coroutines.h reaches.
+add_library(ashlar_coroutines INTERFACE)
+target_link_libraries(ashlar_coroutines INTERFACE ashlar_static)
+add_library(ashlar::coroutines ALIAS ashlar_coroutines)
+
 set(package_directory ${CMAKE_INSTALL_LIBDIR}/cmake/Ashlar)
 install(TARGETS ashlar_shared ashlar_static EXPORT AshlarTargets COMPONENT library)
 install(EXPORT AshlarTargets NAMESPACE ashlar:: DESTINATION ${package_directory} COMPONENT library)
-file(WRITE ${PROJECT_BINARY_DIR}/AshlarConfig.cmake [[
-include(${CMAKE_CURRENT_LIST_DIR}/AshlarTargets.cmake)
-if(NOT TARGET ashlar::ashlar)
-  add_library(ashlar::ashlar INTERFACE IMPORTED)
-  set_target_properties(ashlar::ashlar PROPERTIES INTERFACE_LINK_LIBRARIES ashlar::ashlar_shared)
-endif()
-]])
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/AshlarConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 configure_file(${PROJECT_SOURCE_DIR}/cmake/ashlar.pc.in ${PROJECT_BINARY_DIR}/ashlar.pc @ONLY)
-install(FILES ${PROJECT_BINARY_DIR}/AshlarConfig.cmake ${PROJECT_BINARY_DIR}/AshlarConfigVersion.cmake
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/AshlarConfig.cmake ${PROJECT_BINARY_DIR}/AshlarConfigVersion.cmake
         DESTINATION ${package_directory} COMPONENT library)
 install(FILES ${PROJECT_BINARY_DIR}/ashlar.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig COMPONENT library)
 foreach(header IN LISTS ASHLAR_PUBLIC_HEADERS)
@@ -107,8 +106,15 @@ foreach(header IN LISTS ASHLAR_PUBLIC_HEADERS)
           COMPONENT library)
 endforeach()
 
+configure_file(${PROJECT_SOURCE_DIR}/cmake/ashlar-coroutines.pc.in ${PROJECT_BINARY_DIR}/ashlar-coroutines.pc @ONLY)
+install(FILES ${PROJECT_SOURCE_DIR}/cmake/AshlarCoroutines.cmake DESTINATION ${package_directory} COMPONENT coroutines)
+install(FILES ${PROJECT_BINARY_DIR}/ashlar-coroutines.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig
+        COMPONENT coroutines)
+install(CODE "set(SOURCE [[${PROJECT_SOURCE_DIR}]])\nset(INCLUDE [[${CMAKE_INSTALL_INCLUDEDIR}]])" COMPONENT coroutines)
+install(SCRIPT ${PROJECT_SOURCE_DIR}/cmake/install_coroutines.cmake COMPONENT coroutines)
+
 add_test(NAME embed.install
   COMMAND python3 ${PROJECT_SOURCE_DIR}/ashlar/embed/install_test.py --build ${PROJECT_BINARY_DIR}
           --cmake ${CMAKE_COMMAND} --cc ${CMAKE_C_COMPILER} --cxx ${CMAKE_CXX_COMPILER}
           "--sanitize=${ASHLAR_SANITIZE}")
-set_tests_properties(embed.install PROPERTIES TIMEOUT 300 SKIP_RETURN_CODE 77)
+set_tests_properties(embed.install PROPERTIES TIMEOUT 600 SKIP_RETURN_CODE 77)
