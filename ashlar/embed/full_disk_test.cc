@@ -1,7 +1,6 @@
 /// The embedded database where there is no space left: on a file system of its own (a small tmpfs, for which
 /// the test must be root) and on a small formatted device.
 
-#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sched.h>
@@ -12,11 +11,8 @@
 #include <cstring>
 #include <thread>
 
-#include "ashlar/base/result.h"
-#include "ashlar/blob/device/blob_device.h"
-#include "ashlar/device/standard_registry.h"
 #include "ashlar/embed/test_db.h"
-#include "ashlar/runtime/shard/runtime.h"
+#include "ashlar/embed/test_device.h"
 
 namespace ashlar {
 namespace {
@@ -113,31 +109,9 @@ TEST_F(FullDiskTest, ADirectory) {
   if (!skip.empty()) GTEST_SKIP() << "a file system of its own: " << skip;
 }
 
-Task<Result<>> format(std::string spec) {
-  auto device = co_await standard_registry().open(spec);
-  if (!device) co_return fail(Errc::io, "device");
-  const Result<> formatted = co_await blob::format_device(**device, {.chunk_bytes = 1u << 20});
-  co_await (*device)->close();
-  co_return formatted;
-}
-
 TEST_F(FullDiskTest, ADevice) {
   std::filesystem::create_directories(path());
-  const std::string file = path() + "/device";
-  const int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-  ASSERT_GE(descriptor, 0);
-  ASSERT_EQ(ftruncate(descriptor, off_t{megabytes} << 20), 0);
-  ::close(descriptor);
-  const std::string spec = "direct:" + file;
-  {
-    RuntimeOptions options;
-    options.shards = 1;
-    options.pin = false;
-    Runtime runtime(options);
-    const Result<> formatted = runtime.run([&](Shard&) { return format(spec); });
-    ASSERT_TRUE(formatted) << formatted.error().to_string();
-  }
-  fill_and_free("blob(" + spec + ")");
+  fill_and_free("blob(" + make_device(path() + "/device", megabytes) + ")");
 }
 
 }  // namespace
