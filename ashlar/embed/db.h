@@ -9,6 +9,7 @@
 ///
 /// docs/embedding.md: threads, durability, lifetimes, fork and signals.
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -46,6 +47,8 @@ struct DbStats {
   std::uint64_t helped_parts = 0;      ///< of them, those that other shards than the partition's worked on
   std::uint64_t compaction_debt_bytes = 0;  ///< estimate of what is still to be written, now
   std::uint64_t delayed_writes = 0;         ///< slowed down, because compaction lags behind
+  /// The longest that the engine itself made a write wait: slowed down, and until a stall was over.
+  std::chrono::nanoseconds longest_delay{}, longest_stall{};
   std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed; they are repeated
   std::optional<Error> background_error = {};  ///< while the last attempt of one of them has failed
 };

@@ -139,6 +139,8 @@ class Side {
     const bool counted = ours_ || (kind_ != nullptr && kind_->counts_allocations);
     sample.columns = meter.columns(outcome.operations, counted);
     if (plan_.timed) add_latencies(sample, outcome);
+    if (plan_.timed && outcome.engine_wait_ns != 0)
+      sample.columns.emplace_back("engine_wait_us", static_cast<double>(outcome.engine_wait_ns) * 1e-3);
     if (wanted_.amplification) {
       const double user =
           static_cast<double>(outcome.operations) * static_cast<double>(key_bytes + plan_.value_bytes);

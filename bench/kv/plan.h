@@ -63,6 +63,8 @@ struct Outcome {
   std::uint64_t missing = 0;  ///< reads that found nothing
   Histogram latency_ns;
   std::vector<Interval> intervals;
+  /// The longest that Ashlar's engine itself made a write wait, as it says; of peers nothing is known.
+  std::uint64_t engine_wait_ns = 0;
 
   void merge(const Outcome& other);
   double rate() const noexcept { return seconds > 0 ? static_cast<double>(operations) / seconds : 0; }

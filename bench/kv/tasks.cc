@@ -4,6 +4,7 @@
 
 #include "bench/kv/tasks.h"
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
@@ -265,6 +266,16 @@ Task<Result<>> run_phase(WorkersOfShards& workers, Phase phase) {
   co_return Result<>();
 }
 
+Task<std::uint64_t> engine_wait_ns(lsm::LsmStore& store) {
+  std::uint64_t longest = 0;
+  for (std::uint16_t part = 0; part < store.partitions(); ++part) {
+    const kv::PartitionId id{part};
+    const auto stats = co_await invoke(store.home_of(id), [&] { return store.partition(id).stats(); });
+    longest = std::max({longest, stats.longest_delay_ns, stats.longest_stall_ns});
+  }
+  co_return longest;
+}
+
 Task<Result<>> run_plan(lsm::LsmStore& store, const Plan& plan, Meter& meter, Outcome& outcome) {
   WorkersOfShards workers(plan.shards);
   for (unsigned shard = 0; shard < plan.shards; ++shard) {
@@ -284,6 +295,7 @@ Task<Result<>> run_plan(lsm::LsmStore& store, const Plan& plan, Meter& meter, Ou
   for (auto& of_shard : workers) {
     for (TaskWorker& worker : of_shard) outcome.merge(worker.outcome());
   }
+  outcome.engine_wait_ns = co_await engine_wait_ns(store);
   if (plan.workers == 1 && !plan.settle) outcome.ns_each = workers[0][0].outcome().ns_each;
   outcome.seconds = seconds;
   co_return Result<>();

@@ -357,7 +357,14 @@ void LsmPartition::update_stall() noexcept {
                      frozen_.size() >= options_.memtables_max ||
                      // On a full disk the log has what it has: erases go on when a flush has given some back.
                      (blobs_->full() && !frozen_.empty());
-  if (stall && !stalled()) ++counters_.stalls;
+  if (stall && !stalled()) {
+    ++counters_.stalls;
+    stalled_since_ = Shard::current().now();
+  } else if (!stall && stalled()) {
+    const Duration lasted = Shard::current().now() - stalled_since_;
+    counters_.longest_stall_ns =
+        std::max(counters_.longest_stall_ns, static_cast<std::uint64_t>(lasted.count()));
+  }
   // Nobody waits for space that may never come: what grows is refused then, and what was written is durable.
   const bool no_space =
       flush_attempts_.failed_with(Errc::no_space) || compaction_attempts_.failed_with(Errc::no_space);
@@ -376,6 +383,7 @@ kv::PartitionStats LsmPartition::stats() const noexcept {
   kv::PartitionStats stats = counters_;
   stats.flush_error = flush_attempts_.error();
   stats.compaction_error = compaction_attempts_.error();
+  stats.longest_delay_ns = static_cast<std::uint64_t>(pacer_.longest_wait().count());
   if (versions_.empty()) return stats;
   const Version& version = versions_.load();
   for (const Memtable* memtable : version.memtables) {

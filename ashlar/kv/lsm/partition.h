@@ -239,6 +239,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   std::uint64_t debt_bytes_ = 0;  // of compaction
   WritePacer pacer_;
   Condition pacing_;                  // it holds writers back
+  Instant stalled_since_{};           // while they wait until a stall is over
   bool snapshot_in_the_way_ = false;  // of a compaction
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;

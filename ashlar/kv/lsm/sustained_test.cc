@@ -118,6 +118,8 @@ TEST_F(SustainedTest, NoWriterWaitsLongForTheEngine) {
     EXPECT_GT(outcome.stats.delayed_writes, 100u);
     EXPECT_EQ(outcome.stats.stalls, 0u);
     EXPECT_LE(outcome.longest, milliseconds(101));
+    EXPECT_GT(outcome.stats.longest_delay_ns, 1'000'000u);
+    EXPECT_LE(outcome.stats.longest_delay_ns, 101'000'000u);
     EXPECT_LE(outcome.stats.table_entries, outcome.live_keys * 5 / 2);
     std::printf("goal %u: %.1f MB/s, longest wait %.1f ms, write amplification %.1f, %llu delayed\n",
                 static_cast<unsigned>(goal), static_cast<double>(outcome.stats.write_bytes) / 10e6,

@@ -52,12 +52,13 @@ bool WritePacer::wrote(Sequence sequence, std::uint64_t bytes, Instant now) noex
     const Slot& last = slots_[(first_ + held_ - 1) % slots_max];
     if (paid_until_ < last.due + step || held_ == slots_max) return true;  // goes with those before it
   }
-  slots_[(first_ + held_++) % slots_max] = {.sequence = sequence, .due = paid_until_};
+  slots_[(first_ + held_++) % slots_max] = {.sequence = sequence, .since = now, .due = paid_until_};
   return true;
 }
 
 void WritePacer::release(Instant now) noexcept {
   while (held_ != 0 && slots_[first_].due <= now) {
+    longest_wait_ = std::max(longest_wait_, now - slots_[first_].since);
     first_ = (first_ + 1) % slots_max;
     --held_;
   }

@@ -56,12 +56,14 @@ class WritePacer {
   /// Lets go of what is due.
   void release(Instant now) noexcept;
   void release_all() noexcept { held_ = 0; }
+  /// Of any write that was let go of: a little more than wait_max at most, as late as release() is called.
+  Duration longest_wait() const noexcept { return longest_wait_; }
 
  private:
   /// Writes that go on together: waits are counted in steps of a millisecond.
   struct Slot {
     Sequence sequence;  // the first of them
-    Instant due;
+    Instant since, due;
   };
   static constexpr Duration step = std::chrono::milliseconds(1);
   static constexpr std::size_t slots_max = 128;
@@ -73,6 +75,7 @@ class WritePacer {
   Instant paid_until_{};  // when what was written so far would have been written at the allowed speed
   std::array<Slot, slots_max> slots_;
   std::size_t first_ = 0, held_ = 0;
+  Duration longest_wait_{};
 };
 
 }  // namespace ashlar::lsm
