@@ -101,6 +101,7 @@ std::string DeviceConformance::spec() const {
 void DeviceConformance::SetUp() {
   if (const std::string missing = missing_kind(*parse_spec(spec())); !missing.empty())
     GTEST_SKIP() << "this build has no '" << missing << "'";
+  // NOLINTNEXTLINE(concurrency-mt-unsafe): no thread of the test runs yet
   const char* const given = std::getenv("ASHLAR_SEED");
   seed_ = given != nullptr ? std::strtoull(given, nullptr, 10) : 1;
   RecordProperty("seed", static_cast<int>(seed_));

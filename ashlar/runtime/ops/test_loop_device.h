@@ -85,7 +85,7 @@ class LoopDevice {
     request.op = BLKPG_ADD_PARTITION;
     request.datalen = sizeof partition;
     request.data = &partition;
-    const std::string path = path_ + "p1";
+    std::string path = path_ + "p1";
     if (::ioctl(descriptor_, BLKPG, &request) != 0 || ::access(path.c_str(), F_OK) != 0)
       return fail(Errc::unsupported, "no partitions on loop devices here");
     return path;

@@ -22,7 +22,8 @@ class GatherBound {
   }
   /// Another one is in the queue; whether it is time to enter. `outstanding`: with those in the queue.
   bool reached(unsigned outstanding) noexcept {
-    return ++gathered_ >= 2 && of_ != 0 && gathered_ >= std::max(outstanding / of_, together_ / 2);
+    ++gathered_;
+    return gathered_ >= 2 && of_ != 0 && gathered_ >= std::max(outstanding / of_, together_ / 2);
   }
   void entered() noexcept { gathered_ = 0; }
 
