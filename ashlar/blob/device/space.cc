@@ -105,8 +105,9 @@ void Space::free(const Extent& extent) noexcept {
       units += next->second;
       remove_run(next);
     }
-    auto before = runs_.lower_bound(begin);
-    if (before != runs_.begin() && chunk_of((--before)->first) == chunk &&
+    const auto behind = runs_.lower_bound(begin);
+    const auto before = behind == runs_.begin() ? runs_.end() : std::prev(behind);
+    if (before != runs_.end() && chunk_of(before->first) == chunk &&
         before->first + before->second == begin) {
       begin = before->first;
       units += before->second;
