@@ -1,18 +1,12 @@
 #include "ashlar/blob/device/lease_table.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "ashlar/base/checksum.h"
-#include "ashlar/base/endian.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::blob {
 
 namespace {
-
-constexpr std::size_t entries_at = 64;
-static_assert(entries_at + leases_per_block * sizeof(std::uint32_t) == block_bytes);
 
 Lba lba(const Channel& channel, std::uint64_t byte) noexcept {
   return Lba(byte / channel.geometry().block_bytes);
@@ -21,24 +15,13 @@ Lba lba(const Channel& channel, std::uint64_t byte) noexcept {
 }  // namespace
 
 void LeaseTable::encode(std::uint64_t block, std::uint64_t generation, MutableBytes into) const noexcept {
-  std::ranges::fill(into, std::byte{0});
-  store_le(into.data() + 4, static_cast<std::uint32_t>(block));
-  store_le(into.data() + 8, generation);
+  LeaseBlock content{.generation = generation};
   for (std::uint64_t i = 0; i < leases_per_block; ++i) {
     const std::uint64_t chunk = block * leases_per_block + i;
     const std::uint32_t owner = chunk < owners_.size() ? owners_[chunk] : 0;
-    store_le(into.data() + entries_at + i * sizeof owner, owner == chosen ? 0 : owner);
+    content.owners[i] = owner == chosen ? 0 : owner;
   }
-  store_le(into.data(), crc32c(into.subspan(4), crc32c(layout_.id)));
-}
-
-std::optional<std::uint64_t> LeaseTable::decode(std::uint64_t block, Bytes from,
-                                                std::uint32_t* owners) const noexcept {
-  if (load_le<std::uint32_t>(from.data()) != crc32c(from.subspan(4), crc32c(layout_.id)) ||
-      load_le<std::uint32_t>(from.data() + 4) != block)
-    return std::nullopt;
-  std::memcpy(owners, from.data() + entries_at, leases_per_block * sizeof *owners);
-  return load_le<std::uint64_t>(from.data() + 8);
+  content.encode(layout_.id, block, into);
 }
 
 Task<Result<>> LeaseTable::create() {
@@ -59,14 +42,13 @@ Task<Result<std::uint64_t>> LeaseTable::read(std::uint64_t block, MutableBytes m
   std::uint64_t newest = 0;
   for (unsigned copy = 0; copy < 2; ++copy) {
     CO_TRY(co_await channel_.read(lba(channel_, table_at(copy, block)), memory));
-    std::uint32_t found[leases_per_block];
-    const auto generation = decode(block, memory, found);
-    if (!generation || *generation <= newest) continue;
-    if (*generation % 2 != (copy + 1) % 2)
+    const auto found = LeaseBlock::decode(layout_.id, block, memory);
+    if (!found || found->generation <= newest) continue;
+    if (found->generation % 2 != (copy + 1) % 2)
       co_return fail(Errc::corrupt, "lease table: a copy in the other's place",
                      {.offset = table_at(copy, block)});
-    newest = *generation;
-    std::ranges::copy(found, owners);
+    newest = found->generation;
+    std::ranges::copy(found->owners, owners);
   }
   if (newest == 0) co_return fail(Errc::corrupt, "lease table", {.offset = table_at(0, block)});
   co_return newest;
@@ -101,9 +83,8 @@ Task<Result<>> LeaseTable::load() {
     generations_[block] = CO_TRY(co_await read(block, memory.bytes(), owners));
   }
   for (std::uint64_t chunk = 0; chunk < owners_.size(); ++chunk) {
-    const std::uint32_t volume = owners_[chunk] & ~head_bit;
-    const bool possible = volume == 0 ? owners_[chunk] == 0 : volume <= volume_max;
-    if (!possible || (volume != 0 && chunk >= layout_.chunk_count))
+    const bool beyond = owners_[chunk] != 0 && chunk >= layout_.chunk_count;
+    if (beyond || !LeaseBlock::possible(owners_[chunk]))
       co_return fail(Errc::corrupt, "lease table: a chunk that nobody can have",
                      {.object = chunk, .offset = table_at(0, chunk / leases_per_block)});
   }

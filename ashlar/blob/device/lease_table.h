@@ -8,14 +8,12 @@
 #include <vector>
 
 #include "ashlar/blob/device/layout.h"
+#include "ashlar/blob/device/lease_block.h"
 #include "ashlar/block/channel.h"
 #include "ashlar/runtime/sync/mutex.h"
 #include "ashlar/runtime/task/task.h"
 
 namespace ashlar::blob {
-
-using VolumeNumber = std::uint32_t;
-constexpr VolumeNumber volume_max = 0x7ffffffe;  ///< volumes are 1 to this
 
 /// Owner: the device's home shard; free_chunks() and chunks() on any. One change at a time reaches the
 /// device: they queue here.
@@ -49,15 +47,13 @@ class LeaseTable {
   std::uint64_t chunks() const noexcept { return chunks_.load(std::memory_order_relaxed); }
 
  private:
-  static constexpr std::uint32_t head_bit = 0x80000000;
+  static constexpr std::uint32_t head_bit = LeaseBlock::head_bit;
   static constexpr std::uint32_t chosen = volume_max + 1;  // in memory only
 
   std::uint64_t table_at(unsigned copy, std::uint64_t block) const noexcept {
     return layout_.lease_at + (copy * layout_.lease_blocks + block) * block_bytes;
   }
   void encode(std::uint64_t block, std::uint64_t generation, MutableBytes into) const noexcept;
-  /// The generation; nothing where the copy is not valid.
-  std::optional<std::uint64_t> decode(std::uint64_t block, Bytes from, std::uint32_t* owners) const noexcept;
   Task<Result<std::uint64_t>> read(std::uint64_t block, MutableBytes memory, std::uint32_t* owners);
   Task<Result<>> set(std::uint64_t chunk, std::uint32_t owner);
   Task<Result<>> write(std::uint64_t block, std::uint64_t generation);

@@ -1,55 +1,27 @@
 #include "ashlar/blob/device/volume_log.h"
 
 #include <algorithm>
-#include <cstring>
 
-#include "ashlar/base/checksum.h"
-#include "ashlar/base/endian.h"
+#include "ashlar/blob/device/volume_record.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::blob {
 
 namespace {
 
-constexpr char magic[] = {'A', 'B', 'v', '1'};
-constexpr std::uint64_t header_bytes = 32;
-constexpr std::uint64_t retirement = ~std::uint64_t{0};
+constexpr std::uint64_t header_bytes = VolumeRecord::header_bytes;
 
 }  // namespace
 
-std::uint64_t VolumeLog::Record::blocks() const noexcept {
-  return align_up(header_bytes + bytes) / block_bytes;
-}
-
-std::uint32_t VolumeLog::checksum(Bytes record) const noexcept {
-  std::byte whose[4];
-  store_le(whose, volume_);
-  return crc32c(record.subspan(4), crc32c(whose, crc32c(layout_.id)));
-}
-
-VolumeLog::Record VolumeLog::parse(Bytes from) const noexcept {
-  if (from.size() < block_bytes || std::memcmp(from.data() + 4, magic, sizeof magic) != 0) return {};
-  const Record record{load_le<std::uint64_t>(from.data() + 8), load_le<std::uint64_t>(from.data() + 16),
-                      load_le<std::uint32_t>(from.data() + 24)};
-  if (header_bytes + record.bytes > from.size() ||
-      load_le<std::uint32_t>(from.data()) != checksum(from.first(header_bytes + record.bytes)))
-    return {};
-  return record;
+std::optional<VolumeRecord> VolumeLog::record_at(Bytes from) const noexcept {
+  return VolumeRecord::decode(layout_.id, volume_, from);
 }
 
 Task<Result<>> VolumeLog::write_record(std::uint64_t at, std::uint64_t generation, std::uint64_t index,
                                        Bytes edit) {
-  const IoBuffer memory =
-      CO_TRY(Shard::current().buffers().allocate_regardless(align_up(header_bytes + edit.size())));
-  const MutableBytes record = memory.bytes();
-  std::ranges::fill(record.first(header_bytes), std::byte{0});
-  std::memcpy(record.data() + 4, magic, sizeof magic);
-  store_le(record.data() + 8, generation);
-  store_le(record.data() + 16, index);
-  store_le(record.data() + 24, static_cast<std::uint32_t>(edit.size()));
-  std::ranges::copy(edit, record.data() + header_bytes);
-  std::ranges::fill(record.subspan(header_bytes + edit.size()), std::byte{0});
-  store_le(record.data(), checksum(record.first(header_bytes + edit.size())));
+  const VolumeRecord record{.generation = generation, .index = index, .edit = edit};
+  const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(record.bytes()));
+  record.encode(layout_.id, volume_, memory.bytes());
   const Result<> written = co_await channel_.write(lba(at), memory, {.durable = true, .role = IoRole::log});
   if (!written) stopped_ = true;  // what is on the device is not known until it is read again
   co_return written;
@@ -69,7 +41,7 @@ Task<Result<>> VolumeLog::write_snapshot(unsigned area, std::uint64_t generation
 }
 
 Task<Result<>> VolumeLog::retire(unsigned area, std::uint64_t superseded_by) {
-  co_return co_await write_record(area_at(area), superseded_by, retirement, {});
+  co_return co_await write_record(area_at(area), superseded_by, VolumeRecord::retirement, {});
 }
 
 Task<Result<>> VolumeLog::switch_areas() {
@@ -104,11 +76,12 @@ Task<Result<IoBuffer>> VolumeLog::read_area() {
   std::uint64_t newest = 0, retired_by = 0;
   for (unsigned area = 0; area < 2; ++area) {
     CO_TRY(co_await channel_.read(lba(area_at(area)), memory));
-    const Record first = parse(memory.bytes());
-    if (first.index == retirement) {
-      retired_by = std::max(retired_by, first.generation);
-    } else if (first.index == 0 && first.generation > newest) {
-      newest = first.generation;
+    const auto first = record_at(memory.bytes());
+    if (!first) continue;
+    if (first->index == VolumeRecord::retirement) {
+      retired_by = std::max(retired_by, first->generation);
+    } else if (first->index == 0 && first->generation > newest) {
+      newest = first->generation;
       area_ = area;
     }
   }
@@ -125,16 +98,17 @@ Result<> VolumeLog::replay(Bytes area, unsigned number) {
   state_ = VolumeState();
   index_ = 0;
   for (at_ = 0; at_ < area.size();) {
-    const Record record = parse(area.subspan(at_));
-    if (record.generation != generation_ || record.index != index_) break;
-    TRY(state_.apply(area.subspan(at_ + header_bytes, record.bytes), volume_,
+    const auto record = record_at(area.subspan(at_));
+    if (!record || record->generation != generation_ || record->index != index_) break;
+    TRY(state_.apply(record->edit, volume_,
                      {.object = volume_, .offset = area_at(number) + at_ + header_bytes}));
-    at_ += record.blocks() * block_bytes;
+    at_ += record->bytes();
     ++index_;
   }
   for (std::uint64_t at = at_; at < area.size(); at += block_bytes) {
-    const Record later = parse(area.subspan(at));
-    if (later.generation == generation_ && later.index != retirement && later.index > index_)
+    const auto later = record_at(area.subspan(at));
+    if (later && later->generation == generation_ && later->index != VolumeRecord::retirement &&
+        later->index > index_)
       return fail(Errc::corrupt, "volume record", {.object = volume_, .offset = area_at(number) + at_});
   }
   return {};

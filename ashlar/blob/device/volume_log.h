@@ -8,6 +8,7 @@
 
 #include "ashlar/blob/device/layout.h"
 #include "ashlar/blob/device/lease_table.h"
+#include "ashlar/blob/device/volume_record.h"
 #include "ashlar/blob/device/volume_state.h"
 #include "ashlar/block/channel.h"
 #include "ashlar/runtime/sync/mutex.h"
@@ -42,18 +43,11 @@ class VolumeLog {
   bool stopped() const noexcept { return stopped_; }
 
  private:
-  struct Record {
-    std::uint64_t generation = 0, index = 0;
-    std::uint32_t bytes = 0;  // of the edit
-    std::uint64_t blocks() const noexcept;
-  };
   std::uint64_t area_at(unsigned area) const noexcept {
     return layout_.chunk_at(head_) + area * layout_.area_bytes();
   }
   Lba lba(std::uint64_t byte) const noexcept { return Lba(byte / channel_.geometry().block_bytes); }
-  std::uint32_t checksum(Bytes record) const noexcept;
-  /// A valid record at the beginning of `from`, or one without a generation.
-  Record parse(Bytes from) const noexcept;
+  std::optional<VolumeRecord> record_at(Bytes from) const noexcept;
   Task<Result<>> write_record(std::uint64_t at, std::uint64_t generation, std::uint64_t index, Bytes edit);
   Task<Result<>> write_snapshot(unsigned area, std::uint64_t generation);
   Task<Result<>> retire(unsigned area, std::uint64_t superseded_by);
