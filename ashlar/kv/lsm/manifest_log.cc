@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <optional>
 
-#include "ashlar/base/checksum.h"
-#include "ashlar/base/endian.h"
+#include "ashlar/kv/lsm/manifest_record.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
@@ -13,43 +12,9 @@ namespace {
 
 using blob::block_bytes;
 
-constexpr std::uint32_t magic = 0x31464d41;  // "AMF1"
-constexpr std::size_t header_bytes = 32;
-constexpr std::uint64_t retirement = ~std::uint64_t{0};
+constexpr std::size_t header_bytes = ManifestRecord::header_bytes;
 constexpr std::uint64_t room_wanted = 2;  // times the snapshot, in a segment that is to take one
 constexpr std::uint64_t room_made = 4;    // in one that is created for it
-
-struct Record {
-  std::uint64_t generation;
-  std::uint64_t index;
-  Bytes edit;
-};
-
-/// The record that begins at `at` of a segment's content, if one does.
-std::optional<Record> parse(Bytes content, std::uint64_t at) {
-  const Bytes rest = content.subspan(at);
-  if (load_le<std::uint32_t>(rest.data() + 4) != magic) return std::nullopt;
-  const auto bytes = load_le<std::uint32_t>(rest.data() + 24);
-  if (bytes > rest.size() - header_bytes) return std::nullopt;
-  if (load_le<std::uint32_t>(rest.data()) != crc32c(rest.subspan(4, header_bytes - 4 + bytes)))
-    return std::nullopt;
-  return Record{load_le<std::uint64_t>(rest.data() + 8), load_le<std::uint64_t>(rest.data() + 16),
-                rest.subspan(header_bytes, bytes)};
-}
-
-std::uint64_t record_bytes(const Record& record) {
-  return blob::align_up(header_bytes + record.edit.size());
-}
-
-void build(MutableBytes out, std::uint64_t generation, std::uint64_t index, Bytes edit) {
-  std::ranges::fill(out, std::byte{0});
-  store_le(out.data() + 4, magic);
-  store_le(out.data() + 8, generation);
-  store_le(out.data() + 16, index);
-  store_le(out.data() + 24, static_cast<std::uint32_t>(edit.size()));
-  if (!edit.empty()) std::memcpy(out.data() + header_bytes, edit.data(), edit.size());
-  store_le(out.data(), crc32c(Bytes(out).subspan(4, header_bytes - 4 + edit.size())));
-}
 
 }  // namespace
 
@@ -119,7 +84,7 @@ Task<Result<std::optional<std::size_t>>> ManifestLog::find_newest() {
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     const IoBuffer content = CO_TRY(Shard::current().buffers().allocate_regardless(segments_[i]->bytes()));
     CO_TRY(co_await segments_[i]->read(0, content.bytes()));
-    const auto first = parse(content.bytes(), 0);
+    const auto first = ManifestRecord::decode(content.bytes());
     if (!first) continue;
     generation_ = std::max(generation_, first->generation);
     if (first->index == 0 && first->generation > newest_generation) {
@@ -139,12 +104,12 @@ Task<Result<IoBuffer>> ManifestLog::read_current() {
   for (std::size_t i = 0; i < segments_.size(); ++i) {
     IoBuffer bytes = CO_TRY(Shard::current().buffers().allocate_regardless(segments_[i]->bytes()));
     CO_TRY(co_await segments_[i]->read(0, bytes.bytes()));
-    const auto first = parse(bytes.bytes(), 0);
+    const auto first = ManifestRecord::decode(bytes.bytes());
     if (!first) {
       damaged = segments_[i]->name().number;
       continue;
     }
-    if (first->index == retirement) {
+    if (first->index == ManifestRecord::retirement) {
       superseded_by = std::max(superseded_by, first->generation);
     } else if (first->index == 0 && first->generation > generation_) {
       generation_ = first->generation;
@@ -159,14 +124,14 @@ Task<Result<IoBuffer>> ManifestLog::read_current() {
   const std::uint64_t object = segments_[current_]->name().number;
   end_ = 0;
   for (std::uint64_t index = 0; end_ < content.size(); ++index) {
-    const auto record = parse(content.bytes(), end_);
+    const auto record = ManifestRecord::decode(content.bytes().subspan(end_));
     if (!record || record->generation != generation_ || record->index != index) break;
     const ErrorPlace place{.object = object, .offset = end_ + header_bytes};
     CO_TRY(state_.apply(CO_TRY(Edit::decode(record->edit, place)), place));
-    end_ += record_bytes(*record);
+    end_ += record->bytes();
   }
   for (std::uint64_t later = end_; later < content.size(); later += block_bytes) {
-    const auto record = parse(content.bytes(), later);
+    const auto record = ManifestRecord::decode(content.bytes().subspan(later));
     if (record && record->generation == generation_) {
       co_return fail(Errc::corrupt, "manifest", {.object = object, .offset = end_});
     }
@@ -176,9 +141,9 @@ Task<Result<IoBuffer>> ManifestLog::read_current() {
 
 Task<Result<>> ManifestLog::write_record(blob::Segment& segment, std::uint64_t offset, std::uint64_t index,
                                          Bytes edit) {
-  const IoBuffer block =
-      CO_TRY(Shard::current().buffers().allocate_regardless(blob::align_up(header_bytes + edit.size())));
-  build(block.bytes(), generation_, index, edit);
+  const ManifestRecord record{.generation = generation_, .index = index, .edit = edit};
+  const IoBuffer block = CO_TRY(Shard::current().buffers().allocate_regardless(record.bytes()));
+  record.encode(block.bytes());
   const Bytes whole[] = {block.bytes()};
   co_return co_await segment.write(offset, whole);
 }
@@ -222,7 +187,7 @@ Task<Result<>> ManifestLog::begin_generation() {
   const std::size_t next = CO_TRY(co_await choose_segment(header_bytes + snapshot.size()));
   ++generation_;
   CO_TRY(co_await write_record(*segments_[next], 0, 0, snapshot));
-  if (started_) CO_TRY(co_await write_record(*segments_[current_], 0, retirement, {}));
+  if (started_) CO_TRY(co_await write_record(*segments_[current_], 0, ManifestRecord::retirement, {}));
   current_ = next;
   started_ = true;
   next_index_ = 1;
