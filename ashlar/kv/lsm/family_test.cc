@@ -162,6 +162,27 @@ TEST_F(FamilyTest, ADroppedOneIsGoneAndItsSpaceComesBack) {
   }));
 }
 
+TEST_F(FamilyTest, ASnapshotSeesMergedKeysOfOneThatIsDropped) {
+  const auto merged = [](LsmStore& store, StoredKey at, const kv::Snapshot& snapshot) -> Task<std::string> {
+    const auto value = co_await store.partition_for(at).get(at, {.snapshot = &snapshot});
+    if (!value) co_return value.error().to_string();
+    co_return *value ? std::string(as_text((*value)->bytes)) : "(absent)";
+  };
+  EXPECT_TRUE(with_store(1, two_partitions(), [&](LsmStore& store) -> Task<> {
+    const auto family = co_await store.create_family("lists", {.merge_operator = "append:,"});
+    EXPECT_TRUE(family);
+    const StoredKey list = key(store, *family, "list");
+    for (const char* operand : {"a", "b"}) EXPECT_TRUE(co_await write(store, list, operand, Kind::merge));
+    {
+      const kv::Snapshot before(store.clock());
+      EXPECT_TRUE(co_await store.drop_family("lists"));
+      EXPECT_EQ(co_await merged(store, list, before), "a,b");
+      EXPECT_EQ((co_await write(store, list, "c", Kind::merge)).error().code, Errc::not_found);
+    }
+    EXPECT_EQ(co_await read(store, list), "(absent)");
+  }));
+}
+
 TEST_F(FamilyTest, ANumberIsUsedAgainOnceItsKeysAreGone) {
   LsmOptions options = small_options();
   options.partitions = 1;

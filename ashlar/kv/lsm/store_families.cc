@@ -25,6 +25,12 @@ const kv::MergeOperators& operators_of(const LsmOptions& options) {
   return options.merge_operators != nullptr ? *options.merge_operators : built_in;
 }
 
+/// Nobody writes to it; who still sees its keys, a snapshot or a scan of everything, sees merged ones as
+/// ever.
+KeyRules rules_of_dropped(const kv::Family& family, const LsmOptions& options) {
+  return {.merge_operator = operators_of(options).find(family.options.merge_operator), .exists = false};
+}
+
 Task<Result<>> erase_all(LsmPartition& partition, kv::KeyRange range) {
   const kv::Ticket erased = CO_TRY(partition.erase_range(as_bytes(range.first), as_bytes(range.end)));
   co_return co_await erased;
@@ -59,7 +65,10 @@ Result<KeyRuleTable> LsmStore::rules() const {
   const kv::MergeOperator* own = TRY(find_operator(root_.merge_operator));
   rules.set(static_cast<std::uint8_t>(kv::KeyType::value), {.merge_operator = own});
   for (const kv::FamilyRecord& record : root_.families) {
-    if (record.dropped) continue;
+    if (record.dropped) {
+      rules.set(type_of(record.family.number), rules_of_dropped(record.family, options_));
+      continue;
+    }
     const kv::MergeOperator* of_family = TRY(find_operator(record.family.options.merge_operator));
     rules.set(type_of(record.family.number),
               {.merge_operator = of_family, .ttl_ms = record.family.options.ttl_ms});
@@ -155,7 +164,7 @@ Task<Result<>> LsmStore::drop_family(std::string name) {
   std::vector<kv::FamilyRecord> next = root_.families;
   for (kv::FamilyRecord& record : next) record.dropped |= record.family.number == dropped.number;
   CO_TRY(co_await write_families(std::move(next)));
-  co_await set_rules(type_of(dropped.number), {.exists = false});
+  co_await set_rules(type_of(dropped.number), rules_of_dropped(dropped, options_));
   co_return co_await erase_family(dropped);
 }
 

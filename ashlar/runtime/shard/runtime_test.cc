@@ -81,7 +81,7 @@ TEST_P(RuntimeOn, WhereThereIsNoThreadItSaysSo) {
     const NoThreads none;
     for (const bool driven : {false, true}) {
       RuntimeOptions wanted = options(3);
-      wanted.driven = driven;
+      if (driven) wanted.driven = 2;
       Runtime runtime(wanted);
       const auto result = runtime.run(nothing);
       ASSERT_FALSE(result);
@@ -97,7 +97,7 @@ TEST_P(RuntimeOn, WhereThereIsNoThreadItSaysSo) {
 TEST_P(RuntimeOn, ADrivenShardNeedsNoThread) {
   const NoThreads none;
   RuntimeOptions wanted = options(1);
-  wanted.driven = true;
+  wanted.driven = 0;
   Runtime runtime(wanted);
   const std::string path = testing::TempDir() + "/ashlar_runtime_alone_test." + std::to_string(::getpid());
   const auto result = runtime.run([&](Shard&) { return write_and_read(path); });
