@@ -6,7 +6,7 @@
 //   4. follow the groups and deliver their records
 //   5. at the end, look for evidence that the next group was durable once: then it is damaged
 //
-// Steps 6 and 7, which change the log, are those of Segments::start() and Log::open().
+// Steps 6 to 8, which change the log, are those of Segments::start() and Log::open().
 
 #include "ashlar/log/recovery.h"
 

@@ -117,7 +117,6 @@ Task<Result<std::unique_ptr<BlobDevice>>> BlobDevice::open(Device& device) {
 Task<Result<>> BlobDevice::start() {
   CO_TRY(check_blocks(device_.geometry()));
   Channel& channel = *CO_TRY(co_await device_.channel());
-  // What a killed process wrote is visible and perhaps not durable: no crash may take away what is built on.
   CO_TRY(co_await channel.flush());
   CO_TRY(co_await read_superblock(channel));
   CO_TRY(co_await follow_size(channel));
@@ -144,6 +143,8 @@ Task<Result<>> BlobDevice::read_superblock(Channel& channel) {
   layout_ = copies.copy[best];
   const int other = best ^ 1;
   const bool same = copies.found[other] == Superblock::Found::valid && copies.copy[other] == layout_;
+  // Durable, whatever failed before: docs/formats/blob-device.md, "Open".
+  CO_TRY(co_await write_superblock(channel, layout_, static_cast<std::size_t>(best)));
   if (!same) CO_TRY(co_await write_superblock(channel, layout_, static_cast<std::size_t>(other)));
   co_return Result<>{};
 }

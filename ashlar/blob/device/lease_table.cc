@@ -8,6 +8,9 @@ namespace ashlar::blob {
 
 namespace {
 
+constexpr std::uint64_t format_generation =
+    2;  // of each block, as format leaves it: the older copy has one less
+
 Lba lba(const Channel& channel, std::uint64_t byte) noexcept {
   return Lba(byte / channel.geometry().block_bytes);
 }
@@ -29,7 +32,7 @@ Task<Result<>> LeaseTable::create() {
   const IoBuffer memory = CO_TRY(Shard::current().buffers().allocate_regardless(block_bytes));
   for (std::uint64_t block = 0; block < layout_.lease_blocks; ++block) {
     for (unsigned copy = 0; copy < 2; ++copy) {
-      encode(block, copy + 1, memory.bytes());
+      encode(block, format_generation - 1 + copy, memory.bytes());
       CO_TRY(co_await channel_.write(lba(channel_, table_at(copy, block)), memory));
     }
   }
@@ -97,10 +100,12 @@ Task<Result<>> LeaseTable::load() {
   co_return Result<>{};
 }
 
-/// In place, the same bytes: torn, it loses nothing.
+/// In place, the same bytes: torn, it loses nothing. Blocks as format wrote them are durable: superblocks
+/// were written after them.
 Task<Result<>> LeaseTable::write_again() {
-  for (std::uint64_t block = 0; block < generations_.size(); ++block)
-    CO_TRY(co_await write(block, generations_[block]));
+  for (std::uint64_t block = 0; block < generations_.size(); ++block) {
+    if (generations_[block] > format_generation) CO_TRY(co_await write(block, generations_[block]));
+  }
   co_return Result<>{};
 }
 

@@ -222,6 +222,36 @@ TEST(VolumeFaults, NothingIsPutWhereTheLeaseIsNotDurable) {
   }
 }
 
+/// A device that could not be flushed when it was formatted, nor when it was first opened, and shows what it
+/// lost: who uses it all the same must find it again.
+TEST(VolumeFaults, SuperblocksLastWhateverFailedBefore) {
+  unsigned opened = 0;
+  for (std::uint64_t seed = 0; seed < 48; ++seed) {
+    SCOPED_TRACE(seed);
+    Machine machine(seed);
+    ASSERT_TRUE(machine.run([] { return make_disk(12u << 20); }));
+    const auto lose = [](std::uint64_t nth) {
+      return [nth](sim::World& world) {
+        world.faults().add({.code = OpCode::data_sync,
+                            .path_part = "disk",
+                            .nth = nth,
+                            .verdict = {.error = EIO, .drop_unsynced = true}});
+      };
+    };
+    const auto write = [] {
+      return on_store([](Store& store) { return store.write_root(1, as_bytes("two")); });
+    };
+    EXPECT_FALSE(machine.run([] { return format(spec); }, lose(3 + seed % 2)));
+    (void)machine.run(write, lose(1 + seed / 2 % 3));
+    if (!machine.run(write)) continue;
+    ++opened;
+    machine.disk.crash(seed);
+    const Result<> last = machine.run([] { return on_store(expect_two); });
+    ASSERT_TRUE(last) << last.error().to_string();
+  }
+  EXPECT_GT(opened, 8u);
+}
+
 TEST(VolumeFaults, PowerCutAtEachStepOfFormatting) {
   std::uint64_t steps = 1000;
   for (std::uint64_t step = 1; step <= steps; ++step) {

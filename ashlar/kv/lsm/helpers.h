@@ -43,12 +43,16 @@ class Helpers {
   void measure() noexcept { (void)records_[Shard::current().id().value].is_idle(); }
 
   unsigned set_aside() const noexcept { return set_aside_; }
-  /// Whether there may be others who help.
-  bool any() const noexcept { return set_aside_ != 0 || idle_ > 1; }
+  /// Whether there may be others than this shard who help it.
+  bool any(ShardId self) const noexcept { return set_aside_ != 0 || idle_ > (self.value < idle_ ? 1u : 0u); }
   /// The one set aside that has the fewest parts. There is one.
   HelpTurn take_set_aside() noexcept;
+  /// The same, where it has fewer than two: each takes several MiB while it is worked on.
+  std::optional<HelpTurn> take_free_set_aside() noexcept;
   /// A shard with little to do that has no part, and is not this one.
   Task<std::optional<HelpTurn>> take_idle();
+  /// Whether whoever has this turn may have another part: as long as it has time.
+  Task<bool> goes_on(const HelpTurn& turn);
 
  private:
   /// A shard's; but for `parts`, on that shard only.
@@ -56,12 +60,14 @@ class Helpers {
     std::atomic<unsigned> parts{0};
     Instant since{};
     std::uint64_t busy_ns = 0;  // of the shard, then
-    double busy = 0;            // share of its time before that
+    double busy = 0;            // share of its time before that, compactions left out
 
     bool is_idle() noexcept;
   };
 
   unsigned serving_ = 0, set_aside_ = 0, idle_ = 0;
+  unsigned least_of_set_aside() const noexcept;
+
   std::unique_ptr<Record[]> records_;
 };
 

@@ -11,7 +11,8 @@ namespace {
 
 using Runs = std::vector<std::vector<TableFile*>>;
 
-constexpr std::uint32_t anchors_max = 64;  // of one table
+constexpr std::uint64_t anchors_of_part = 16;  // about
+constexpr std::uint64_t anchors_max = 64;      // of one table
 
 /// A key, and about how many bytes stand before it since the anchor before.
 struct Anchor {
@@ -19,12 +20,18 @@ struct Anchor {
   std::uint64_t bytes;
 };
 
-void add_anchors(const TableFile& table, std::vector<Anchor>& anchors) {
+/// Behind every `step`-th entry of the table's index: a key just above all that this one and those before it
+/// lead to. Never among the engine's own records: those that a job makes itself (Outputs::put_ranges())
+/// belong into its first part.
+void add_anchors(const TableFile& table, std::uint64_t wanted, std::vector<Anchor>& anchors) {
   const std::uint32_t count = table.table().index_count();
   if (count == 0) return;
-  const std::uint32_t step = (count + anchors_max - 1) / anchors_max;
-  for (std::uint32_t i = step - 1; i < count; i += step)
-    anchors.push_back({table.table().separator(i), table.meta().file_bytes / count * step});
+  const auto step = static_cast<std::uint32_t>((count + wanted - 1) / wanted);
+  for (std::uint32_t i = step - 1; i < count; i += step) {
+    Anchor& anchor = anchors.emplace_back(table.table().separator(i), table.meta().file_bytes / count * step);
+    anchor.key.push_back(std::byte{0});
+    if (anchor.key.front() == static_cast<std::byte>(kv::KeyType::engine)) anchors.pop_back();
+  }
 }
 
 std::uint64_t bytes_of(const Runs& runs) {
@@ -41,9 +48,11 @@ class Division final : private Cancellable {
   Division(const Runs& runs, const TableJob& job, Helpers& helpers)
       : runs_(runs), job_(job), helpers_(helpers) {
     const std::uint64_t parts =
-        helpers.any() ? (bytes_of(runs) + job.table_bytes_max - 1) / job.table_bytes_max : 1;
+        helpers.any(job.home.shard()) ? (bytes_of(runs) + job.table_bytes_max - 1) / job.table_bytes_max : 1;
     bounds_ = dividing_keys(runs, parts);
     outputs_.resize(bounds_.size() + 1);
+    // Parts are about one table each: what one has more than that is no table of its own.
+    if (!bounds_.empty()) job_.table_bytes_max += job_.table_bytes_max / 4;
     job_.ended = &ended_;
     if (CancelScope* scope = Shard::current().context().cancel; scope != nullptr) {
       if (scope->cancelled())
@@ -99,12 +108,14 @@ void Division::done(std::size_t part, Result<JobOutput> output) {
   outputs_[part] = std::move(output);
 }
 
+/// Hands parts to a shard as long as it has time.
 Task<> Division::work(HelpTurn turn) {
-  while (left() != 0) {
+  do {
+    if (left() == 0) co_return;
     const std::size_t part = next_++;
     ++helped_;
     done(part, co_await invoke(turn.shard(), [&] { return write(part); }));
-  }
+  } while (co_await helpers_.goes_on(turn));
 }
 
 Task<> Division::work_here() {
@@ -121,8 +132,12 @@ Task<> Division::work_here() {
 
 Task<Result<DividedOutput>> Division::run() {
   if (helpers_.set_aside() != 0) {
-    const std::size_t workers = std::min<std::size_t>(helpers_.set_aside(), outputs_.size());
-    for (std::size_t i = 0; i < workers; ++i) workers_.spawn(work(helpers_.take_set_aside()));
+    workers_.spawn(work(helpers_.take_set_aside()));
+    while (workers_.live() < outputs_.size()) {
+      auto turn = helpers_.take_free_set_aside();
+      if (!turn) break;
+      workers_.spawn(work(*std::move(turn)));
+    }
   } else {
     co_await work_here();
   }
@@ -154,8 +169,11 @@ std::vector<std::vector<std::byte>> dividing_keys(const Runs& runs, std::uint64_
   std::vector<std::vector<std::byte>> keys;
   if (parts < 2) return keys;
   std::vector<Anchor> anchors;
+  std::uint64_t tables = 0;
+  for (const auto& run : runs) tables += run.size();
+  const std::uint64_t wanted = std::clamp<std::uint64_t>(anchors_of_part * parts / tables, 1, anchors_max);
   for (const auto& run : runs) {
-    for (const TableFile* table : run) add_anchors(*table, anchors);
+    for (const TableFile* table : run) add_anchors(*table, wanted, anchors);
   }
   std::ranges::sort(anchors, [](const Anchor& a, const Anchor& b) { return compare(a.key, b.key) < 0; });
   std::uint64_t total = 0, seen = 0;

@@ -124,8 +124,13 @@ TEST_F(JobPartsTest, AStoreHoldsTheSameHoweverItsJobsAreDivided) {
             co_await churn(partition, random, contents);
             co_await expect_all(partition, contents);
           }
-          expect_divided(partition.stats());
+          for (int i = 0; i < 1000; ++i) {
+            const std::string value = std::to_string(i) + std::string(250, 'w');
+            co_await put(partition, i, value);
+            contents[std::string(as_text(key(i).bytes()))] = value;
+          }
           EXPECT_TRUE(co_await partition.compact_all());
+          expect_divided(partition.stats());
           co_await expect_all(partition, contents);
           const kv::PartitionStats stats = partition.stats();
           EXPECT_EQ(stats.failed_jobs, 0u);
@@ -216,8 +221,13 @@ TEST(Helpers, ThoseSetAsideShareTheParts) {
     EXPECT_GE(std::min(first.shard().value, second.shard().value), 2u);
   }
   EXPECT_NE(helpers.take_set_aside().shard(), first.shard());
-  EXPECT_FALSE(Helpers().any());
-  EXPECT_FALSE(Helpers(1, 0, 1).any()) << "alone";
+  std::vector<HelpTurn> all;
+  while (auto turn = helpers.take_free_set_aside()) all.push_back(*std::move(turn));
+  EXPECT_EQ(all.size(), 3u) << "each has two";
+  EXPECT_GE(helpers.take_set_aside().shard().value, 2u) << "one there is always";
+  EXPECT_FALSE(Helpers().any(ShardId(0)));
+  EXPECT_FALSE(Helpers(1, 0, 1).any(ShardId(0))) << "alone";
+  EXPECT_TRUE(Helpers(2, 0, 1).any(ShardId(1))) << "the other one is not driven";
 }
 
 }  // namespace

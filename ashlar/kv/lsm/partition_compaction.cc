@@ -3,10 +3,9 @@
 ///  1. The most urgent job that may run beside those under way is chosen, and waits for its turn among those
 ///     of the shard's other partitions; then what is due is chosen once more.
 ///  2. Its tables are merged into new ones, by this shard or by others too (job_parts.h); those are synced,
-///  and their directory.
+///     and their directory.
 ///  3. One record of the manifest adds them and removes the others: the commit point. Tables that meet
-///  nothing
-///     where they go take this step only.
+///     nothing where they go take this step only.
 ///  4. A version with them is published. Files of the others go once no reader holds them.
 ///
 /// Where compaction meets a table that is damaged, it stops but for what a clear lets it drop; reads of other

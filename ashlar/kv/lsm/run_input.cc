@@ -7,6 +7,7 @@
 
 #include "ashlar/kv/lsm/table/frame.h"
 #include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/sync/sleep.h"
 
 namespace ashlar::lsm {
 
@@ -85,6 +86,7 @@ Task<Result<>> RunInput::fetch() {
     while (!pieces_.front()->read) CO_TRY(co_await arrived_.wait());
     enter_piece();
     CO_TRY(status_);
+    if (!begun_ && Shard::current().should_yield()) co_await yield();
   } while (!begun_ && !skip());
   co_return Result<>{};
 }

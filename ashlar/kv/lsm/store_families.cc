@@ -163,8 +163,11 @@ Task<Result<>> LsmStore::drop_family(std::string name) {
   const kv::Family dropped = CO_TRY(family(name));
   std::vector<kv::FamilyRecord> next = root_.families;
   for (kv::FamilyRecord& record : next) record.dropped |= record.family.number == dropped.number;
-  CO_TRY(co_await write_families(std::move(next)));
+  const Result<> written = co_await write_families(std::move(next));
+  // Where it failed, too: the next open may find the family dropped, so that nobody writes to it from here
+  // on.
   co_await set_rules(type_of(dropped.number), rules_of_dropped(dropped, options_));
+  CO_TRY(written);
   co_return co_await erase_family(dropped);
 }
 

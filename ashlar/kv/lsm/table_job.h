@@ -65,7 +65,7 @@ struct JobOutput {
 
 /// Writes what `merge`, which it starts and closes, yields and the horizon keeps. Gives way to this shard's
 /// other tasks by time slice. On success every table survives power loss, though nothing references them yet;
-/// on an error what was written is left for removal. An empty result means that nothing was worth keeping.
+/// on an error what was written is removed. An empty result means that nothing was worth keeping.
 Task<Result<JobOutput>> write_tables(JobMerge& merge, const TableJob& job);
 
 }  // namespace ashlar::lsm
