@@ -8,8 +8,8 @@ namespace ashlar::blob {
 
 namespace {
 
-constexpr std::uint64_t format_generation =
-    2;  // of each block, as format leaves it: the older copy has one less
+// Of each block, as format leaves it; the older copy has one less.
+constexpr std::uint64_t format_generation = 2;
 
 Lba lba(const Channel& channel, std::uint64_t byte) noexcept {
   return Lba(byte / channel.geometry().block_bytes);

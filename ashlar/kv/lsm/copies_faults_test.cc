@@ -12,15 +12,6 @@ namespace {
 using namespace testing;
 using Cut = sim::FileVerdict::Cut;
 
-Task<Result<>> flush_all(LsmStore& store) {
-  CO_TRY(co_await store.partition(PartitionId{0}).flush());
-  co_return co_await store.partition(PartitionId{0}).settle_compaction();
-}
-Task<Result<>> write_parts(LsmStore& store, const Contents* tables, const Contents* log) {
-  CO_TRY(co_await put_all(store, *tables));
-  CO_TRY(co_await flush_all(store));
-  co_return co_await put_all(store, *log);
-}
 Task<Result<>> check_point(LsmStore& store, std::string path) {
   const auto copy = home_at(std::move(path));
   CO_TRY(co_await write_checkpoint(store, *copy));

@@ -11,17 +11,6 @@ namespace {
 
 using namespace testing;
 
-Task<Result<>> flush_all(LsmStore& store) {
-  CO_TRY(co_await store.partition(PartitionId{0}).flush());
-  co_return co_await store.partition(PartitionId{0}).settle_compaction();
-}
-
-Task<Result<>> write_parts(LsmStore& store, const Contents* tables, const Contents* log) {
-  CO_TRY(co_await put_all(store, *tables));
-  CO_TRY(co_await flush_all(store));
-  co_return co_await put_all(store, *log);
-}
-
 /// A data set at /data: some of it in tables, some in the log.
 void make(sim::Disk& disk, const Contents& tables, const Contents& log) {
   const Ended made = live(disk, [&] {

@@ -122,6 +122,18 @@ inline VerifyReport verify(sim::Disk& disk, const std::string& path) {
   return report;
 }
 
+/// Everything is in tables, and what is due to be merged is merged.
+inline Task<Result<>> flush_all(LsmStore& store) {
+  CO_TRY(co_await store.partition(PartitionId{0}).flush());
+  co_return co_await store.partition(PartitionId{0}).settle_compaction();
+}
+/// Some of it in tables, some in the log.
+inline Task<Result<>> write_parts(LsmStore& store, const Contents* tables, const Contents* log) {
+  CO_TRY(co_await put_all(store, *tables));
+  CO_TRY(co_await flush_all(store));
+  co_return co_await put_all(store, *log);
+}
+
 /// What a repair of /data says.
 inline std::vector<PartitionRepair> repair(sim::Disk& disk) {
   std::vector<PartitionRepair> report;

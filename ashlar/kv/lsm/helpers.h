@@ -65,9 +65,9 @@ class Helpers {
     bool is_idle() noexcept;
   };
 
-  unsigned serving_ = 0, set_aside_ = 0, idle_ = 0;
   unsigned least_of_set_aside() const noexcept;
 
+  unsigned serving_ = 0, set_aside_ = 0, idle_ = 0;
   std::unique_ptr<Record[]> records_;
 };
 

@@ -1,7 +1,7 @@
 #include "ashlar/kv/lsm/job_parts.h"
 
 #include <algorithm>
-#include <numeric>
+#include <iterator>
 
 #include "ashlar/runtime/task/cancel.h"
 
@@ -34,22 +34,37 @@ void add_anchors(const TableFile& table, std::uint64_t wanted, std::vector<Ancho
   }
 }
 
-std::uint64_t bytes_of(const Runs& runs) {
-  std::uint64_t sum = 0;
+/// Keys that divide the runs into `parts` of about the same size, ascending; fewer where there are no such.
+std::vector<std::vector<std::byte>> dividing_keys(const Runs& runs, std::uint64_t parts) {
+  std::vector<std::vector<std::byte>> keys;
+  if (parts < 2) return keys;
+  std::vector<Anchor> anchors;
+  std::uint64_t tables = 0;
+  for (const auto& run : runs) tables += run.size();
+  const std::uint64_t wanted = std::clamp<std::uint64_t>(anchors_of_part * parts / tables, 1, anchors_max);
   for (const auto& run : runs) {
-    for (const TableFile* table : run) sum += table->meta().file_bytes;
+    for (const TableFile* table : run) add_anchors(*table, wanted, anchors);
   }
-  return sum;
+  std::ranges::sort(anchors, [](const Anchor& a, const Anchor& b) { return compare(a.key, b.key) < 0; });
+  std::uint64_t total = 0, seen = 0;
+  for (const Anchor& anchor : anchors) total += anchor.bytes;
+  for (Anchor& anchor : anchors) {
+    seen += anchor.bytes;
+    const bool due = keys.size() + 1 < parts && seen >= total / parts * (keys.size() + 1);
+    if (due && (keys.empty() || compare(keys.back(), anchor.key) < 0)) keys.push_back(std::move(anchor.key));
+  }
+  return keys;
 }
 
 /// One job, while its parts are worked on. On the job's shard, but for write().
 class Division final : private Cancellable {
  public:
-  Division(const Runs& runs, const TableJob& job, Helpers& helpers)
-      : runs_(runs), job_(job), helpers_(helpers) {
-    const std::uint64_t parts =
-        helpers.any(job.home.shard()) ? (bytes_of(runs) + job.table_bytes_max - 1) / job.table_bytes_max : 1;
-    bounds_ = dividing_keys(runs, parts);
+  Division(const Compaction& compaction, const TableJob& job, Helpers& helpers)
+      : compaction_(compaction), job_(job), helpers_(helpers) {
+    if (!compaction.drop && helpers.any(job.home.shard())) {
+      const std::uint64_t parts = (compaction.bytes() + job.table_bytes_max - 1) / job.table_bytes_max;
+      bounds_ = dividing_keys(compaction.runs, parts);
+    }
     outputs_.resize(bounds_.size() + 1);
     // Parts are about one table each: what one has more than that is no table of its own.
     if (!bounds_.empty()) job_.table_bytes_max += job_.table_bytes_max / 4;
@@ -76,7 +91,7 @@ class Division final : private Cancellable {
   Task<Result<JobOutput>> write(std::size_t part) const;
   void done(std::size_t part, Result<JobOutput> output);
 
-  const Runs& runs_;
+  const Compaction& compaction_;
   TableJob job_;
   Helpers& helpers_;
   std::vector<std::vector<std::byte>> bounds_;  // between parts
@@ -99,7 +114,9 @@ Task<Result<JobOutput>> Division::write(std::size_t part) const {
   TableJob job = job_;
   if (part != 0) job.ranges.clear();
   JobMerge merge(job.home, span(part));
-  for (const auto& run : runs_) merge.add(run);
+  if (!compaction_.drop) {
+    for (const auto& run : compaction_.runs) merge.add(run);
+  }
   co_return co_await write_tables(merge, job);
 }
 
@@ -165,29 +182,9 @@ Task<Result<DividedOutput>> Division::run() {
 
 }  // namespace
 
-std::vector<std::vector<std::byte>> dividing_keys(const Runs& runs, std::uint64_t parts) {
-  std::vector<std::vector<std::byte>> keys;
-  if (parts < 2) return keys;
-  std::vector<Anchor> anchors;
-  std::uint64_t tables = 0;
-  for (const auto& run : runs) tables += run.size();
-  const std::uint64_t wanted = std::clamp<std::uint64_t>(anchors_of_part * parts / tables, 1, anchors_max);
-  for (const auto& run : runs) {
-    for (const TableFile* table : run) add_anchors(*table, wanted, anchors);
-  }
-  std::ranges::sort(anchors, [](const Anchor& a, const Anchor& b) { return compare(a.key, b.key) < 0; });
-  std::uint64_t total = 0, seen = 0;
-  for (const Anchor& anchor : anchors) total += anchor.bytes;
-  for (Anchor& anchor : anchors) {
-    seen += anchor.bytes;
-    const bool due = keys.size() + 1 < parts && seen >= total / parts * (keys.size() + 1);
-    if (due && (keys.empty() || compare(keys.back(), anchor.key) < 0)) keys.push_back(std::move(anchor.key));
-  }
-  return keys;
-}
-
-Task<Result<DividedOutput>> write_divided(const Runs& runs, const TableJob& job, Helpers& helpers) {
-  Division division(runs, job, helpers);
+Task<Result<DividedOutput>> write_divided(const Compaction& compaction, const TableJob& job,
+                                          Helpers& helpers) {
+  Division division(compaction, job, helpers);
   co_return co_await division.run();
 }
 

@@ -9,8 +9,7 @@
 ///  the shard of the tables; the merge, checksums and compression are the helper's.
 ///  4. What all parts have written, in order, is the job's; where one of them fails, all of it goes.
 
-#include <vector>
-
+#include "ashlar/kv/lsm/compaction.h"
 #include "ashlar/kv/lsm/helpers.h"
 #include "ashlar/kv/lsm/table_job.h"
 
@@ -23,13 +22,10 @@ struct DividedOutput {
   unsigned helped = 0;  ///< of them, those that other shards worked on
 };
 
-/// Keys that divide the runs into `parts` of about the same size, ascending; fewer where there are no such.
-std::vector<std::vector<std::byte>> dividing_keys(const std::vector<std::vector<TableFile*>>& runs,
-                                                  std::uint64_t parts);
-
-/// Merges the runs: as write_tables() does. On the shard of the tables, which the caller keeps; other shards
-/// call what `job` refers to, but for `next_number` and `values`.
-Task<Result<DividedOutput>> write_divided(const std::vector<std::vector<TableFile*>>& runs,
-                                          const TableJob& job, Helpers& helpers);
+/// Merges the tables of a compaction, or, where it is a drop, none of them: as write_tables() does. On the
+/// shard of the tables, which the caller keeps, as it does `compaction`; other shards call what `job` refers
+/// to, but for `next_number` and `values`.
+Task<Result<DividedOutput>> write_divided(const Compaction& compaction, const TableJob& job,
+                                          Helpers& helpers);
 
 }  // namespace ashlar::lsm

@@ -196,8 +196,7 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
                           .separate_bytes = options_.separate_bytes,
                           .value_table_bytes = options_.table_bytes,
                           .values = &values};
-    const auto runs = job.drop ? std::vector<std::vector<TableFile*>>{} : job.runs;
-    DividedOutput output = CO_TRY(co_await write_divided(runs, tables, shard_.state().helpers));
+    DividedOutput output = CO_TRY(co_await write_divided(job, tables, shard_.state().helpers));
     written = std::move(output.written);
     counters_.compaction_parts += output.parts;
     counters_.helped_parts += output.helped;
