@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "ashlar/base/units.h"
 #include "ashlar/runtime/shard/shard.h"
 
 namespace ashlar::lsm {
@@ -18,6 +19,11 @@ std::vector<std::byte> end_of_prefix(Bytes prefix) {
   while (!end.empty() && end.back() == std::byte{0xff}) end.pop_back();
   if (!end.empty()) end.back() = static_cast<std::byte>(static_cast<unsigned>(end.back()) + 1);
   return end;
+}
+
+/// Read ahead of each of so many runs: the more there are, the slower is each walked.
+std::uint64_t ahead_bytes(std::size_t runs) noexcept {
+  return std::clamp<std::uint64_t>(2_MiB / std::max<std::size_t>(runs, 1), 256_KiB, 1_MiB);
 }
 
 /// Whether `a` ends before `b`, where nothing stands for the end of all keys.
@@ -69,9 +75,10 @@ LsmCursor::LsmCursor(kv::Partition& partition, const KeyRuleTable& rules, Versio
       receipt_(options.read.receipt),
       at_(at),
       now_ms_(now_ms),
-      merge_(
-          options.direction,
-          {.fill_cache = options.read.fill_cache, .entries = options.limit, .receipt = options.read.receipt}),
+      merge_(options.direction, {.ahead_bytes = ahead_bytes(version_->runs.size()),
+                                 .fill_cache = options.read.fill_cache,
+                                 .entries = options.limit,
+                                 .receipt = options.read.receipt}),
       operands_(direction_ == Direction::forward ? Operands::Walk::newest_first
                                                  : Operands::Walk::oldest_first) {
   assign(first_, options.first);

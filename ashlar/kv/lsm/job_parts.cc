@@ -1,4 +1,5 @@
 #include "ashlar/kv/lsm/job_parts.h"
+#include "ashlar/kv/lsm/table/range_section.h"
 
 #include <algorithm>
 #include <iterator>
@@ -30,7 +31,7 @@ void add_anchors(const TableFile& table, std::uint64_t wanted, std::vector<Ancho
   for (std::uint32_t i = step - 1; i < count; i += step) {
     Anchor& anchor = anchors.emplace_back(table.table().separator(i), table.meta().file_bytes / count * step);
     anchor.key.push_back(std::byte{0});
-    if (anchor.key.front() == static_cast<std::byte>(kv::KeyType::engine)) anchors.pop_back();
+    if (is_ranges_key(anchor.key)) anchors.pop_back();
   }
 }
 

@@ -185,5 +185,36 @@ TEST_F(RangeTest, SpaceComesBackAndTheRangeGoes) {
   }));
 }
 
+/// A table that is merged away and leaves a range only, beside a table that took an earlier such one in.
+TEST_F(RangeTest, WhatIsLeftOfATableMeetsNoOther) {
+  LsmOptions options = ranged();
+  options.goal = Goal::read_heavy;
+  options.level0_tables = 1;
+  EXPECT_TRUE(with_store(1, options, [&](LsmStore& store) -> Task<> {
+    LsmPartition& partition = store.partition(kv::PartitionId{0});
+    for (int i = 0; i < 100; ++i) co_await put(partition, number(i), 100);
+    EXPECT_TRUE(co_await partition.compact_all());
+    {
+      const kv::Snapshot before(partition);
+      co_await erase(partition, number(0), number(1));
+      EXPECT_TRUE(co_await partition.flush());
+      EXPECT_TRUE(co_await partition.compact_all());  // the range, kept for the snapshot, beside all keys
+    }
+    {
+      const kv::Snapshot before(partition);
+      co_await put(partition, "zz");
+      const StoredKey gone = key("zz");
+      EXPECT_TRUE(co_await *partition.append({.key = &gone, .kind = kv::Kind::erase}));
+      co_await erase(partition, number(50), number(51));
+      EXPECT_TRUE(co_await partition.flush());
+      EXPECT_TRUE(co_await partition.settle_compaction());
+    }
+    EXPECT_TRUE(co_await partition.settle_compaction());
+    EXPECT_EQ((co_await names(partition)).size(), 98u * 4);
+    EXPECT_TRUE(co_await partition.compact_all());
+    EXPECT_EQ((co_await names(partition)).size(), 98u * 4);
+  }));
+}
+
 }  // namespace
 }  // namespace ashlar::lsm

@@ -9,7 +9,6 @@ namespace ashlar::lsm {
 
 namespace {
 
-constexpr std::uint32_t kept_blocks_max = 32;  // of one walk
 constexpr std::uint32_t hits_that_halve = 8;
 
 }  // namespace
@@ -67,13 +66,13 @@ void ReadAhead::add(RunPosition at, Together& together) {
         (direction_ == Direction::forward ? last.block + 1 == at.block : at.block + 1 == last.block);
     if (!neighbour || together.count == together.fetches.size()) start(together);
   }
-  auto* fetch = new Fetch(*tables_[at.table], at, policy_.fill_cache && misses_ < kept_blocks_max);
+  auto* fetch = new Fetch(*tables_[at.table], at, keeps());
   fetches_.push_back(fetch);
   together.fetches[together.count++] = fetch;
 }
 
 void ReadAhead::start(Together& together) {
-  if (together.count != 0) together.first().table.reads().spawn(run(together));
+  if (together.count != 0) together.first().table.reads().start(run(together));
   together.count = 0;
 }
 
@@ -110,7 +109,8 @@ void ReadAhead::top_up(RunPosition at, Together& together) {
   if (fetches_.size() > window_ / 2) return;
   if (!fetches_.empty()) at = fetches_.back()->position;
   // Blocks that are cached do not count, but are not looked through without end either.
-  for (std::uint32_t looks = 0; looks < 2 * window_ && fetches_.size() < window_ && next(at); ++looks) {
+  for (std::uint32_t looks = 0; looks < 2 * window_ && fetches_.size() < window_; ++looks) {
+    if (begun_ >= blocks_max_ || !next(at)) break;
     if (!tables_[at.table]->cached().holds(at.block)) add(at, together);
   }
 }
@@ -121,17 +121,21 @@ void ReadAhead::hit(RunPosition at) {
     hits_in_a_row_ = 0;
     window_ /= 2;
   }
+  if (window_ == 0) return;
   Together together;
-  if (window_ != 0) top_up(at, together);
+  top_up(at, together);
   start(together);
+  Shard::current().hand_over();
 }
 
 void ReadAhead::missed(RunPosition at, bool read_it) {
   if (missed_at_ == at) return;  // asked again for the same one
-  if (missed_at_) window_ = std::min(std::max(2 * window_, 1u), policy_.most);
+  if (missed_at_ && ++misses_at_window_ >= window_) {
+    window_ = std::min(std::max(2 * window_, 1u), window_max_);
+    misses_at_window_ = 0;
+  }
   missed_at_ = at;
   hits_in_a_row_ = 0;
-  ++misses_;
   drop_until(at);
   Together together;
   if (read_it && fetches_.empty()) add(at, together);
@@ -151,6 +155,7 @@ std::optional<LoadedBlock> ReadAhead::take(RunPosition at) {
   fetches_.pop_front();
   delete fetch;
   missed(at, false);
+  Shard::current().hand_over();  // the walk does not wait now
   return block;
 }
 
@@ -162,7 +167,7 @@ Task<Result<LoadedBlock>> ReadAhead::load(RunPosition at) {
     delete fetch;
     co_return outcome;
   }
-  co_return co_await tables_[at.table]->load(at.block, policy_.fill_cache && misses_ < kept_blocks_max);
+  co_return co_await tables_[at.table]->load(at.block, keeps());
 }
 
 }  // namespace ashlar::lsm

@@ -4,6 +4,13 @@
 
 namespace ashlar::lsm {
 
+namespace {
+
+constexpr std::uint64_t blocks_ahead_min = 4, blocks_ahead_max = 128;
+constexpr std::uint64_t blocks_ahead_first = 16;  // where the walk says how many entries it wants
+
+}  // namespace
+
 SourceState RunIterator::start(Bytes key, Bytes bound) {
   const bool forward = direction_ == Direction::forward;
   if (tables_.empty()) return state_ = SourceState::end;
@@ -78,16 +85,21 @@ SourceState RunIterator::provide(LoadedBlock block) {
 }
 
 ReadAhead& RunIterator::reads() {
-  if (reads_ == nullptr) {
-    ReadPolicy policy = policy_;
-    if (policy.entries != 0) {
-      const Table& here = table().table();
-      const std::uint64_t of_a_block = here.properties().entries / here.block_count() + 1;
-      const std::uint64_t blocks = std::min<std::uint64_t>(policy.entries / of_a_block, policy.most);
-      policy.first = policy.most = static_cast<std::uint32_t>(blocks);
-    }
-    reads_ = std::make_unique<ReadAhead>(tables_, direction_, last_, policy);
+  if (reads_ != nullptr) return *reads_;
+  const TableFile& here = table();
+  const std::uint64_t blocks = here.table().block_count();
+  const std::uint64_t block_bytes = here.meta().file_bytes / blocks + 1;
+  std::uint64_t most = std::clamp(policy_.ahead_bytes / block_bytes, blocks_ahead_min, blocks_ahead_max);
+  ReadWindow window;
+  if (policy_.entries != 0) {
+    const std::uint64_t of_a_block = here.table().properties().entries / blocks + 1;
+    const std::uint64_t wanted = policy_.entries / of_a_block;
+    most = std::min(wanted, most);
+    window.first = static_cast<std::uint32_t>(std::min(most, blocks_ahead_first));
+    window.all = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted + 1, window.all));
   }
+  window.most = static_cast<std::uint32_t>(most);
+  reads_ = std::make_unique<ReadAhead>(tables_, direction_, last_, window, policy_.fill_cache);
   return *reads_;
 }
 

@@ -6,6 +6,7 @@
 ///  3. The entry goes into the key table; a full one is finished before the next key.
 
 #include "ashlar/kv/lsm/table_job.h"
+#include "ashlar/kv/lsm/table/range_section.h"
 
 #include <algorithm>
 #include <deque>
@@ -242,6 +243,11 @@ Task<Result<>> copy(JobMerge& merge, const TableJob& job, Outputs& outputs) {
   Retention retention(job.horizon, job.rules, job.nothing_older);
   std::uint64_t entries = 0;
   CO_TRY(co_await merge.start());
+  // What stands for ranges alone comes first, and goes: beside other entries it would make a table meet those
+  // of later ranges.
+  while (!merge.done() && is_ranges_key(merge.entry().key)) {
+    if (!merge.next()) CO_TRY(co_await merge.fetch());
+  }
   while (!merge.done()) {
     if (merge.entry().kind == Kind::separated && job.values != nullptr) {
       // A table that refers to what cannot be is as damaged as one that cannot be read.

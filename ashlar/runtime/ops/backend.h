@@ -55,6 +55,8 @@ class Backend {
   virtual bool pending() const noexcept = 0;
   /// Whether what was submitted here goes to the kernel with the next poll() or wait() only.
   virtual bool unsubmitted() const noexcept { return false; }
+  /// Hands it over now.
+  virtual void hand_over() noexcept {}
   /// Blocks until something completes, wake() is called or `until` has come; then completes as poll() does.
   virtual unsigned wait(Instant until) noexcept = 0;
   /// Ends a wait(), or the next one, from any thread (D19: the caller has published and fenced before).

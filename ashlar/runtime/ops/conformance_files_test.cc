@@ -7,6 +7,7 @@
 #include "ashlar/base/units.h"
 #include "ashlar/runtime/ops/conformance.h"
 #include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/sync/scope.h"
 #include "ashlar/runtime/sync/when.h"
 
 namespace ashlar {
@@ -147,6 +148,24 @@ TEST_P(FileConformance, KeepsManyInFlight) {
       for (const Result<>& result : co_await when_all(std::move(tasks))) CO_TRY(result);
     }
     co_return Result<>{};
+  }(path("file")));
+}
+
+TEST_P(FileConformance, HandsOverWhatATaskDoesNotWaitForYet) {
+  run([](std::string name) -> Task<Result<>> {
+    File file = CO_TRY(co_await File::open(name, create));
+    CO_TRY(co_await file.write(as_bytes("early"), 0));
+    Result<std::string> text = fail(Errc::stopped, "not read");
+    TaskScope scope;
+    scope.start([](const File& from, Result<std::string>& into) -> Task<> {
+      into = co_await read_text(from, 5, 0);
+    }(file, text));
+    Shard::current().hand_over();
+    EXPECT_FALSE(Shard::current().backend().unsubmitted());
+    EXPECT_EQ(scope.live(), 1u) << "nothing completes within a submission";
+    co_await scope.join();
+    EXPECT_EQ(CO_TRY(text), "early");
+    co_return co_await file.close();
   }(path("file")));
 }
 

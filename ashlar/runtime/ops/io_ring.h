@@ -52,6 +52,8 @@ class IoRing {
   /// does, on an IOPOLL ring, what cannot be polled: files that are not attached, not opened with O_DIRECT,
   /// or on a device that does not poll, and durable writes that take a flush (a volatile cache, no FUA).
   virtual void submit(Operation& operation) noexcept = 0;
+  /// As Backend::hand_over().
+  virtual void hand_over() noexcept {}
   /// Prepares for a file that will be used much: a fixed slot, and whether it polls. Until it is closed.
   /// Not needed for correctness. A set-up call.
   virtual void attach(Handle file) = 0;

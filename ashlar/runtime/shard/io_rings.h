@@ -74,6 +74,11 @@ class IoRings {
     const IoRole role = operation.role != IoRole::automatic ? operation.role : role_of(share);
     rings_[static_cast<unsigned>(role)]->submit(operation);
   }
+  void hand_over(Share share) noexcept {
+    if (!split_) [[likely]]
+      return backend_.hand_over();
+    rings_[static_cast<unsigned>(role_of(share))]->hand_over();
+  }
   /// A file was opened that reads and writes will go to.
   void opened(Handle file) {
     if (attaches_) [[unlikely]]

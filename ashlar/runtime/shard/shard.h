@@ -68,6 +68,8 @@ class Shard {
   Backend& backend() noexcept { return *backend_; }
   /// Starts an operation for the running task: a read or write on the ring of its role.
   void submit(Operation& operation) noexcept { rings_->submit(operation, context_.share); }
+  /// For a task that has submitted what it does not wait for yet, and goes on computing: the device begins.
+  void hand_over() noexcept { rings_->hand_over(context_.share); }
   IoRings& rings() noexcept { return *rings_; }
   FramePool& frames() noexcept { return frames_; }
   /// This shard's part of the memory cap: whoever keeps memory charges it here, by purpose (D18).

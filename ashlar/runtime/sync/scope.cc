@@ -38,4 +38,14 @@ void TaskScope::spawn(Task<void> task, Share share) {
   waiter.make_ready();
 }
 
+void TaskScope::start(Task<void> task) {
+  ++live_;
+  const Root root = run(std::move(task), this);
+  Shard& shard = Shard::current();
+  const TaskContext caller = shard.context();
+  shard.set_context({&cancel_, caller.share});
+  std::coroutine_handle<Root::promise_type>::from_promise(root.promise).resume();
+  shard.set_context(caller);
+}
+
 }  // namespace ashlar

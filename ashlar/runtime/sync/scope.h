@@ -31,6 +31,9 @@ class TaskScope {
 
   /// Makes the task ready in the given share; it starts in a later slice of this shard.
   void spawn(Task<void> task, Share share = Shard::current().context().share);
+  /// Runs the task at once, in the caller's slice and share, to where it first waits: for one that begins
+  /// with I/O, while the caller goes on computing (Shard::hand_over()).
+  void start(Task<void> task);
 
   /// Wakes every cancellable wait of its tasks; later waits of theirs return at once. Idempotent.
   void cancel() noexcept { cancel_.cancel(); }

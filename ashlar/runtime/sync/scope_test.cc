@@ -39,6 +39,32 @@ TEST_F(Scope, JoinWaitsForAllAndForNone) {
   EXPECT_EQ(trace, "abc");
 }
 
+TEST_F(Scope, StartsWithinTheSliceAsATaskOfItsOwn) {
+  shard.run([](std::string* into) -> Task<> {
+    TaskScope scope;
+    const auto context = [] { return Shard::current().context(); };
+    const CancelScope* const own = context().cancel;
+    scope.start([](std::string* trace, CancelScope* expected) -> Task<> {
+      *trace += 'a';
+      EXPECT_EQ(Shard::current().context().cancel, expected);
+      co_await sleep_for(1ms);
+      EXPECT_EQ(Shard::current().context().cancel, expected);
+      *trace += 'c';
+    }(into, &scope.cancel_scope()));
+    *into += 'b';
+    EXPECT_EQ(context().cancel, own);
+    EXPECT_EQ(scope.live(), 1u);
+    co_await scope.join();
+    scope.start([](std::string* trace) -> Task<> {
+      *trace += 'd';
+      co_return;
+    }(into));
+    EXPECT_EQ(scope.live(), 0u) << "it never waited";
+    co_await scope.join();
+  }(&trace));
+  EXPECT_EQ(trace, "abcd");
+}
+
 TEST_F(Scope, CancelReachesNestedScopesAndLaterWaits) {
   TaskScope outer(nullptr);
   outer.spawn([](std::string* into) -> Task<> {

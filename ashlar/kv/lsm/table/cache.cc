@@ -280,7 +280,6 @@ CachedBlock* BlockCache::take(std::size_t bytes) {
     if (CachedBlock* slot = shelf->free.pop_front()) return slot;
     break;  // never a larger size: it would push out what only fits there
   }
-  ++counters_.loose;
   return take_loose(bytes);
 }
 
@@ -289,6 +288,7 @@ CachedBlock* BlockCache::take(std::size_t bytes) {
 CachedBlock* BlockCache::take_loose(std::size_t bytes) {
   auto memory = buffers_.allocate_regardless(bytes, Purpose::cache);
   if (!memory) std::abort();
+  ++counters_.loose;
   return new Loose(*std::move(memory));
 }
 

@@ -221,7 +221,7 @@ class BlockCache {
   struct Counters {
     std::uint64_t fills = 0;  ///< blocks published, each after a miss
     std::uint64_t evictions = 0;
-    std::uint64_t loose = 0;  ///< blocks that found no slot
+    std::uint64_t loose = 0;  ///< blocks that found no slot, or were not to stay
     std::uint64_t slots_used = 0;
     std::uint64_t slots = 0;  ///< there are now
   };

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "ashlar/base/endian.h"
+#include "ashlar/kv/lsm/table/range_section.h"
 
 namespace ashlar::lsm {
 namespace {
@@ -79,8 +80,7 @@ std::uint64_t Properties::reference_bytes() const noexcept {
 }
 
 bool Properties::ranges_alone() const noexcept {
-  return ranges != 0 && entries == 1 && !smallest.empty() &&
-         smallest[0] == static_cast<std::byte>(kv::KeyType::engine);
+  return ranges != 0 && entries == 1 && is_ranges_key(smallest);
 }
 
 std::vector<std::byte> Properties::encode() const {

@@ -36,4 +36,8 @@ std::vector<std::byte> ranges_key(std::uint64_t table_number) {
   return key;
 }
 
+bool is_ranges_key(Bytes key) noexcept {
+  return !key.empty() && key[0] == static_cast<std::byte>(kv::KeyType::engine);
+}
+
 }  // namespace ashlar::lsm

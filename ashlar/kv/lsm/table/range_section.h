@@ -16,5 +16,7 @@ Result<std::vector<ErasedRange>> decode_ranges(Bytes payload, ErrorPlace place);
 
 /// The key of the one entry of a table that carries ranges alone.
 std::vector<std::byte> ranges_key(std::uint64_t table_number);
+/// Whether it is one of those.
+bool is_ranges_key(Bytes key) noexcept;
 
 }  // namespace ashlar::lsm

@@ -296,7 +296,7 @@ io_uring_sqe* DeviceRing::entry() noexcept {
   if (in_kernel_ >= options_.queue_depth) return nullptr;
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
   if (sqe == nullptr) [[unlikely]] {
-    flush();
+    hand_over();
     sqe = io_uring_get_sqe(&ring_);
   }
   return sqe;
@@ -316,11 +316,11 @@ void DeviceRing::start_waiting() noexcept {
     if (options_.always_async) sqe->flags |= IOSQE_ASYNC;
     io_uring_sqe_set_data(sqe, &operation);
     ++in_kernel_;
-    if (gather_.reached(in_kernel_)) flush();
+    if (gather_.reached(in_kernel_)) hand_over();
   }
 }
 
-void DeviceRing::flush() noexcept {
+void DeviceRing::hand_over() noexcept {
   if (io_uring_sq_ready(&ring_) == 0) return;
   // With SQPOLL a system call only where the poller sleeps.
   if (!options_.sqpoll || (*ring_.sq.kflags & IORING_SQ_NEED_WAKEUP) != 0) ++stats_.enters;
@@ -337,7 +337,7 @@ unsigned DeviceRing::poll() noexcept {
   if (stats_.in_flight == 0) return 0;
   start_waiting();
   if (options_.sqpoll) {
-    flush();
+    hand_over();
     if (kernel_asks(ring_)) [[unlikely]] {
       ++stats_.enters;
       io_uring_get_events(&ring_);

@@ -31,6 +31,7 @@ class DeviceRing final : public IoRing {
   DeviceRing& operator=(const DeviceRing&) = delete;
 
   void submit(Operation& operation) noexcept override;
+  void hand_over() noexcept override;
   void attach(Handle file) override;
   Result<> register_region(std::uint32_t id, MutableBytes memory) override;
   unsigned in_flight() const noexcept override { return stats_.in_flight; }
@@ -43,8 +44,6 @@ class DeviceRing final : public IoRing {
   bool pending() const noexcept;
   /// Whether completions come only to those who ask.
   bool polling() const noexcept { return options_.iopoll && stats_.in_flight != 0; }
-  /// Hands what was submitted to the kernel.
-  void flush() noexcept;
   /// Completions count up this eventfd from now on.
   Result<> tell(int event);
   /// The handle is about to be closed.

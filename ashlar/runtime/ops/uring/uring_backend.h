@@ -46,6 +46,9 @@ class UringBackend final : public SystemBackend {
   unsigned poll() noexcept override;
   bool pending() const noexcept override;
   bool unsubmitted() const noexcept override { return io_uring_sq_ready(&ring_) != 0; }
+  void hand_over() noexcept override {
+    if (unsubmitted()) enter();
+  }
   unsigned wait(Instant until) noexcept override;
   Result<int> descriptor() override;
   bool rest() noexcept override;

@@ -156,7 +156,7 @@ void UringBackend::watch_wake() noexcept {
 void UringBackend::watch_rings() noexcept {
   bool busy = false;
   for (DeviceRing* ring : rings_) {
-    ring->flush();
+    ring->hand_over();
     busy |= ring->in_flight() != 0;
   }
   if (!busy || rings_watched_ || by_event_) return;
