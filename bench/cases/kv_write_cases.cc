@@ -1,6 +1,7 @@
 /// kv-put-sync: puts that are durable when they return. kv-load: a new store, filled. kv-overwrite: a full
 /// store, overwritten for long. kv-large-values: put and get of them.
 
+#include <chrono>
 #include <string>
 #include <utility>
 
@@ -51,23 +52,24 @@ void add_put_sync(std::vector<Case>& cases) {
 void add_load(std::vector<Case>& cases) {
   constexpr std::uint64_t count = 10'000'000;
   const auto add = [&](const std::string& name, Choice choice, unsigned cores, const char* engine,
-                       const char* setup, double target) {
+                       const char* setup, double target, unsigned aside = 0) {
     KvCase made;
     made.name = "kv-load/" + name;
-    made.summary =
-        fmt::format("10 M puts into a new store until all is in tables, beside {}, {}", engine, setup);
+    made.summary = fmt::format("10 M puts into a new store until all is in tables, {}beside {}, {}",
+                               aside != 0 ? "a shard set aside, " : "", engine, setup);
     made.plan = {.keys = count,
                  .mix = {.updates = 100},
                  .choice = choice,
                  .cores = cores,
                  .shards = cores,
-                 .workers = cores > 1 ? cores * tasks_per_shard : 1,
+                 .workers = cores > 1 ? (cores - aside) * tasks_per_shard : 1,
                  .timed = true,
                  .operations = count,
                  .settle = true};
     made.source = Source::empty;
     made.amplification = true;
-    made.peer_plan = one_thread_per_core;
+    made.ours.engine.background_shards = aside;
+    made.peer_plan = aside != 0 ? one_thread : one_thread_per_core;
     made.peer_engine = engine;
     made.peer_setup = setup;
     made.target = target;
@@ -79,33 +81,41 @@ void add_load(std::vector<Case>& cases) {
   add("random-tuned", Choice::shuffled, 1, "RocksDB", "tuned", 2);
   add("random-bulk", Choice::shuffled, 1, "RocksDB", "bulk", 2);
   add("random-two", Choice::shuffled, 2, "RocksDB", "tuned", 2);
+  add("random-aside", Choice::shuffled, 2, "RocksDB", "tuned", 2, 1);
   add("random-LevelDB", Choice::shuffled, 1, "LevelDB", "tuned", 0);
   add("random-LMDB", Choice::shuffled, 1, "LMDB", "writemap", 0);
   add("random-WiredTiger", Choice::shuffled, 1, "WiredTiger", "tuned", 0);
 }
 
 void add_overwrite(std::vector<Case>& cases) {
-  const auto add = [&](const std::string& name, unsigned cores, const char* setup) {
+  // Ashlar's defaults make a write durable within this, however it is acknowledged.
+  const double sync_period = std::chrono::duration<double>(lsm::LsmOptions().log.sync_period).count();
+  const auto add = [&](const std::string& name, unsigned serving, const char* setup, double sync_seconds) {
     KvCase made;
     made.name = "kv-overwrite/" + name;
-    made.summary = fmt::format("2 M keys of 400 bytes, overwritten at random, beside RocksDB, {}", setup);
+    made.summary = fmt::format("2 M keys of 400 bytes, overwritten at random, {}beside RocksDB, {}{}",
+                               serving == 1 ? "a shard set aside, " : "", setup,
+                               sync_seconds != 0 ? ", its log synced as often" : "");
     made.plan = {.keys = 2'000'000,
                  .value_bytes = 400,
                  .mix = {.updates = 100},
-                 .cores = cores,
-                 .shards = cores,
-                 .workers = cores > 1 ? cores * tasks_per_shard : 1,
+                 .cores = 2,
+                 .shards = 2,
+                 .workers = serving * tasks_per_shard,
+                 .sync_seconds = sync_seconds,
                  .timed = true};
-    made.peer_plan = one_thread_per_core;
+    made.ours.engine.background_shards = 2 - serving;
+    made.peer_plan = serving == 1 ? one_thread : one_thread_per_core;
     made.sustained = true;
     made.amplification = true;
     made.peer_setup = setup;
     made.target = 2;
     cases.push_back(make_case(made));
   };
-  add("leveled", 2, "tuned");
-  add("universal", 2, "universal");
-  add("default", 2, "default");
+  add("leveled", 2, "tuned", sync_period);
+  add("universal", 2, "universal", sync_period);
+  add("default", 2, "default", 0);
+  add("aside", 1, "tuned", sync_period);
 }
 
 void add_large_values(std::vector<Case>& cases) {

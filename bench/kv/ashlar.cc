@@ -55,6 +55,7 @@ class AshlarEngine final : public Engine {
   std::unique_ptr<Session> session() override { return std::make_unique<AshlarSession>(database_); }
   Result<> settle() override { return database_.compact(); }
   Result<> flush() override { return database_.flush(); }
+  Result<> sync() override { return database_.sync(); }
 
  private:
   Db database_;

@@ -94,7 +94,7 @@ class Side {
             ? fmt::format("block {} ordered {}", wanted_.ours.engine.table.block_bytes, wanted_.ours.ordered)
             : fmt::format("{} {} direct {}", kind_->engine, kind_->setup, wanted_.direct);
     return fmt::format("{} keys {} bytes {} partitions {}", of_engine, plan_.keys, plan_.value_bytes,
-                       plan_.shards);
+                       wanted_.ours.serving(plan_.shards));
   }
 
   EngineOptions engine_options(const std::string& directory) const {
@@ -106,7 +106,7 @@ class Side {
   }
   AshlarSetup setup() const {
     AshlarSetup ours = wanted_.ours;
-    ours.engine.partitions = plan_.shards;
+    ours.engine.partitions = ours.serving(plan_.shards);
     return ours;
   }
 
@@ -213,6 +213,12 @@ std::string shape_of(const Plan& plan) {
   return text;
 }
 
+std::string durability_of(const Plan& plan) {
+  if (plan.durable) return "each write when it returns";
+  if (plan.sync_seconds != 0) return fmt::format("within {} ms, both", plan.sync_seconds * 1e3);
+  return "ours within 100 ms, the peer when it syncs by itself";
+}
+
 std::vector<std::pair<std::string, std::string>> configuration_of(const KvCase& wanted, const Plan& plan,
                                                                   const EngineKind* peer) {
   const auto& ours = wanted.ours.engine;
@@ -228,13 +234,14 @@ std::vector<std::pair<std::string, std::string>> configuration_of(const KvCase& 
                    wanted.peer_plan != nullptr ? wanted.peer_plan(plan).workers : plan.workers, plan.cores)},
       {"length", plan.operations != 0 ? fmt::format("{} operations", plan.operations)
                                       : fmt::format("{} s", plan.seconds)},
-      {"durable", plan.durable ? "each write when it returns" : "written to the log, synced later"},
+      {"durable", durability_of(plan)},
       {"data", wanted.source == Source::empty ? "none before" : "in tables, compacted"},
       {"cache", wanted.direct ? "none, O_DIRECT"
                               : fmt::format("ours {}, peer {}", bytes(ours.cache_bytes),
                                             bytes(wanted.peer_cache_bytes))},
       {"ashlar",
-       fmt::format("{} shards, {}, {} blocks{}", plan.shards,
+       fmt::format("{} shards{}, {}, {} blocks{}", plan.shards,
+                   ours.background_shards != 0 ? fmt::format(" ({} set aside)", ours.background_shards) : "",
                    wanted.ours_by_threads ? "plain threads" : "tasks", format_bytes(ours.table.block_bytes),
                    wanted.ours.spin ? fmt::format(", spins {} us", wanted.ours.spin->count() / 1000) : "")},
       {"peer",

@@ -33,6 +33,12 @@ inline Plan one_thread_per_core(Plan plan) {
   return plan;
 }
 
+/// Beside one shard that serves: the other core is its background's, and the peer's.
+inline Plan one_thread(Plan plan) {
+  plan.workers = 1;
+  return plan;
+}
+
 struct KvCase {
   std::string name;
   std::string summary;

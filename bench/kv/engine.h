@@ -49,6 +49,8 @@ class Engine {
   virtual Result<> settle() = 0;
   /// Everything is in tables.
   virtual Result<> flush() { return settle(); }
+  /// What was written by now survives power loss. Any thread, beside sessions.
+  virtual Result<> sync() = 0;
 };
 
 /// An engine in one configuration.

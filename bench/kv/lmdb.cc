@@ -109,7 +109,8 @@ class LmdbEngine final : public Engine {
   std::unique_ptr<Session> session() override {
     return std::make_unique<LmdbSession>(environment_, database_);
   }
-  Result<> settle() override { return checked(mdb_env_sync(environment_, 1), "sync of LMDB"); }
+  Result<> settle() override { return sync(); }
+  Result<> sync() override { return checked(mdb_env_sync(environment_, 1), "sync of LMDB"); }
 
  private:
   MDB_env* environment_ = nullptr;

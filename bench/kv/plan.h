@@ -40,6 +40,7 @@ struct Plan {
   bool scan_to_random = false;   ///< each scan has 1 to scan_entries, uniform
   bool backward = false;         ///< scans
   bool durable = false;          ///< a write has survived power loss when it returns
+  double sync_seconds = 0;       ///< the peer's log is synced as often as Ashlar's; 0: as the peer has it
   bool timed = false;            ///< every operation's latency
   double seconds = 0;            ///< stops then; 0: after `operations`
   std::uint64_t operations = 0;  ///< in all; 0: no bound

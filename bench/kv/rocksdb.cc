@@ -171,6 +171,7 @@ class RocksdbEngine final : public Engine {
     return checked(database_->CompactRange({}, nullptr, nullptr), "compaction of RocksDB");
   }
   Result<> flush() override { return checked(database_->Flush({}), "flush of RocksDB"); }
+  Result<> sync() override { return checked(database_->SyncWAL(), "sync of RocksDB"); }
 
  private:
   std::unique_ptr<rocksdb::DB> database_;

@@ -276,10 +276,11 @@ Task<std::uint64_t> engine_wait_ns(lsm::LsmStore& store) {
   co_return longest;
 }
 
-Task<Result<>> run_plan(lsm::LsmStore& store, const Plan& plan, Meter& meter, Outcome& outcome) {
-  WorkersOfShards workers(plan.shards);
-  for (unsigned shard = 0; shard < plan.shards; ++shard) {
-    for (unsigned number = shard; number < plan.workers; number += plan.shards)
+Task<Result<>> run_plan(lsm::LsmStore& store, unsigned shards, const Plan& plan, Meter& meter,
+                        Outcome& outcome) {
+  WorkersOfShards workers(shards);
+  for (unsigned shard = 0; shard < shards; ++shard) {
+    for (unsigned number = shard; number < plan.workers; number += shards)
       workers[shard].emplace_back(store, plan, number);
   }
   if (plan.warm) CO_TRY(co_await run_phase(workers, Phase::warm));
@@ -326,7 +327,7 @@ Result<> with_store(const std::string& directory, const AshlarSetup& setup, unsi
   Runtime runtime(options);
   return runtime.run([&](Shard& shard) {
     return shard.id().value == 0
-               ? run_with_store(path, setup, partitioner_of(setup, shards, keys), shards, work)
+               ? run_with_store(path, setup, partitioner_of(setup, setup.serving(shards), keys), shards, work)
                : serve_others();
   });
 }
@@ -334,8 +335,9 @@ Result<> with_store(const std::string& directory, const AshlarSetup& setup, unsi
 Result<Outcome> run_by_tasks(const std::string& directory, const AshlarSetup& setup, const Plan& plan,
                              Meter& meter) {
   Outcome outcome;
-  TRY(with_store(directory, setup, plan.shards, plan.keys,
-                 [&](lsm::LsmStore& store) { return run_plan(store, plan, meter, outcome); }));
+  TRY(with_store(directory, setup, plan.shards, plan.keys, [&](lsm::LsmStore& store) {
+    return run_plan(store, setup.serving(plan.shards), plan, meter, outcome);
+  }));
   return outcome;
 }
 

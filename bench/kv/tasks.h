@@ -20,6 +20,11 @@ struct AshlarSetup {
   bool ordered = true;
   std::optional<Duration> spin =
       {};  ///< how long an idle shard polls before it sleeps; none: the runtime's default
+
+  /// Of so many shards, those that serve: they come first.
+  unsigned serving(unsigned shards) const noexcept {
+    return shards - static_cast<unsigned>(engine.background_shards);
+  }
 };
 
 /// Opens the store of so many keys in `directory` on so many shards, runs `work` on the first shard, closes

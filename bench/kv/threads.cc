@@ -6,7 +6,10 @@
 
 #include <barrier>
 #include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <optional>
+#include <stop_token>
 #include <thread>
 #include <vector>
 
@@ -109,6 +112,33 @@ class ThreadWorker {
   std::vector<Pair> pairs_;
 };
 
+/// Syncs the engine's log again and again, until it goes.
+class Syncer {
+ public:
+  Syncer(Engine& engine, double seconds)
+      : thread_(
+            [this, &engine, period = std::chrono::duration<double>(seconds)](const std::stop_token& stop) {
+              std::mutex mutex;
+              std::condition_variable_any wake;
+              std::unique_lock lock(mutex);
+              while (result_) {
+                wake.wait_for(lock, stop, period, [] { return false; });
+                if (stop.stop_requested()) return;
+                result_ = engine.sync();
+              }
+            }) {}
+
+  Result<> stop() {
+    thread_.request_stop();
+    thread_.join();
+    return result_;
+  }
+
+ private:
+  Result<> result_;
+  std::jthread thread_;
+};
+
 }  // namespace
 
 Result<Outcome> run_by_threads(Engine& engine, const Plan& plan, Meter& meter) {
@@ -130,7 +160,10 @@ Result<Outcome> run_by_threads(Engine& engine, const Plan& plan, Meter& meter) {
   meter.begin();
   const double begin = seconds_now();
   go.arrive_and_wait();
+  std::optional<Syncer> syncer;
+  if (plan.sync_seconds != 0) syncer.emplace(engine, plan.sync_seconds);
   for (std::thread& thread : threads) thread.join();
+  if (syncer) TRY(syncer->stop());
   Outcome all;
   for (unsigned number = 0; number < plan.workers; ++number) {
     TRY(results[number]);

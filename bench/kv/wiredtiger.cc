@@ -136,6 +136,13 @@ class WiredtigerEngine final : public Engine {
     (void)session->close(session, nullptr);
     return checked(status, "checkpoint of WiredTiger");
   }
+  Result<> sync() override {
+    WT_SESSION* session = nullptr;
+    TRY(checked(connection_->open_session(connection_, nullptr, nullptr, &session), "session of WiredTiger"));
+    const int status = session->log_flush(session, "sync=on");
+    (void)session->close(session, nullptr);
+    return checked(status, "sync of WiredTiger");
+  }
 
  private:
   WT_CONNECTION* connection_ = nullptr;
