@@ -4,6 +4,7 @@
 
 #include <array>
 #include <atomic>
+#include <cassert>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -60,14 +61,19 @@ class LockTable {
   /// Lets go of all that the owner has; who waited looks again.
   void unlock_all(LockOwner owner);
 
-  /// Whether a reader at `at` must wait for the outcome of a transaction.
+  /// While it is there, readers with a snapshot at `from` or above wait, whatever they read: what has that
+  /// sequence cannot be seen yet. One at a time.
+  class SnapshotHold;
+
+  /// Whether a reader at `at` must wait: for the outcome of a transaction, or, with a snapshot (`at` is not
+  /// sequence_max), for such a hold.
   bool hides(const StoredKey& key, Sequence at) const noexcept {
-    if (committing_ == 0) [[likely]]
+    if (hiding_ == 0) [[likely]]
       return false;
-    return hidden(key.bytes(), at) != nullptr;
+    return held_back(at) || hidden(key.bytes(), at) != nullptr;
   }
   bool hides_in(Bytes first, Bytes last, Sequence at) const noexcept {
-    return committing_ != 0 && hidden_in(first, last, at) != nullptr;
+    return hiding_ != 0 && (held_back(at) || hidden_in(first, last, at) != nullptr);
   }
   /// Whether any transaction has reserved its sequence, or was prepared, and is not decided.
   bool committing() const noexcept { return committing_ != 0; }
@@ -103,10 +109,12 @@ class LockTable {
   Lock& find_or_add(const StoredKey& key);
   void take(Lock& lock, LockOwner owner);
   void drop_if_unused(Lock& lock) noexcept;
+  bool held_back(Sequence at) const noexcept { return at != sequence_max && at >= held_from_; }
   Lock* hidden(Bytes key, Sequence at) const noexcept;
   Lock* hidden_in(Bytes first, Bytes last, Sequence at) const noexcept;
   Lock* blocking(std::span<const Write> writes) const noexcept;
   Task<Result<>> wait(Lock& lock);
+  Task<Result<>> outcome(Lock& lock);
   Task<Result<>> wait_for_holder(Lock& lock, Instant deadline);
   void mark(std::uint64_t hash, int change) noexcept;
 
@@ -114,6 +122,9 @@ class LockTable {
       locks_;  // by a view of their own key
   std::unordered_map<LockOwner, std::vector<Lock*>> held_;
   std::size_t committing_ = 0;  // locks that keep readers waiting
+  std::size_t hiding_ = 0;      // the same, and a hold
+  Sequence held_from_ = sequence_max;
+  Condition released_;
   LockOwner acting_ = no_owner;
   bool ended_ = false;                                           // end_waiting()
   std::array<std::atomic<std::uint32_t>, marks_count> marks_{};  // of those, by hash
@@ -125,6 +136,25 @@ class LockTable::ActAs {
   ActAs(const ActAs&) = delete;
   ActAs& operator=(const ActAs&) = delete;
   ~ActAs() { locks_.acting_ = no_owner; }
+
+ private:
+  LockTable& locks_;
+};
+
+class LockTable::SnapshotHold {
+ public:
+  SnapshotHold(LockTable& locks, Sequence from) noexcept : locks_(locks) {
+    assert(locks.held_from_ == sequence_max);
+    locks.held_from_ = from;
+    ++locks.hiding_;
+  }
+  SnapshotHold(const SnapshotHold&) = delete;
+  SnapshotHold& operator=(const SnapshotHold&) = delete;
+  ~SnapshotHold() {
+    locks_.held_from_ = sequence_max;
+    --locks_.hiding_;
+    locks_.released_.notify_all();
+  }
 
  private:
   LockTable& locks_;

@@ -180,7 +180,9 @@ Task<Result<>> PartitionIngest::look_again() {
 }
 
 Task<Result<>> PartitionIngest::commit_held() {
+  CO_TRY(co_await partition_.flush());  // what is left to flush below is small
   const kv::Ticket ordered = CO_TRY(take_sequence());
+  const kv::LockTable::SnapshotHold hold(partition_.locks(), report_.at);
   CO_TRY(co_await flush_up_to(partition_.flush_to_));
   CO_TRY(co_await ordered);
 
@@ -202,8 +204,8 @@ Task<Result<>> PartitionIngest::commit_held() {
   co_return Result<>{};
 }
 
-/// Whoever began before now may have read without the entries, also at a sequence above theirs. A record
-/// makes the sequence from which on everyone sees them the newest of the partition.
+/// Whoever began before now, without a snapshot, may have read without the entries, also at a sequence above
+/// theirs. A record makes the sequence from which on everyone sees them the newest of the partition.
 void PartitionIngest::reveal() {
   LsmPartition& p = partition_;
   p.clock_.observe(p.shard_.state().clock.now());

@@ -45,8 +45,8 @@ class PartitionIngest {
   /// unless the partition has stopped. Waits for compactions that are under way, for transactions that are
   /// being decided, and for a flush of what was written before.
   ///
-  /// Row locks are not looked at. A snapshot begun while the record is being written may see the entries
-  /// appear; transactions that read before find a conflict.
+  /// Row locks are not looked at. Reads with a snapshot that was taken while the record is being written wait
+  /// for it, and see the entries; transactions that read before find a conflict.
   Task<Result<IngestReport>> commit();
   Task<> abandon();
 

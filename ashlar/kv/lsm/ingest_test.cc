@@ -262,6 +262,49 @@ TEST(Ingest, WritersFlushesAndCompactionsGoOnBeside) {
   EXPECT_TRUE(verify(disk, "/data").damages.empty());
 }
 
+/// What a snapshot sees of a key, by a get and by a scan.
+Task<Result<std::string>> seen_by(LsmPartition& partition, const kv::Snapshot& snapshot,
+                                  const StoredKey& key) {
+  const auto found = CO_TRY(co_await partition.get(key, {.snapshot = &snapshot}));
+  std::string text = found ? std::string(as_text(found->bytes)) : "nothing";
+  const auto cursor = partition.scan({.first = key.bytes(), .read = {.snapshot = &snapshot}, .limit = 1});
+  if (CO_TRY(co_await cursor->next())) text += as_text(cursor->item().value);
+  co_return text;
+}
+
+/// Looks at a key by one snapshot after the other, twice each.
+Task<Result<>> look_twice(LsmStore* store, const bool* done, Duration between, int* looks) {
+  LsmPartition& partition = store->partition(PartitionId{0});
+  const StoredKey key = store->stored(as_bytes(contents_of(150, 151, 'x').begin()->first));
+  while (!*done) {
+    const kv::Snapshot snapshot(partition);
+    const std::string first = CO_TRY(co_await seen_by(partition, snapshot, key));
+    CO_TRY(co_await sleep_for(between));
+    EXPECT_EQ(CO_TRY(co_await seen_by(partition, snapshot, key)), first);
+    ++*looks;
+  }
+  co_return Result<>{};
+}
+
+Task<Result<>> beside_snapshots(LsmStore& store, int* looks) {
+  bool done = false;
+  Contents written;
+  std::vector<Task<Result<>>> tasks;
+  tasks.push_back(write_until(&store, &done, &written));
+  tasks.push_back(ingest_often(&store, &done, &written));
+  for (const int us : {20, 70, 300, 1000, 5000})
+    tasks.push_back(look_twice(&store, &done, std::chrono::microseconds(us), looks));
+  for (Result<>& result : co_await when_all(std::move(tasks))) CO_TRY(std::move(result));
+  co_return Result<>{};
+}
+
+TEST(Ingest, ASnapshotSeesTheSameBeforeAndAfter) {
+  sim::Disk disk;
+  int looks = 0;
+  must(disk, [&](LsmStore& store) { return beside_snapshots(store, &looks); });
+  EXPECT_GT(looks, 100);
+}
+
 TEST(Ingest, AfterAPowerCutAtAnyStepItIsThereWholeOrNotAtAll) {
   const Contents before = contents_of(0, 30, 'b'), ingested = contents_of(10, 60, 'i');
   const Contents after = merged(before, ingested);
