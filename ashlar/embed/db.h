@@ -47,8 +47,9 @@ struct DbStats {
   std::uint64_t helped_parts = 0;      ///< of them, those that other shards than the partition's worked on
   std::uint64_t compaction_debt_bytes = 0;  ///< estimate of what is still to be written, now
   std::uint64_t delayed_writes = 0;         ///< slowed down, because compaction lags behind
-  /// The longest that the engine itself made a write wait: slowed down, and until a stall was over.
+  /// The longest that the engine itself made a write wait: slowed down, and until a memtable was flushed.
   std::chrono::nanoseconds longest_delay{}, longest_stall{};
+  std::chrono::nanoseconds longest_log_wait{};  ///< the same until the device had written what the log has
   std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed; they are repeated
   std::optional<Error> background_error = {};  ///< while the last attempt of one of them has failed
 };
@@ -106,7 +107,7 @@ class Db {
   /// All or nothing, also where its keys are of several partitions: then durable, whatever the options say.
   Result<> write(const WriteBatch& batch, const WriteOptions& options = {});
   /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). Whether it
-  /// did. Of the options all but `on_durable` count.
+  /// did. `on_durable` hears of what was written, if anything was.
   Result<bool> compare_and_swap(std::string_view key, std::optional<std::string_view> expected,
                                 std::optional<std::string_view> desired, const WriteOptions& options = {});
 

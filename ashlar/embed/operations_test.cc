@@ -288,6 +288,26 @@ TEST_F(OperationsTest, ACallbackHearsOnceOfARangeErasedInManyPartitions) {
   EXPECT_THAT(keys_of(it), ElementsAre("a", "z"));
 }
 
+TEST_F(OperationsTest, ACallbackHearsOfWhatASwapWrites) {
+  std::atomic<int> heard{0};
+  const auto hear = [&](const Result<>& result) {
+    EXPECT_TRUE(result);
+    ++heard;
+  };
+  {
+    Db db = open(small_options());
+    EXPECT_EQ(db.compare_and_swap("k", "x", "y", {.on_durable = hear}), false);
+    EXPECT_EQ(db.compare_and_swap("k", {}, {}, {.on_durable = hear}), true) << "absent, as it was";
+    EXPECT_EQ(heard.load(), 0) << "nothing was written";
+    EXPECT_EQ(db.compare_and_swap("k", {}, "v", {.on_durable = hear}), true);
+    EXPECT_EQ(heard.load(), 1);
+    EXPECT_EQ(db.compare_and_swap("k", "v", {}, {.durability = Durability::none, .on_durable = hear}), true);
+    EXPECT_EQ(db.compare_and_swap("k", {}, "w", {.deadline = past(), .on_durable = hear}).error().code,
+              Errc::timed_out);
+  }
+  EXPECT_GE(heard.load(), 2);
+}
+
 TEST_F(OperationsTest, ACheckpointIsADatabaseOfItsOwn) {
   DbOptions options = small_options();
   options.boundaries = {"m"};

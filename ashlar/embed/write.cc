@@ -1,5 +1,7 @@
 /// Writes of Db: to one partition by its queue, across partitions as a transaction.
 
+#include <memory>
+
 #include "ashlar/embed/db.h"
 #include "ashlar/embed/pending_write.h"
 #include "ashlar/kv/transaction.h"
@@ -27,6 +29,33 @@ Result<> write_one(embed::Engine& engine, std::string_view user_key, kv::Write w
   const kv::StoredKey key = TRY(engine.stored(user_key, options.family));
   write.key = &key;
   return write_and_wait(engine, engine.partitioner().partition_of(key), {&write, 1}, options);
+}
+
+/// Hears of a write that may be none. Its own from when the partition has it until it is called.
+class SwapCallback final : public kv::CommitCallback {
+ public:
+  explicit SwapCallback(const std::function<void(const Result<>&)>& call) : call_(call) {}
+  void committed(const Result<>& result) noexcept override {
+    const auto self = std::move(self_);
+    call_(result);
+  }
+  void keep(std::shared_ptr<SwapCallback> self) noexcept { self_ = std::move(self); }
+
+ private:
+  const std::function<void(const Result<>&)> call_;
+  std::shared_ptr<SwapCallback> self_;
+};
+
+Task<Result<bool>> swap(kv::Partition& partition, const kv::StoredKey& key, std::optional<Bytes> expected,
+                        std::optional<Bytes> desired, kv::WriteOptions options,
+                        const std::function<void(const Result<>&)>& on_durable) {
+  if (!on_durable) co_return co_await kv::compare_and_swap(partition, key, expected, desired, options);
+  const auto callback = std::make_shared<SwapCallback>(on_durable);
+  callback->keep(callback);
+  options.on_commit = callback.get();
+  auto swapped = co_await kv::compare_and_swap(partition, key, expected, desired, options);
+  if (callback->sequence() == kv::Sequence{}) callback->keep(nullptr);  // nothing was written
+  co_return swapped;
 }
 
 }  // namespace
@@ -82,11 +111,11 @@ Result<bool> Db::compare_and_swap(std::string_view user_key, std::optional<std::
   const kv::PartitionId id = engine_->partitioner().partition_of(key);
   embed::Cost cost(options.receipt);
   auto swapped = engine_->run(engine_->home_of(id), [&] {
-    return kv::compare_and_swap(engine_->open_store().partition(id), key, bytes_of(expected),
-                                bytes_of(desired),
-                                {.durability = options.durability,
-                                 .deadline = embed::instant_of(options.deadline),
-                                 .receipt = cost.on_shard()});
+    return swap(engine_->open_store().partition(id), key, bytes_of(expected), bytes_of(desired),
+                {.durability = options.durability,
+                 .deadline = embed::instant_of(options.deadline),
+                 .receipt = cost.on_shard()},
+                options.on_durable);
   });
   cost.add_up();
   return swapped;
