@@ -90,7 +90,8 @@ void add_load(std::vector<Case>& cases) {
 void add_overwrite(std::vector<Case>& cases) {
   // Ashlar's defaults make a write durable within this, however it is acknowledged.
   const double sync_period = std::chrono::duration<double>(lsm::LsmOptions().log.sync_period).count();
-  const auto add = [&](const std::string& name, unsigned serving, const char* setup, double sync_seconds) {
+  const auto add = [&](const std::string& name, unsigned serving, const char* setup, double sync_seconds,
+                       lsm::Goal goal = lsm::Goal::balanced) {
     KvCase made;
     made.name = "kv-overwrite/" + name;
     made.summary = fmt::format("2 M keys of 400 bytes, overwritten at random, {}beside RocksDB, {}{}",
@@ -105,6 +106,7 @@ void add_overwrite(std::vector<Case>& cases) {
                  .sync_seconds = sync_seconds,
                  .timed = true};
     made.ours.engine.background_shards = 2 - serving;
+    made.ours.engine.goal = goal;
     made.peer_plan = serving == 1 ? one_thread : one_thread_per_core;
     made.sustained = true;
     made.amplification = true;
@@ -114,6 +116,7 @@ void add_overwrite(std::vector<Case>& cases) {
   };
   add("leveled", 2, "tuned", sync_period);
   add("universal", 2, "universal", sync_period);
+  add("write-heavy", 2, "universal", sync_period, lsm::Goal::write_heavy);
   add("default", 2, "default", 0);
   add("aside", 1, "tuned", sync_period);
 }

@@ -141,6 +141,8 @@ class Side {
     if (plan_.timed) add_latencies(sample, outcome);
     if (plan_.timed && outcome.engine_wait_ns != 0)
       sample.columns.emplace_back("engine_wait_us", static_cast<double>(outcome.engine_wait_ns) * 1e-3);
+    if (plan_.timed && outcome.log_wait_ns != 0)
+      sample.columns.emplace_back("log_wait_us", static_cast<double>(outcome.log_wait_ns) * 1e-3);
     if (wanted_.amplification) {
       const double user =
           static_cast<double>(outcome.operations) * static_cast<double>(key_bytes + plan_.value_bytes);
@@ -240,8 +242,9 @@ std::vector<std::pair<std::string, std::string>> configuration_of(const KvCase& 
                               : fmt::format("ours {}, peer {}", bytes(ours.cache_bytes),
                                             bytes(wanted.peer_cache_bytes))},
       {"ashlar",
-       fmt::format("{} shards{}, {}, {} blocks{}", plan.shards,
+       fmt::format("{} shards{}{}, {}, {} blocks{}", plan.shards,
                    ours.background_shards != 0 ? fmt::format(" ({} set aside)", ours.background_shards) : "",
+                   ours.goal == lsm::Goal::write_heavy ? ", write-heavy" : "",
                    wanted.ours_by_threads ? "plain threads" : "tasks", format_bytes(ours.table.block_bytes),
                    wanted.ours.spin ? fmt::format(", spins {} us", wanted.ours.spin->count() / 1000) : "")},
       {"peer",

@@ -66,6 +66,7 @@ struct Outcome {
   std::vector<Interval> intervals;
   /// The longest that Ashlar's engine itself made a write wait, as it says; of peers nothing is known.
   std::uint64_t engine_wait_ns = 0;
+  std::uint64_t log_wait_ns = 0;  ///< likewise, where the log's device was behind
 
   void merge(const Outcome& other);
   double rate() const noexcept { return seconds > 0 ? static_cast<double>(operations) / seconds : 0; }

@@ -266,14 +266,14 @@ Task<Result<>> run_phase(WorkersOfShards& workers, Phase phase) {
   co_return Result<>();
 }
 
-Task<std::uint64_t> engine_wait_ns(lsm::LsmStore& store) {
-  std::uint64_t longest = 0;
+Task<> note_waits(lsm::LsmStore& store, Outcome& outcome) {
   for (std::uint16_t part = 0; part < store.partitions(); ++part) {
     const kv::PartitionId id{part};
     const auto stats = co_await invoke(store.home_of(id), [&] { return store.partition(id).stats(); });
-    longest = std::max({longest, stats.longest_delay_ns, stats.longest_stall_ns});
+    outcome.engine_wait_ns =
+        std::max({outcome.engine_wait_ns, stats.longest_delay_ns, stats.longest_stall_ns});
+    outcome.log_wait_ns = std::max(outcome.log_wait_ns, stats.longest_log_wait_ns);
   }
-  co_return longest;
 }
 
 Task<Result<>> run_plan(lsm::LsmStore& store, unsigned shards, const Plan& plan, Meter& meter,
@@ -296,7 +296,7 @@ Task<Result<>> run_plan(lsm::LsmStore& store, unsigned shards, const Plan& plan,
   for (auto& of_shard : workers) {
     for (TaskWorker& worker : of_shard) outcome.merge(worker.outcome());
   }
-  outcome.engine_wait_ns = co_await engine_wait_ns(store);
+  co_await note_waits(store, outcome);
   if (plan.workers == 1 && !plan.settle) outcome.ns_each = workers[0][0].outcome().ns_each;
   outcome.seconds = seconds;
   co_return Result<>();
