@@ -65,9 +65,11 @@ Task<Result<>> add_stats(lsm::LsmPartition* partition, DbStats* sum) {
   sum->helped_parts += figures.helped_parts;
   sum->compaction_debt_bytes += figures.compaction_debt_bytes;
   sum->delayed_writes += figures.delayed_writes;
-  const std::chrono::nanoseconds delay(figures.longest_delay_ns), stall(figures.longest_stall_ns);
+  const std::chrono::nanoseconds delay(figures.longest_delay_ns), stall(figures.longest_stall_ns),
+      log_wait(figures.longest_log_wait_ns);
   sum->longest_delay = std::max(sum->longest_delay, delay);
   sum->longest_stall = std::max(sum->longest_stall, stall);
+  sum->longest_log_wait = std::max(sum->longest_log_wait, log_wait);
   sum->failed_jobs += figures.failed_jobs;
   if (figures.flush_error) sum->background_error = figures.flush_error;
   if (figures.compaction_error) sum->background_error = figures.compaction_error;

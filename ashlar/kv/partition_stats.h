@@ -43,9 +43,10 @@ struct PartitionStats {
   std::uint64_t moves = 0;              ///< tables that went to another level as they were
   std::uint64_t delayed_writes = 0;     ///< slowed down, for at most 100 ms each
   std::uint64_t stalls = 0;  ///< times that writers waited until the log caught up, or a memtable was flushed
-  /// The longest that the engine itself made a write wait: slowed down, and until a stall was over.
+  /// The longest that the engine itself made a write wait: slowed down, and until a memtable was flushed.
   std::uint64_t longest_delay_ns = 0, longest_stall_ns = 0;
-  std::uint64_t failed_jobs = 0;  ///< attempts of flush and compaction that failed
+  std::uint64_t longest_log_wait_ns = 0;  ///< the same until the device had written what the log has queued
+  std::uint64_t failed_jobs = 0;          ///< attempts of flush and compaction that failed
   std::optional<Error> flush_error = {},
                        compaction_error = {};  ///< while the last attempt of that kind has failed
 

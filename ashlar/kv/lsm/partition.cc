@@ -29,12 +29,19 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t log_bytes_per_memtable_byte = 4;
-constexpr std::uint64_t log_groups_behind_max = 8;  // half of what one write of the log takes
+/// What the log may have queued while nobody waits for it: enough that writers do not notice when the device
+/// takes a break of a tenth of a second.
+constexpr std::uint64_t log_groups_behind = 8, log_memory_behind_one_in = 4;
 
 }  // namespace
 
 LsmPartition::LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard)
-    : options_(options), shard_(shard), blobs_(std::move(blobs)), versions_(shard.epochs(), work_) {}
+    : options_(options),
+      shard_(shard),
+      blobs_(std::move(blobs)),
+      versions_(shard.epochs(), work_),
+      log_behind_max_(std::max<std::uint64_t>(log_groups_behind * options.log.buffer_bytes,
+                                              options.log.memory_bytes / log_memory_behind_one_in)) {}
 
 LsmPartition::~LsmPartition() {
   assert(versions_.empty() && "close() it first");
@@ -353,18 +360,19 @@ void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
 /// Tickets are slowed while flush lags behind, and wait where the log does, or memtables are used up.
 /// Whatever ends the lag calls this again.
 void LsmPartition::update_stall() noexcept {
-  const bool stall = log_->queued_bytes() > log_groups_behind_max * options_.log.buffer_bytes ||
-                     frozen_.size() >= options_.memtables_max ||
-                     // On a full disk the log has what it has: erases go on when a flush has given some back.
-                     (blobs_->full() && !frozen_.empty());
+  // On a full disk the log has what it has: erases go on when a flush has given some back.
+  const bool for_memory = frozen_.size() >= options_.memtables_max || (blobs_->full() && !frozen_.empty());
+  const bool stall = for_memory || log_->queued_bytes() > log_behind_max_;
   if (stall && !stalled()) {
     ++counters_.stalls;
     stalled_since_ = Shard::current().now();
+    stalled_for_memory_ = false;
   } else if (!stall && stalled()) {
     const Duration lasted = Shard::current().now() - stalled_since_;
-    counters_.longest_stall_ns =
-        std::max(counters_.longest_stall_ns, static_cast<std::uint64_t>(lasted.count()));
+    std::uint64_t& longest = stalled_for_memory_ ? counters_.longest_stall_ns : counters_.longest_log_wait_ns;
+    longest = std::max(longest, static_cast<std::uint64_t>(lasted.count()));
   }
+  stalled_for_memory_ |= for_memory;
   // Nobody waits for space that may never come: what grows is refused then, and what was written is durable.
   const bool no_space =
       flush_attempts_.failed_with(Errc::no_space) || compaction_attempts_.failed_with(Errc::no_space);

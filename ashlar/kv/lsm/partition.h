@@ -238,8 +238,10 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool stuck_ = false;
   std::uint64_t debt_bytes_ = 0;  // of compaction
   WritePacer pacer_;
-  Condition pacing_;                  // it holds writers back
-  Instant stalled_since_{};           // while they wait until a stall is over
+  Condition pacing_;                 // it holds writers back
+  Instant stalled_since_{};          // while they wait until a stall is over
+  bool stalled_for_memory_ = false;  // not, or not only, for the log
+  const std::uint64_t log_behind_max_;
   bool snapshot_in_the_way_ = false;  // of a compaction
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;

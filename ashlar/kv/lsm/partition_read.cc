@@ -183,7 +183,7 @@ Task<Result<LoadedValue>> LsmPartition::load_value_without_reader(VersionRef ver
 Task<> LsmPartition::look_up_on_device(std::span<kv::Read> reads) {
   TaskScope misses;
   for (kv::Read& read : reads) {
-    if (!read.settled) misses.spawn(look_up_on_device(read));
+    if (!read.settled) misses.start(look_up_on_device(read));
   }
   co_await misses.join();
 }

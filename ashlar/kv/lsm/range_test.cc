@@ -204,7 +204,7 @@ TEST_F(RangeTest, WhatIsLeftOfATableMeetsNoOther) {
       const kv::Snapshot before(partition);
       co_await put(partition, "zz");
       const StoredKey gone = key("zz");
-      EXPECT_TRUE(co_await *partition.append({.key = &gone, .kind = kv::Kind::erase}));
+      EXPECT_TRUE(co_await *partition.append({.key = &gone, .value = {}, .kind = kv::Kind::erase}));
       co_await erase(partition, number(50), number(51));
       EXPECT_TRUE(co_await partition.flush());
       EXPECT_TRUE(co_await partition.settle_compaction());

@@ -86,6 +86,7 @@ void add_shard(Totals& totals, Service& service) {
     totals.store.delayed_writes += stats.delayed_writes;
     totals.store.longest_delay_ns = std::max(totals.store.longest_delay_ns, stats.longest_delay_ns);
     totals.store.longest_stall_ns = std::max(totals.store.longest_stall_ns, stats.longest_stall_ns);
+    totals.store.longest_log_wait_ns = std::max(totals.store.longest_log_wait_ns, stats.longest_log_wait_ns);
     for (std::size_t level = 0; level < stats.levels.size(); ++level)
       totals.store.levels[level].bytes += stats.levels[level].bytes;
     totals.store.stalls += stats.stalls;
@@ -158,7 +159,7 @@ void persistence_section(Lines to, Service& service, const Totals& totals) {
       "\r\ncompaction_parts:{}\r\ncompaction_parts_helped:{}\r\ncompaction_stuck:{}\r\n"
       "write_amplification:{:.2f}\r\nspace_amplification:{:.2f}\r\ndelayed_writes:{}\r\n"
       "longest_write_delay_usec:{}\r\nwrite_stalls:{}\r\nlongest_write_stall_usec:{}\r\n"
-      "flush_status:{}\r\n"
+      "longest_log_wait_usec:{}\r\nflush_status:{}\r\n"
       "compaction_status:{}\r\nfailed_background_jobs:{}\r\n",
       totals.stopped ? "err" : "ok", durable ? 1 : 0, totals.store.log_bytes, totals.store.table_count,
       totals.store.table_bytes, totals.store.value_table_count, totals.store.value_table_bytes,
@@ -168,8 +169,9 @@ void persistence_section(Lines to, Service& service, const Totals& totals) {
       totals.store.compaction_debt_bytes, totals.store.compactions_running, totals.store.compaction_parts,
       totals.store.helped_parts, totals.store.compaction_stuck ? 1 : 0, totals.store.write_amplification(),
       totals.store.space_amplification(), totals.store.delayed_writes, totals.store.longest_delay_ns / 1000,
-      totals.store.stalls, totals.store.longest_stall_ns / 1000, status_text(totals.store.flush_error),
-      status_text(totals.store.compaction_error), totals.store.failed_jobs);
+      totals.store.stalls, totals.store.longest_stall_ns / 1000, totals.store.longest_log_wait_ns / 1000,
+      status_text(totals.store.flush_error), status_text(totals.store.compaction_error),
+      totals.store.failed_jobs);
 }
 
 void stats_section(Lines to, const Totals& totals) {
