@@ -26,9 +26,10 @@ serve: build  ## Serve a data directory to Redis clients: DATA=./data RESP=127.0
 	@echo "  redis-cli -h $(firstword $(subst :, ,$(RESP))) -p $(lastword $(subst :, ,$(RESP))) set greeting hello"
 	@exec $(ASHLAR) serve --data dir:$(DATA) --resp $(RESP) $(if $(SHARDS),--shards $(SHARDS))
 
-test: build  ## Build with sanitizers, run every test, and build the release
+test: build  ## Build the release and measure its memory; build with sanitizers and run every other test
 	@cmake --preset dev
 	@cmake --build --preset dev -j $(JOBS)
+	@ctest --preset release -L memory
 	@ctest --preset dev -j $(JOBS)
 
 bench: build  ## Measure, against peers where there are any: CASES="shard-task kv-get-warm"
