@@ -139,6 +139,7 @@ Task<Result<>> boot(Work& work, std::size_t steps) {
   LogOptions options = testing::small;
   options.segment_bytes = 256u << 10;
   options.spares = 0;
+  options.spare_period = {};
   CO_TRY(co_await test.open("/log", options, work.model.needed()));
   std::vector<std::string> found;
   const std::uint64_t first = work.model.needed();

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint64_t mark_distance_bytes = 64u << 10;
 constexpr Duration retry_period = std::chrono::seconds(1);
 constexpr std::uint64_t rewrite_bytes_max = 1u << 20;  // at once
+constexpr Duration soon = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -60,6 +61,8 @@ Task<Result<>> Segments::advance() {
   }
   live_.push_back(std::move(*next_));
   next_.reset();
+  const Instant now = Shard::current().now();
+  hurried_ = now - std::exchange(advanced_, now) < soon;
   nudge_.nudge();
   co_return Result<>();
 }
@@ -92,8 +95,14 @@ Task<> Segments::keep_ready() {
       ready_.notify_all();
       if (!stopping_) co_await nudge_.wait_at_most(retry_period);
     } else {
-      co_await remove_surplus();
-      if (!stopping_) co_await nudge_.wait();
+      co_await make_spare();
+      const Instant again = co_await remove_surplus();
+      if (stopping_ || !next_) continue;
+      if (again == never) {
+        co_await nudge_.wait();
+      } else {
+        co_await nudge_.wait_at_most(again - Shard::current().now());
+      }
     }
   }
 }
@@ -102,6 +111,7 @@ Task<Result<LiveSegment>> Segments::prepare() {
   while (!unused_.empty()) {
     std::unique_ptr<blob::Segment> blob = std::move(unused_.back());
     unused_.pop_back();
+    least_unused_ = std::min(least_unused_, unused_.size());
     if (blob->bytes() != options_.segment_bytes) {
       CO_TRY(co_await remove(std::move(blob)));
       continue;
@@ -161,13 +171,31 @@ Task<Result<>> Segments::write_again(LiveSegment& segment, std::uint64_t from) {
   co_return Result<>();
 }
 
-Task<> Segments::remove_surplus() {
-  while (unused_.size() > options_.spares && !stopping_) {
-    std::unique_ptr<blob::Segment> blob = std::move(unused_.front());
-    unused_.erase(unused_.begin());
-    const Result<> removed = co_await remove(std::move(blob));
-    if (!removed) log::warn("log {}: a released segment stays: {}", log_, removed.error());
+/// To make one takes a good part of the time for which it lasts then, on a disk that is busy.
+Task<> Segments::make_spare() {
+  if (!hurried_ || !unused_.empty() || options_.spares == 0 || store_.full() || stopping_) co_return;
+  hurried_ = false;
+  auto made = co_await store_.create_segment({log_, ++number_}, options_.segment_bytes);
+  if (!made) co_return;  // it is for later; who needs the next one hears why there is none
+  ++created_;
+  unused_.push_back(*std::move(made));
+}
+
+/// Removes what was not needed since the last look, which is a while ago. When to look again.
+Task<Instant> Segments::remove_surplus() {
+  const Instant now = Shard::current().now();
+  if (unused_.size() > options_.spares) {
+    if (now < looked_ + options_.spare_period) co_return looked_ + options_.spare_period;
+    for (; least_unused_ > options_.spares && !stopping_; --least_unused_) {
+      std::unique_ptr<blob::Segment> blob = std::move(unused_.front());
+      unused_.erase(unused_.begin());
+      const Result<> removed = co_await remove(std::move(blob));
+      if (!removed) log::warn("log {}: a released segment stays: {}", log_, removed.error());
+    }
   }
+  looked_ = now;
+  least_unused_ = unused_.size();
+  co_return unused_.size() > options_.spares ? now + options_.spare_period : never;
 }
 
 Task<Result<>> Segments::remove(std::unique_ptr<blob::Segment> blob) {

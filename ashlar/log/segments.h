@@ -53,7 +53,8 @@ struct Recovered {
   std::uint64_t tail = 0;      ///< offset in the last live segment from which on no group is acknowledged
 };
 
-/// Prepares the next segment in the background: recycled, or else created. Owner: one Log.
+/// Prepares the next segment in the background: recycled, or else created; where one lasts for less than a
+/// second, another one ahead. Owner: one Log.
 /// Invariant: once anything was durable, the live segments hold a durable group; so ordinals and indices go
 /// on.
 class Segments {
@@ -98,7 +99,8 @@ class Segments {
   Task<Result<>> write_header(LiveSegment& segment, std::uint64_t closed);
   Task<Result<LiveSegment>> give_generation(std::unique_ptr<blob::Segment> blob);
   Task<Result<>> write_again(LiveSegment& segment, std::uint64_t from);
-  Task<> remove_surplus();
+  Task<> make_spare();
+  Task<Instant> remove_surplus();
   Task<Result<>> remove(std::unique_ptr<blob::Segment> blob);
 
   blob::Store& store_;
@@ -109,6 +111,10 @@ class Segments {
   std::vector<std::unique_ptr<blob::Segment>> unused_;
   std::uint64_t generation_ = 0, number_ = 0;
   std::uint64_t created_ = 0, recycled_ = 0, waits_ = 0;
+  Instant advanced_{};            // the active one became that
+  bool hurried_ = false;          // the one before did not last
+  Instant looked_{};              // for a surplus
+  std::size_t least_unused_ = 0;  // since then
   bool closed_ = false;
   bool starved_ = false;
   bool giving_up_ = false;
