@@ -29,19 +29,14 @@ namespace ashlar::lsm {
 namespace {
 
 constexpr std::uint64_t log_bytes_per_memtable_byte = 4;
-/// What the log may have queued while nobody waits for it: enough that writers do not notice when the device
-/// takes a break of a tenth of a second.
-constexpr std::uint64_t log_groups_behind = 8, log_memory_behind_one_in = 4;
+/// What the log may have queued before writers wait for it: so many groups; while memory is roomy a share of
+/// what the log may take, so that nobody notices when the device takes a break of a tenth of a second.
+constexpr std::uint64_t log_groups_behind_max = 8, log_share_behind_max = 4;
 
 }  // namespace
 
 LsmPartition::LsmPartition(std::unique_ptr<blob::Store> blobs, const LsmOptions& options, ShardContext& shard)
-    : options_(options),
-      shard_(shard),
-      blobs_(std::move(blobs)),
-      versions_(shard.epochs(), work_),
-      log_behind_max_(std::max<std::uint64_t>(log_groups_behind * options.log.buffer_bytes,
-                                              options.log.memory_bytes / log_memory_behind_one_in)) {}
+    : options_(options), shard_(shard), blobs_(std::move(blobs)), versions_(shard.epochs(), work_) {}
 
 LsmPartition::~LsmPartition() {
   assert(versions_.empty() && "close() it first");
@@ -357,12 +352,20 @@ void LsmPartition::rotate(std::uint64_t log_end, Sequence last) {
   work_.notify_all();
 }
 
+bool LsmPartition::log_is_behind() const noexcept {
+  const std::uint64_t queued = log_->queued_bytes();
+  if (queued <= log_groups_behind_max * options_.log.buffer_bytes) [[likely]]
+    return false;
+  return queued > options_.log.memory_bytes / log_share_behind_max ||
+         !Shard::current().memory().cap().roomy();
+}
+
 /// Tickets are slowed while flush lags behind, and wait where the log does, or memtables are used up.
 /// Whatever ends the lag calls this again.
 void LsmPartition::update_stall() noexcept {
   // On a full disk the log has what it has: erases go on when a flush has given some back.
   const bool for_memory = frozen_.size() >= options_.memtables_max || (blobs_->full() && !frozen_.empty());
-  const bool stall = for_memory || log_->queued_bytes() > log_behind_max_;
+  const bool stall = for_memory || log_is_behind();
   if (stall && !stalled()) {
     ++counters_.stalls;
     stalled_since_ = Shard::current().now();

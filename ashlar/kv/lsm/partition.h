@@ -165,6 +165,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool answer(kv::Read& read, const PointSearch& search, Sequence cleared) noexcept;
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
+  bool log_is_behind() const noexcept;
   bool level0_is_long() const noexcept {
     return versions_.load().level(0).size() >= options_.level0_tables_max;
   }
@@ -238,10 +239,9 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   bool stuck_ = false;
   std::uint64_t debt_bytes_ = 0;  // of compaction
   WritePacer pacer_;
-  Condition pacing_;                 // it holds writers back
-  Instant stalled_since_{};          // while they wait until a stall is over
-  bool stalled_for_memory_ = false;  // not, or not only, for the log
-  const std::uint64_t log_behind_max_;
+  Condition pacing_;                  // it holds writers back
+  Instant stalled_since_{};           // while they wait until a stall is over
+  bool stalled_for_memory_ = false;   // not, or not only, for the log
   bool snapshot_in_the_way_ = false;  // of a compaction
   std::atomic<bool> stopped_{false};  // for peek()
   std::vector<std::uint64_t> removals_;
