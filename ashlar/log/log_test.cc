@@ -182,6 +182,35 @@ TEST(Log, SegmentsAreRecycledAndHeldRecordsStay) {
   EXPECT_TRUE(result) << result.error().to_string();
 }
 
+/// Appends so many records while all are held, and lets go of them: how many segments were made for that.
+Task<Result<std::uint64_t>> burst(TestLog& test, int records) {
+  const std::string payload(3000, 'p');
+  const std::uint64_t before = test->stats().segments_created;
+  Log::Hold hold(*test.log, test->next_index());
+  for (int i = 1; i <= records; ++i) {
+    const LogPosition at = CO_TRY(test->append({}, as_bytes(payload)));
+    if (i % 20 == 0) CO_TRY(co_await test->durable(at));
+  }
+  CO_TRY(co_await test->durable(test->last()));
+  hold.advance(test->next_index());
+  co_return test->stats().segments_created - before;
+}
+
+TEST(Log, KeepsSegmentsForAsLongAsTheyMayBeNeeded) {
+  Machine machine;
+  const Result<> result = machine.run([]() -> Task<Result<>> {
+    TestLog test;
+    CO_TRY(co_await test.open("/log"));
+    EXPECT_GE(CO_TRY(co_await burst(test, 3000)), 8u);
+    CO_TRY(co_await sleep_for(std::chrono::seconds(5)));
+    EXPECT_EQ(CO_TRY(co_await burst(test, 2000)), 0u) << "those of the first one";
+    CO_TRY(co_await sleep_for(std::chrono::seconds(30)));
+    EXPECT_GE(CO_TRY(co_await burst(test, 2000)), 4u) << "which were removed since";
+    co_return co_await test.close();
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
 TEST(Log, TruncatedSuffix) {
   Machine machine;
   const Result<> result = machine.run([]() -> Task<Result<>> {

@@ -80,7 +80,9 @@ void Segments::release(std::uint64_t index) noexcept {
 
 Task<> Segments::keep_ready() {
   while (!stopping_) {
-    if (!next_) {
+    if (!next_ && unused_.empty() && making_spare_) {
+      co_await nudge_.wait();  // that one, or one that is released first
+    } else if (!next_) {
       Result<LiveSegment> prepared = co_await prepare();
       if (prepared) {
         next_ = std::move(*prepared);
@@ -95,7 +97,11 @@ Task<> Segments::keep_ready() {
       ready_.notify_all();
       if (!stopping_) co_await nudge_.wait_at_most(retry_period);
     } else {
-      co_await make_spare();
+      if (hurried_ && !making_spare_ && unused_.empty() && options_.spares != 0 && !store_.full()) {
+        hurried_ = false;
+        making_spare_ = true;
+        scope_.spawn(make_spare(), Share::flush);
+      }
       const Instant again = co_await remove_surplus();
       if (stopping_ || !next_) continue;
       if (again == never) {
@@ -119,9 +125,7 @@ Task<Result<LiveSegment>> Segments::prepare() {
     ++recycled_;
     co_return co_await give_generation(std::move(blob));
   }
-  ++created_;
-  co_return co_await give_generation(
-      CO_TRY(co_await store_.create_segment({log_, ++number_}, options_.segment_bytes)));
+  co_return co_await give_generation(CO_TRY(co_await create()));
 }
 
 Task<Result<>> Segments::write_header(LiveSegment& segment, std::uint64_t closed) {
@@ -171,14 +175,18 @@ Task<Result<>> Segments::write_again(LiveSegment& segment, std::uint64_t from) {
   co_return Result<>();
 }
 
-/// To make one takes a good part of the time for which it lasts then, on a disk that is busy.
+/// Beside keep_ready(): to make one takes a good part of the time for which it lasts then, on a busy disk,
+/// and what is released meanwhile may be needed first.
 Task<> Segments::make_spare() {
-  if (!hurried_ || !unused_.empty() || options_.spares == 0 || store_.full() || stopping_) co_return;
-  hurried_ = false;
-  auto made = co_await store_.create_segment({log_, ++number_}, options_.segment_bytes);
-  if (!made) co_return;  // it is for later; who needs the next one hears why there is none
+  auto made = co_await create();
+  if (made) unused_.push_back(*std::move(made));  // else who needs the next one hears why there is none
+  making_spare_ = false;
+  nudge_.nudge();
+}
+
+Task<Result<std::unique_ptr<blob::Segment>>> Segments::create() {
   ++created_;
-  unused_.push_back(*std::move(made));
+  co_return co_await store_.create_segment({log_, ++number_}, options_.segment_bytes);
 }
 
 /// Removes what was not needed since the last look, which is a while ago. When to look again.

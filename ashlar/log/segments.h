@@ -100,6 +100,7 @@ class Segments {
   Task<Result<LiveSegment>> give_generation(std::unique_ptr<blob::Segment> blob);
   Task<Result<>> write_again(LiveSegment& segment, std::uint64_t from);
   Task<> make_spare();
+  Task<Result<std::unique_ptr<blob::Segment>>> create();
   Task<Instant> remove_surplus();
   Task<Result<>> remove(std::unique_ptr<blob::Segment> blob);
 
@@ -111,8 +112,9 @@ class Segments {
   std::vector<std::unique_ptr<blob::Segment>> unused_;
   std::uint64_t generation_ = 0, number_ = 0;
   std::uint64_t created_ = 0, recycled_ = 0, waits_ = 0;
-  Instant advanced_{};            // the active one became that
-  bool hurried_ = false;          // the one before did not last
+  Instant advanced_{};    // the active one became that
+  bool hurried_ = false;  // the one before did not last
+  bool making_spare_ = false;
   Instant looked_{};              // for a surplus
   std::size_t least_unused_ = 0;  // since then
   bool closed_ = false;
