@@ -135,6 +135,7 @@ void ReadAhead::missed(RunPosition at, bool read_it) {
     misses_at_window_ = 0;
   }
   missed_at_ = at;
+  if (begun_ > blocks_max_) blocks_max_ = 2 * begun_;  // much of what it walks is hidden
   hits_in_a_row_ = 0;
   drop_until(at);
   Together together;

@@ -43,7 +43,8 @@ struct ReadPolicy {
 struct ReadWindow {
   std::uint32_t first = 0;  ///< from the first miss on
   std::uint32_t most = 16;
-  std::uint32_t all = ~std::uint32_t{0};  ///< with those before them: the walk wants no more
+  std::uint32_t all =
+      ~std::uint32_t{0};  ///< with those before them; twice as many where the walk goes beyond
 };
 
 /// Owner shard; belongs to one walk. What is being read when it is destroyed goes on by itself, with its

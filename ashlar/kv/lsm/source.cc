@@ -96,7 +96,7 @@ ReadAhead& RunIterator::reads() {
     const std::uint64_t wanted = policy_.entries / of_a_block;
     most = std::min(wanted, most);
     window.first = static_cast<std::uint32_t>(std::min(most, blocks_ahead_first));
-    window.all = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted + 1, window.all));
+    window.all = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted + wanted / 8 + 2, window.all));
   }
   window.most = static_cast<std::uint32_t>(most);
   reads_ = std::make_unique<ReadAhead>(tables_, direction_, last_, window, policy_.fill_cache);
