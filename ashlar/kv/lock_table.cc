@@ -93,7 +93,6 @@ void LockTable::commits_at([[maybe_unused]] LockOwner owner, std::span<const Wri
     if (lock->committing != sequence_max) continue;
     lock->committing = reserved;
     ++committing_;
-    ++hiding_;
     mark(lock->hash, 1);
   }
 }
@@ -105,7 +104,6 @@ void LockTable::recall(LockOwner owner) noexcept {
     if (lock->committing == sequence_max) continue;
     lock->committing = sequence_max;
     --committing_;
-    --hiding_;
     mark(lock->hash, -1);
     lock->changed.notify_all();
   }
@@ -167,36 +165,28 @@ bool LockTable::blocks(std::span<const Write> writes) const noexcept {
 }
 
 Task<Result<>> LockTable::visible(const StoredKey& key, Sequence at) {
-  for (;;) {
-    if (Lock* lock = hidden(key.bytes(), at)) {
-      CO_TRY(co_await outcome(*lock));
-    } else if (held_back(at)) {
-      CO_TRY(co_await released_.wait());
-    } else {
-      co_return Result<>{};
-    }
-  }
+  return wait_while([this, &key, at] { return hidden(key.bytes(), at); }, at);
 }
 
 Task<Result<>> LockTable::visible_in(Bytes first, Bytes last, Sequence at) {
+  return wait_while([=, this] { return hidden_in(first, last, at); }, at);
+}
+
+/// Until there is no such lock, and no hold that concerns `at`.
+Task<Result<>> LockTable::wait_while(std::function<Lock*()> hidden, Sequence at) {
   for (;;) {
-    if (Lock* lock = hidden_in(first, last, at)) {
-      CO_TRY(co_await outcome(*lock));
+    if (Lock* lock = hidden()) {
+      ++lock->waiting;
+      const Result<> waited = co_await wait(*lock);
+      --lock->waiting;
+      drop_if_unused(*lock);
+      CO_TRY(waited);
     } else if (held_back(at)) {
       CO_TRY(co_await released_.wait());
     } else {
       co_return Result<>{};
     }
   }
-}
-
-/// What of the lock changes next.
-Task<Result<>> LockTable::outcome(Lock& lock) {
-  ++lock.waiting;
-  const Result<> waited = co_await wait(lock);
-  --lock.waiting;
-  drop_if_unused(lock);
-  co_return waited;
 }
 
 Task<Result<>> LockTable::writable(std::span<const Write> writes, Instant deadline) {

@@ -7,6 +7,7 @@
 #include <cassert>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -68,12 +69,10 @@ class LockTable {
   /// Whether a reader at `at` must wait: for the outcome of a transaction, or, with a snapshot (`at` is not
   /// sequence_max), for such a hold.
   bool hides(const StoredKey& key, Sequence at) const noexcept {
-    if (hiding_ == 0) [[likely]]
-      return false;
-    return held_back(at) || hidden(key.bytes(), at) != nullptr;
+    return held_back(at) || (committing_ != 0 && hidden(key.bytes(), at) != nullptr);
   }
   bool hides_in(Bytes first, Bytes last, Sequence at) const noexcept {
-    return hiding_ != 0 && (held_back(at) || hidden_in(first, last, at) != nullptr);
+    return held_back(at) || (committing_ != 0 && hidden_in(first, last, at) != nullptr);
   }
   /// Whether any transaction has reserved its sequence, or was prepared, and is not decided.
   bool committing() const noexcept { return committing_ != 0; }
@@ -114,17 +113,16 @@ class LockTable {
   Lock* hidden_in(Bytes first, Bytes last, Sequence at) const noexcept;
   Lock* blocking(std::span<const Write> writes) const noexcept;
   Task<Result<>> wait(Lock& lock);
-  Task<Result<>> outcome(Lock& lock);
+  Task<Result<>> wait_while(std::function<Lock*()> hidden, Sequence at);
   Task<Result<>> wait_for_holder(Lock& lock, Instant deadline);
   void mark(std::uint64_t hash, int change) noexcept;
 
   std::unordered_map<std::string_view, std::unique_ptr<Lock>, HashOfKey>
       locks_;  // by a view of their own key
   std::unordered_map<LockOwner, std::vector<Lock*>> held_;
-  std::size_t committing_ = 0;  // locks that keep readers waiting
-  std::size_t hiding_ = 0;      // the same, and a hold
-  Sequence held_from_ = sequence_max;
-  Condition released_;
+  std::size_t committing_ = 0;         // locks that keep readers waiting
+  Sequence held_from_ = sequence_max;  // by a hold
+  Condition released_;                 // it has gone
   LockOwner acting_ = no_owner;
   bool ended_ = false;                                           // end_waiting()
   std::array<std::atomic<std::uint32_t>, marks_count> marks_{};  // of those, by hash
@@ -146,13 +144,11 @@ class LockTable::SnapshotHold {
   SnapshotHold(LockTable& locks, Sequence from) noexcept : locks_(locks) {
     assert(locks.held_from_ == sequence_max);
     locks.held_from_ = from;
-    ++locks.hiding_;
   }
   SnapshotHold(const SnapshotHold&) = delete;
   SnapshotHold& operator=(const SnapshotHold&) = delete;
   ~SnapshotHold() {
     locks_.held_from_ = sequence_max;
-    --locks_.hiding_;
     locks_.released_.notify_all();
   }
 
