@@ -1,7 +1,5 @@
 /// Writes of Db: to one partition by its queue, across partitions as a transaction.
 
-#include <memory>
-
 #include "ashlar/embed/db.h"
 #include "ashlar/embed/pending_write.h"
 #include "ashlar/kv/transaction.h"
@@ -31,30 +29,14 @@ Result<> write_one(embed::Engine& engine, std::string_view user_key, kv::Write w
   return write_and_wait(engine, engine.partitioner().partition_of(key), {&write, 1}, options);
 }
 
-/// Hears of a write that may be none. Its own from when the partition has it until it is called.
-class SwapCallback final : public kv::CommitCallback {
- public:
-  explicit SwapCallback(const std::function<void(const Result<>&)>& call) : call_(call) {}
-  void committed(const Result<>& result) noexcept override {
-    const auto self = std::move(self_);
-    call_(result);
-  }
-  void keep(std::shared_ptr<SwapCallback> self) noexcept { self_ = std::move(self); }
-
- private:
-  const std::function<void(const Result<>&)> call_;
-  std::shared_ptr<SwapCallback> self_;
-};
-
 Task<Result<bool>> swap(kv::Partition& partition, const kv::StoredKey& key, std::optional<Bytes> expected,
                         std::optional<Bytes> desired, kv::WriteOptions options,
                         const std::function<void(const Result<>&)>& on_durable) {
-  if (!on_durable) co_return co_await kv::compare_and_swap(partition, key, expected, desired, options);
-  const auto callback = std::make_shared<SwapCallback>(on_durable);
-  callback->keep(callback);
+  auto callback = on_durable ? std::make_unique<embed::DurableCallback>(on_durable) : nullptr;
   options.on_commit = callback.get();
-  auto swapped = co_await kv::compare_and_swap(partition, key, expected, desired, options);
-  if (callback->sequence() == kv::Sequence{}) callback->keep(nullptr);  // nothing was written
+  bool ordered = false;
+  auto swapped = co_await kv::compare_and_swap(partition, key, expected, desired, options, &ordered);
+  if (ordered) (void)callback.release();  // the partition's
   co_return swapped;
 }
 

@@ -90,7 +90,7 @@ Result<Ticket> Transaction::commit(const WriteOptions& options) {
 }
 
 Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, std::optional<Bytes> expected,
-                                    std::optional<Bytes> desired, WriteOptions options) {
+                                    std::optional<Bytes> desired, WriteOptions options, bool* ordered) {
   for (;;) {
     Transaction step(partition, options.receipt);
     const auto found = CO_TRY(co_await step.get(key));
@@ -105,6 +105,7 @@ Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, 
       continue;
     }
     const Ticket written = CO_TRY(ticket);
+    if (ordered != nullptr && step.write_count() != 0) *ordered = true;
     CO_TRY(co_await written.until(options.deadline));
     co_return matches;
   }

@@ -108,8 +108,10 @@ inline Transaction::Read Transaction::get(const StoredKey& key) noexcept {
 /// Sets `key` to `desired` (nothing: erases it) if it holds `expected` (nothing: is absent). True: it was so
 /// and is durable as asked. False: it was not, and what was found instead is durable. `timed_out` where
 /// another's lock or the log keep it until the deadline; what was written may still become durable.
-/// `on_commit` hears of what was written, if anything was. Keys and views must outlive the task.
+/// `on_commit` hears of what was written, if anything was: then `ordered` is set to true. Keys and views must
+/// outlive the task.
 Task<Result<bool>> compare_and_swap(Partition& partition, const StoredKey& key, std::optional<Bytes> expected,
-                                    std::optional<Bytes> desired, WriteOptions options = {});
+                                    std::optional<Bytes> desired, WriteOptions options = {},
+                                    bool* ordered = nullptr);
 
 }  // namespace ashlar::kv
