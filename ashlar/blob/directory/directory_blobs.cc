@@ -17,6 +17,9 @@ namespace {
 constexpr std::uint64_t zeroes_bytes = 512u << 10;  // one write
 constexpr std::size_t zeroes_depth = 2;             // at once
 
+// A table grows by as much as it has, between these.
+constexpr std::uint64_t extension_bytes_min = 1u << 20, extension_bytes_max = 32u << 20;
+
 Task<Result<>> read_all(const File& file, std::uint64_t offset, MutableBytes into) {
   assert(aligned(offset) && aligned(into.size()));
   const std::size_t got = CO_TRY(co_await file.read(into, offset));
@@ -38,8 +41,20 @@ Task<Result<>> fill_lane(const File& file, std::uint64_t bytes, Bytes zeroes, st
 
 }  // namespace
 
+// Writes that extend a file are done one after the other, each by a thread of the kernel that is blocked
+// meanwhile; those within it are done side by side, by none.
+Task<> DirectoryTableWriter::extend(std::uint64_t end) {
+  const MutexLock lock = co_await extending_.lock();
+  if (end <= extended_) co_return;
+  const std::uint64_t bytes =
+      std::max(std::clamp(extended_, extension_bytes_min, extension_bytes_max), end - extended_);
+  // Where it cannot be, or there is no space for so much, writes extend it.
+  extended_ = co_await file_.allocate(extended_, bytes) ? extended_ + bytes : ~std::uint64_t{0};
+}
+
 Task<Result<>> DirectoryTableWriter::write(std::uint64_t offset, Bytes from) {
   assert(aligned(offset) && aligned(from.size()));
+  if (offset + from.size() > extended_) co_await extend(offset + from.size());
   Result<> written = co_await file_.write(from, offset);
   if (lacks_space(written)) {
     co_await reserve_.give_up(from.size());

@@ -9,6 +9,7 @@
 #include "ashlar/blob/directory/reserve.h"
 #include "ashlar/blob/store.h"
 #include "ashlar/runtime/ops/file.h"
+#include "ashlar/runtime/sync/mutex.h"
 
 namespace ashlar::blob {
 
@@ -21,9 +22,13 @@ class DirectoryTableWriter final : public TableWriter {
   Task<Result<>> publish(std::uint64_t bytes) override;
 
  private:
+  Task<> extend(std::uint64_t end);
+
   const std::string& directory_;
   Reserve& reserve_;
   File file_;
+  Mutex extending_;
+  std::uint64_t extended_ = 0;  // the file's size, allocated
 };
 
 class DirectoryTable final : public Table {

@@ -113,6 +113,25 @@ TEST(DirectoryStore, FlippedBitInRootIsCorruptWithItsNumber) {
   }));
 }
 
+// A table grows ahead of its writes and keeps nothing of that; where there is no room for so much, it grows
+// with them.
+TEST(DirectoryStore, ATableGrowsAheadOfItsWritesWhereThereIsRoom) {
+  for (const std::uint64_t capacity : {std::uint64_t{1} << 30, std::uint64_t{4} << 20}) {
+    Machine machine;
+    machine.disk.set_capacity(capacity);
+    const Result<> result = machine.run([]() -> Task<Result<>> {
+      auto store = CO_TRY(co_await open_at(directory));
+      const auto before = CO_TRY(store->space()).free_bytes;
+      CO_TRY(co_await write_table(*store, 1, 600));
+      EXPECT_FALSE(store->full());
+      EXPECT_EQ(before - CO_TRY(store->space()).free_bytes, 600 * block_bytes);
+      CO_TRY(co_await expect_table(*store, 1, 600, 1));
+      co_return co_await store->close();
+    });
+    EXPECT_TRUE(result) << result.error().to_string();
+  }
+}
+
 TEST(DirectoryStore, FullDiskLivesOnTheReserveAndRecovers) {
   Machine machine;
   machine.disk.set_capacity(6u << 20);
