@@ -18,7 +18,7 @@ constexpr std::uint64_t zeroes_bytes = 512u << 10;  // one write
 constexpr std::size_t zeroes_depth = 2;             // at once
 
 // A table grows by as much as it has, between these.
-constexpr std::uint64_t extension_bytes_min = 1u << 20, extension_bytes_max = 32u << 20;
+constexpr std::uint64_t extension_bytes_min = 1u << 20, extension_bytes_max = 8u << 20;
 
 Task<Result<>> read_all(const File& file, std::uint64_t offset, MutableBytes into) {
   assert(aligned(offset) && aligned(into.size()));

@@ -1,6 +1,7 @@
 #include "ashlar/kv/lsm/compaction.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "ashlar/kv/lsm/range_reclaim.h"
 #include "ashlar/kv/lsm/reclaim.h"
@@ -10,8 +11,9 @@ namespace ashlar::lsm {
 
 namespace {
 
-/// A job that rewrites more than this times level 0 would keep what is flushed meanwhile from going down.
-constexpr std::uint64_t level0_job_factor = 8;
+/// Level 0 is due with its share of runs, on average over slices, or where one of them has so many times
+/// that. Where it cannot go down, it is merged where it is from so many times its share on.
+constexpr double level0_deepest = 2, level0_crowded = 3;
 
 bool overlap(Bytes a_smallest, Bytes a_largest, Bytes b_smallest, Bytes b_largest) noexcept {
   return compare(a_largest, b_smallest) >= 0 && compare(a_smallest, b_largest) <= 0;
@@ -66,19 +68,18 @@ bool may_move(const Version& version, const Compaction& job, const Horizon& hori
 class Picker {
  public:
   Picker(const Version& version, const Shape& shape, const Horizon& horizon,
-         std::span<const Compaction* const> running)
-      : version_(version), shape_(shape), horizon_(horizon), running_(running), sizes_(version, shape) {}
+         std::span<const Compaction* const> running, const SliceKeys& keys)
+      : version_(version), shape_(shape), horizon_(horizon), running_(running), sizes_(version, shape) {
+    for (const Slice& slice : slices_between(keys)) slices_.push_back({slice, size_of(slice, version)});
+  }
 
   std::optional<Compaction> pick(bool full) {
     if (auto job = drop()) return job;
     if (auto job = sink()) return job;
-    const std::size_t level0 = version_.level(0).size();
-    if (level0 >= shape_.level0_runs || (full && level0 != 0)) {
-      if (auto job = from_level0(full)) {
-        job->urgency = Urgency::level0;
-        job->score = static_cast<double>(level0) / shape_.level0_runs;
-        return job;
-      }
+    if (auto job = full ? out_of_level0() : from_level0()) {
+      job->urgency = Urgency::level0;
+      job->score = static_cast<double>(version_.level(0).size()) / shape_.level0_runs;
+      return job;
     }
     // What needs room comes after what makes some.
     if (full) {
@@ -93,14 +94,16 @@ class Picker {
  private:
   std::optional<Compaction> drop();
   std::optional<Compaction> sink();
-  std::optional<Compaction> from_level0(bool full);
+  std::optional<Compaction> out_of_level0();
+  std::optional<Compaction> from_level0();
   std::optional<Compaction> tiers();
   std::optional<Compaction> levels();
   std::optional<Compaction> reclaim();
   std::optional<Compaction> collect(bool full);
   std::optional<Compaction> next_tier(unsigned level);
-  std::optional<Compaction> to_bottom(unsigned from);
+  std::optional<Compaction> to_bottom(const Slice& slice, unsigned from);
   std::optional<Compaction> cheapest(unsigned level, double score);
+  std::vector<std::vector<TableFile*>> gather(Slice slice, unsigned from, unsigned to) const;
   Compaction down(std::vector<std::vector<TableFile*>> runs, unsigned below) const;
   std::optional<Compaction> into_older(std::vector<std::vector<TableFile*>> runs, std::size_t behind) const;
 
@@ -110,11 +113,27 @@ class Picker {
     return job;
   }
 
+  struct SizedSlice {
+    Slice keys;
+    SliceSize size;
+  };
+  /// What may stand between level 0 and the bottom.
+  double upper_max(const SliceSize& size) const noexcept {
+    const auto all = static_cast<double>(sizes_.upper_max());
+    if (slices_.size() == 1) return all;
+    return all * static_cast<double>(size.bottom) / static_cast<double>(sizes_.bytes(bottom_level));
+  }
+  bool goes_to_bottom(const SliceSize& size) const noexcept {
+    return static_cast<double>(size.level0 + size.upper) >= upper_max(size) &&
+           size.upper + size.bottom <= level0_job_factor * size.level0;
+  }
+
   const Version& version_;
   const Shape& shape_;
   const Horizon& horizon_;
   std::span<const Compaction* const> running_;
   LevelSizes sizes_;
+  std::vector<SizedSlice> slices_;  // at least one
 };
 
 std::optional<Compaction> Picker::drop() {
@@ -138,27 +157,46 @@ std::optional<Compaction> Picker::sink() {
   return permitted(version_, job, running_) ? std::optional(std::move(job)) : std::nullopt;
 }
 
-/// All of level 0 that no job has yet: the newest runs of it.
-std::optional<Compaction> Picker::from_level0(bool full) {
+/// On a full disk: all of level 0, into what it hides something of.
+std::optional<Compaction> Picker::out_of_level0() {
   std::vector<std::vector<TableFile*>> runs;
-  std::uint64_t bytes = 0;
-  const auto level0 = version_.level(0);
-  for (const Run& run : level0) {
-    if (busy(run.tables)) break;
+  for (const Run& run : version_.level(0)) {
+    if (busy(run.tables)) return next_tier(0);
     runs.push_back(run.tables);
-    bytes += run.bytes_with_values();
   }
   if (runs.empty()) return std::nullopt;
-  const bool all = runs.size() == level0.size();
-  if (all && full) return checked(into_older(std::move(runs), level0.size()));
-  if (all && !shape_.tiered) {
-    if (auto job = checked(down(std::move(runs), 0))) return job;
-  } else if (all) {
-    const std::uint64_t rest = sizes_.upper_bytes() + sizes_.bytes(bottom_level);
-    if (bytes + sizes_.upper_bytes() >= sizes_.upper_max() && rest <= level0_job_factor * bytes) {
-      if (auto job = checked(to_bottom(0))) return job;
-    }
+  const std::size_t behind = runs.size();
+  return checked(into_older(std::move(runs), behind));
+}
+
+/// The deepest slice goes down. Where the bottom is too large for that, all of level 0 becomes a run of the
+/// next level.
+std::optional<Compaction> Picker::from_level0() {
+  std::vector<const SizedSlice*> slices;
+  double depth = 0;
+  for (const SizedSlice& slice : slices_) {
+    slices.push_back(&slice);
+    depth += static_cast<double>(slice.size.idle_depth) / static_cast<double>(slices_.size());
   }
+  std::ranges::sort(slices, std::ranges::greater{}, [](const SizedSlice* slice) {
+    return std::tuple(slice->size.idle_depth, slice->size.level0, slice);
+  });
+  const auto enough = static_cast<double>(shape_.level0_runs);
+  const auto deepest = static_cast<double>(slices.front()->size.idle_depth);
+  // Jobs side by side take each other's time, and each holds space: another one where they lag behind.
+  const auto jobs = static_cast<double>(
+      std::ranges::count(running_, Urgency::level0, [](const Compaction* job) { return job->urgency; }));
+  if (std::max(depth, deepest / level0_deepest) < enough * (1 + jobs / 2)) return std::nullopt;
+  bool some_wait = false;
+  for (const SizedSlice* slice : slices) {
+    if (slice->size.idle_depth < shape_.level0_runs) break;
+    if (shape_.tiered && !goes_to_bottom(slice->size)) return next_tier(0);
+    if (auto job = checked(shape_.tiered ? to_bottom(slice->keys, 0) : down(gather(slice->keys, 0, 0), 0)))
+      return job;
+    some_wait = true;
+  }
+  // Slices that have to wait are not merged twice, but where they have to for long.
+  if (some_wait && slices_.size() > 1 && depth < level0_crowded * enough) return std::nullopt;
   return next_tier(0);
 }
 
@@ -180,7 +218,7 @@ std::optional<Compaction> Picker::next_tier(unsigned level) {
   if (job.runs.size() == runs.size() && shape_.tiered) {
     job.output_level = level + 1;
     job.new_run = level + 1 != bottom_level;
-    if (level + 1 == bottom_level) return checked(to_bottom(level));
+    if (level + 1 == bottom_level) return checked(to_bottom({}, level));
     if (auto down = checked(job)) return down;
   }
   if (job.runs.size() < 2) return std::nullopt;
@@ -189,15 +227,10 @@ std::optional<Compaction> Picker::next_tier(unsigned level) {
   return checked(std::move(job), false);
 }
 
-/// Every run from a level on down, and what they meet at the bottom.
-std::optional<Compaction> Picker::to_bottom(unsigned from) {
-  std::vector<std::vector<TableFile*>> runs;
-  for (const Run& run : version_.runs) {
-    if (run.level >= from && run.level != bottom_level) runs.push_back(run.tables);
-  }
-  if (runs.empty()) return std::nullopt;
-  Compaction job{.runs = std::move(runs), .output_level = bottom_level};
-  job.score = sizes_.upper_score();
+/// The slice of every run from a level on down, and what that meets at the bottom.
+std::optional<Compaction> Picker::to_bottom(const Slice& slice, unsigned from) {
+  Compaction job{.runs = gather(slice, from, bottom_level - 1), .output_level = bottom_level};
+  if (job.runs.empty()) return std::nullopt;
   for (const Run& run : version_.level(bottom_level)) {
     const auto below = overlapping(run, job.smallest_key(), job.largest_key());
     if (run.number == 0 && !below.empty()) job.runs.push_back(to_vector(below));
@@ -206,9 +239,31 @@ std::optional<Compaction> Picker::to_bottom(unsigned from) {
   return job;
 }
 
+/// The slice of every run of these levels, and whatever of older ones would be overtaken.
+std::vector<std::vector<TableFile*>> Picker::gather(Slice slice, unsigned from, unsigned to) const {
+  std::vector<std::vector<TableFile*>> runs;
+  for (const Run& run : version_.runs) {
+    if (run.level < from || run.level > to) continue;
+    const auto tables = slice.of(run);
+    if (tables.empty()) continue;
+    slice.cover(tables);
+    runs.push_back(to_vector(tables));
+  }
+  return runs;
+}
+
 std::optional<Compaction> Picker::tiers() {
-  if (sizes_.upper_score() > 1) {
-    if (auto job = checked(to_bottom(1))) return job;
+  std::vector<std::pair<double, const SizedSlice*>> due;
+  for (const SizedSlice& slice : slices_) {
+    const double score = static_cast<double>(slice.size.upper) / std::max(upper_max(slice.size), 1.0);
+    if (score > 1) due.push_back({score, &slice});
+  }
+  std::ranges::sort(due, std::ranges::greater{});
+  for (const auto& [score, slice] : due) {
+    auto job = checked(to_bottom(slice->keys, 1));
+    if (!job) continue;
+    job->score = score;
+    return job;
   }
   for (unsigned level = 1; level < bottom_level; ++level) {
     if (version_.level(level).size() < shape_.tier_runs) continue;
@@ -395,8 +450,9 @@ bool permitted(const Version& version, const Compaction& job, std::span<const Co
 }
 
 std::optional<Compaction> pick_compaction(const Version& version, const Shape& shape, const Horizon& horizon,
-                                          bool full, std::span<const Compaction* const> running) {
-  auto job = Picker(version, shape, horizon, running).pick(full);
+                                          bool full, std::span<const Compaction* const> running,
+                                          const SliceKeys& slices) {
+  auto job = Picker(version, shape, horizon, running, slices).pick(full);
   if (job && job->moved_values.empty() && !job->drop && !job->move)
     job->moved_values = values_to_move(version, shape, job->output_level, full);
   return job;

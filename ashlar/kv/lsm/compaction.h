@@ -9,6 +9,7 @@
 
 #include "ashlar/kv/lsm/retention.h"
 #include "ashlar/kv/lsm/shape.h"
+#include "ashlar/kv/lsm/slices.h"
 #include "ashlar/kv/lsm/version.h"
 
 namespace ashlar::lsm {
@@ -49,9 +50,10 @@ bool permitted(const Version& version, const Compaction& job, std::span<const Co
 
 /// The most urgent job that may run beside `running`, or nothing:
 ///  1. Tables whose every entry is cleared for every reader: they become nothing.
-///  2. Level 0 with its share of tables. While the disk is `full`, level 0 is due with any: erases free
-///  space.
-///  3. A level beyond its size, or with too many runs. The one furthest beyond goes first.
+///  2. Level 0 with its share of tables, the deepest slice first. While the disk is `full`, level 0 is due
+///  with any: erases free space.
+///  3. A level beyond its size, or with too many runs; what goes to the bottom, slice by slice. The one
+///  furthest beyond goes first.
 ///  4. The table with the largest share of entries that nobody can see any more: merged with what it hides in
 ///  the
 ///     next older run, or rewritten where no older run overlaps it. Space comes back without writes.
@@ -60,6 +62,7 @@ bool permitted(const Version& version, const Compaction& job, std::span<const Co
 /// A job of the second or third kind whose tables meet nothing where they go, and hold nothing that rewriting
 /// would drop, moves them.
 std::optional<Compaction> pick_compaction(const Version& version, const Shape& shape, const Horizon& horizon,
-                                          bool full, std::span<const Compaction* const> running = {});
+                                          bool full, std::span<const Compaction* const> running = {},
+                                          const SliceKeys& slices = {});
 
 }  // namespace ashlar::lsm

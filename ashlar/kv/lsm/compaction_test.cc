@@ -335,8 +335,9 @@ TEST(Compaction, LevelsHaveTheSizeOfKeysAndValues) {
   ASSERT_TRUE(job);
   EXPECT_EQ(job->output_level, bottom_level);
   const std::uint64_t debt = LevelSizes(*version, shape_of(Goal::balanced)).debt_bytes();
-  EXPECT_GE(debt, 3 * small - 10);
-  EXPECT_LE(debt, 3 * small);
+  // A quarter of the bottom may be above it: half of what is there. Each byte more meets four of the bottom.
+  EXPECT_GE(debt, 5 * small / 2 - 10);
+  EXPECT_LE(debt, 5 * small / 2);
 }
 
 }  // namespace

@@ -166,9 +166,7 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
   void rotate(std::uint64_t log_end, Sequence last);
   bool log_is_long() const noexcept;
   bool log_is_behind() const noexcept;
-  bool level0_is_long() const noexcept {
-    return versions_.load().level(0).size() >= options_.level0_tables_max;
-  }
+  bool level0_is_long() const noexcept { return level0_depth_ >= options_.level0_tables_max; }
   void flush_early();
   /// On a full disk what is erased must reach tables and log soon, for its space to come back.
   bool erases_wanted() const noexcept { return erases_ && blobs_->full(); }
@@ -232,6 +230,8 @@ class LsmPartition final : public kv::Partition, private wal::LogOwner, private 
 
   bool closing_ = false;
   const Shape shape_ = Shape::of(options_);
+  SliceKeys slices_;         // of the bottom as it is now
+  double level0_depth_ = 0;  // runs that a look-up meets there
   std::vector<const Compaction*> running_;
   unsigned compaction_held_ = 0;                  // by so many; no job begins
   Sequence flush_to_{sequence_max};               // memtables that were frozen later wait

@@ -4,10 +4,10 @@
 ///  log that
 ///     failed. While the disk is full, take all frozen memtables: erases take what they erase out of the
 ///     table.
-///  2. Write it as a table of level 0; sync file and directory.
-///  3. Append to the manifest: the table, and how much of the log it makes superfluous. This is the commit
+///  2. Write it as a run of level 0, one table or one for each slice (slices.h); sync files and directory.
+///  3. Append to the manifest: the tables, and how much of the log it makes superfluous. This is the commit
 ///  point.
-///  4. Publish a version with the table and without the memtable; let the log recycle its segments.
+///  4. Publish a version with them and without the memtable; let the log recycle its segments.
 ///
 /// An attempt that fails for want of space or for an error of the device has changed nothing: it is repeated
 /// with new tables, after ever longer pauses. A manifest append that fails stops the
@@ -83,7 +83,7 @@ Task<> LsmPartition::flush_loop() {
   }
 }
 
-/// Flushes the `count` oldest frozen memtables into one table.
+/// Flushes the `count` oldest frozen memtables into one run.
 Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
   const Frozen newest = frozen_[count - 1];
   CO_TRY(co_await kv::Ticket(*this, newest.last, kv::Durability::durable, false));
@@ -101,12 +101,14 @@ Task<Result<>> LsmPartition::flush_oldest(std::size_t count) {
     bytes += memtable->bytes();
     ranges.insert(ranges.end(), memtable->ranges().begin(), memtable->ranges().end());
   }
+  const SliceKeys cuts = level0_is_sliced(*version, shape_, options_.memtable_bytes) ? slices_ : SliceKeys();
   const TableJob job{.home = home,
                      .options = table_options_for(options_, *version, 0),
                      .partition = manifest_->state().partition,
                      .level = 0,
-                     .run = std::nullopt,
+                     .run = cuts.empty() ? std::nullopt : std::optional(next_number_++),
                      .table_bytes_max = ~std::uint64_t{0},
+                     .cuts = cuts,
                      .horizon = horizon(),
                      .rules = rules_,
                      .ranges = std::move(ranges),

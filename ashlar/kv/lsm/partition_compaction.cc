@@ -48,7 +48,9 @@ double share_beyond(double value, double from, double to) noexcept {
 /// How far compaction lags behind, whenever the tables change.
 void LsmPartition::measure_tables() noexcept {
   const Version& version = versions_.load();
-  const double level0 = static_cast<double>(version.level(0).size());
+  slices_ = slice_keys(version, shape_, slices_);
+  level0_depth_ = level0_depth(version, slices_);
+  const double level0 = level0_depth_;
   const double level0_max = options_.level0_tables_max;
   const double level = static_cast<double>(options_.level1_bytes);
   debt_bytes_ = LevelSizes(version, shape_).debt_bytes();
@@ -64,7 +66,7 @@ std::optional<Compaction> LsmPartition::due_compaction() {
   // On a full disk one at a time: what the reserve has is for the flush, too.
   if (blobs_->full() && !running_.empty()) return std::nullopt;
   const auto pick = [&](const Horizon& now) {
-    auto job = pick_compaction(versions_.load(), shape_, now, blobs_->full(), running_);
+    auto job = pick_compaction(versions_.load(), shape_, now, blobs_->full(), running_, slices_);
     if (job && ((compaction_halted_ && !job->drop) || !has_room(*job))) job.reset();
     return job;
   };
@@ -177,12 +179,14 @@ Task<Result<>> LsmPartition::compact(const Compaction& job, const Version& versi
       if (job.above(run) && !input) older.push_back(&run);
     }
     const KeyRuleTable rules = rules_;  // other shards may look
+    const SliceKeys cuts = slices_;
     const TableJob tables{.home = job_home(),
                           .options = table_options_for(options_, version, job.output_level),
                           .partition = manifest_->state().partition,
                           .level = job.output_level,
                           .run = job.output_run,
                           .table_bytes_max = options_.table_bytes,
+                          .cuts = cuts,
                           .horizon = now,
                           .rules = rules,
                           .ranges = std::move(ranges),

@@ -57,7 +57,9 @@ LevelSizes::LevelSizes(const Version& version, const Shape& shape) noexcept {
                   bytes_[bottom_level] == 0 ? shape.ratio * shape.level_bytes_min : shape.level_bytes_min) /
              shape.ratio);
   if (shape.tiered) {
-    if (upper_ > upper_max_) debt_ = share(upper_ + bytes_[bottom_level], rewritten, all);
+    // What is too much, and of the bottom what it meets.
+    if (upper_ > upper_max_) debt_ = std::min(all, (upper_ - upper_max_) * (shape.ratio + 1));
+    debt_ = share(debt_, rewritten, all);
     return;
   }
   // The bottom, or what has not got there yet, divided by the ratio for each level further up, down to

@@ -12,6 +12,8 @@ namespace ashlar::lsm {
 
 /// The deepest level, where data ends up.
 constexpr unsigned bottom_level = level_count - 1;
+/// A job that rewrites more than this times level 0 would keep what is flushed meanwhile from going down.
+constexpr std::uint64_t level0_job_factor = 8;
 
 /// Immutable.
 struct Shape {
@@ -39,13 +41,9 @@ class LevelSizes {
   /// Leveled: where level 0 is merged into; levels between are empty, or are to be.
   unsigned base() const noexcept { return base_; }
   std::uint64_t bytes(unsigned level) const noexcept { return bytes_[level]; }
-  /// Levels 1 to the one above the bottom.
-  std::uint64_t upper_bytes() const noexcept { return upper_; }
-  /// Beyond 1, the level (tiered: what lies between level 0 and the bottom) is to be merged into the next.
+  /// Leveled: beyond 1, the level is to be merged into the next.
   double score(unsigned level) const noexcept;
-  double upper_score() const noexcept {
-    return static_cast<double>(upper_) / static_cast<double>(upper_max_);
-  }
+  /// Tiered: bytes that may stand between level 0 and the bottom.
   std::uint64_t upper_max() const noexcept { return upper_max_; }
   /// Estimated bytes that compaction must write until every level has its size, values not: they stay where
   /// they are. Level 0 not counted.

@@ -30,6 +30,7 @@ struct Outcome {
   std::uint64_t writes = 0;
   kv::PartitionStats stats;
   std::uint64_t live_keys = 0;
+  std::uint64_t most_bytes = 0;  // of the disk, at any time
 };
 
 LsmOptions options_for(Goal goal) {
@@ -103,6 +104,8 @@ class SustainedTest : public ::testing::Test {
       const Instant durable = shard.now();
       EXPECT_TRUE(co_await *ticket);
       outcome->longest = std::max(outcome->longest, shard.now() - durable);
+      if (const auto space = shard.backend().space("/data"))
+        outcome->most_bytes = std::max(outcome->most_bytes, space->total_bytes - space->free_bytes);
       ++outcome->writes;
     }
   }
@@ -127,6 +130,27 @@ TEST_F(SustainedTest, NoWriterWaitsLongForTheEngine) {
                 outcome.stats.write_amplification(),
                 static_cast<unsigned long long>(outcome.stats.delayed_writes));
   }
+}
+
+/// Where the bottom is rewritten slice by slice, little of it stands twice; writes are no more for it.
+TEST_F(SustainedTest, SlicesTakeLessSpaceThanTheWhole) {
+  LsmOptions sliced = options_for(Goal::balanced);
+  sliced.memtable_bytes = 1u << 20;
+  sliced.log.segment_bytes = 1u << 20;
+  sliced.level0_tables_max = 12;
+  LsmOptions whole = sliced;
+  whole.table_bytes = 64u << 20;
+  const Load load{.writers = 16, .keys = 12'000, .value_bytes = 1000, .lasts = seconds(20)};
+  const Outcome of_slices = run(sliced, load, 30'000'000), of_whole = run(whole, load, 30'000'000);
+  for (const Outcome* outcome : {&of_slices, &of_whole}) {
+    EXPECT_GT(outcome->live_keys, load.keys * 9 / 10);
+    EXPECT_EQ(outcome->stats.stalls, 0u);
+    std::printf("%llu writes, write amplification %.2f, at most %.2f times what is alive\n",
+                static_cast<unsigned long long>(outcome->writes), outcome->stats.write_amplification(),
+                static_cast<double>(outcome->most_bytes) / static_cast<double>(load.keys * load.value_bytes));
+  }
+  EXPECT_LT(of_slices.most_bytes * 5, of_whole.most_bytes * 4);
+  EXPECT_LT(of_slices.stats.write_amplification(), of_whole.stats.write_amplification() * 1.1);
 }
 
 /// Values that stand in tables of their own, overwritten at random for long: each is written in the log, by

@@ -41,7 +41,8 @@ struct Waiting {
 /// The tables of one job, one after the other, and its value tables.
 class Outputs {
  public:
-  Outputs(const TableJob& job, JobOutput& finished) noexcept : job_(job), finished_(finished) {}
+  Outputs(const TableJob& job, JobOutput& finished) noexcept
+      : job_(job), finished_(finished), cuts_ahead_(job.cuts) {}
 
   /// The next entry that is kept. Views need not outlive the call.
   Task<Result<>> add(const Entry& entry);
@@ -54,11 +55,15 @@ class Outputs {
   /// the last; prepare() where not ready(); append(); drain() where has_full().
   bool begin(Bytes key) {
     const bool new_key = !equal(key, last_key_);
-    if (new_key) last_key_.assign(key.begin(), key.end());
-    return new_key;
+    if (!new_key) return false;
+    last_key_.assign(key.begin(), key.end());
+    for (; !cuts_ahead_.empty() && compare(key, cuts_ahead_.front()) >= 0;
+         cuts_ahead_ = cuts_ahead_.subspan(1))
+      cut_ = true;
+    return true;
   }
   bool ready(bool new_key) const noexcept {
-    return current_ && !(new_key && current_->file_bytes() >= job_.table_bytes_max);
+    return current_ && !(new_key && (cut_ || current_->file_bytes() >= job_.table_bytes_max));
   }
   Task<Result<>> prepare(bool new_key);
   Result<> append(const Entry& entry, bool new_key) { return current_->add(entry, new_key); }
@@ -86,7 +91,9 @@ class Outputs {
   JobOutput& finished_;
   std::unique_ptr<TableOutput> current_;
   std::unique_ptr<ValueOutput> values_;
-  std::vector<std::byte> last_key_;  // put
+  std::vector<std::byte> last_key_;                     // put
+  std::span<const std::vector<std::byte>> cuts_ahead_;  // of it
+  bool cut_ = false;                                    // before it
   std::deque<std::unique_ptr<Waiting>> waiting_;
   std::size_t waiting_bytes_ = 0;
   Condition fetched_;
@@ -166,6 +173,7 @@ Task<Result<>> Outputs::put(const Entry& entry) {
 /// Begins the first table, or the next one.
 Task<Result<>> Outputs::prepare(bool new_key) {
   if (!ready(new_key)) CO_TRY(co_await finish_table());
+  cut_ = false;
   if (!current_) {
     const std::uint64_t number = co_await next_number();
     current_ =

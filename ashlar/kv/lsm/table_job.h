@@ -5,6 +5,7 @@
 #include <atomic>
 #include <functional>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include "ashlar/kv/lsm/job_merge.h"
@@ -39,8 +40,10 @@ struct TableJob {
   std::uint64_t partition;
   unsigned level;                    ///< of the tables written
   std::optional<std::uint64_t> run;  ///< likewise; nothing: each has one of its own
-  std::uint64_t
-      table_bytes_max;  ///< a table is cut at the first key beyond; every version of a key is in one table
+  /// A table is cut at the first key beyond; every version of a key is in one table.
+  std::uint64_t table_bytes_max;
+  std::span<const std::vector<std::byte>> cuts =
+      {};  ///< ascending keys: a table that begins before one ends there
   Horizon horizon;
   const KeyRuleTable& rules;
   std::vector<ErasedRange> ranges;                 ///< go into the first table, or into one of their own
