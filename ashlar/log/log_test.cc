@@ -211,6 +211,32 @@ TEST(Log, KeepsSegmentsForAsLongAsTheyMayBeNeeded) {
   EXPECT_TRUE(result) << result.error().to_string();
 }
 
+/// The next segment is always there; where one lasts less than a second, so is the one behind it.
+TEST(Log, HasASpareWhereSegmentsAreFilledFast) {
+  Machine machine;
+  const Result<> result = machine.run([]() -> Task<Result<>> {
+    const std::string payload(3000, 'p');
+    for (const bool fast : {false, true}) {
+      TestLog test;
+      CO_TRY(co_await test.open(fast ? "/fast" : "/slow"));
+      {
+        Log::Hold hold(*test.log, test->next_index());
+        while (test->stats().segments < 5) {
+          const LogPosition at = CO_TRY(test->append({}, as_bytes(payload)));
+          CO_TRY(co_await test->durable(at));
+          if (!fast) CO_TRY(co_await sleep_for(std::chrono::milliseconds(200)));
+        }
+        CO_TRY(co_await sleep_for(std::chrono::seconds(1)));
+        const LogStats stats = test->stats();
+        EXPECT_EQ(stats.segments_created, stats.segments + (fast ? 2u : 1u));
+      }
+      CO_TRY(co_await test.close());
+    }
+    co_return Result<>();
+  });
+  EXPECT_TRUE(result) << result.error().to_string();
+}
+
 TEST(Log, TruncatedSuffix) {
   Machine machine;
   const Result<> result = machine.run([]() -> Task<Result<>> {

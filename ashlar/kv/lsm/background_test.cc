@@ -74,6 +74,33 @@ class BackgroundTest : public testing::StoreTest {
   }
 };
 
+/// What writers wait for the log's device is told apart from what the engine makes them wait.
+TEST_F(BackgroundTest, WaitsForTheLogsDeviceAreTheDevices) {
+  LsmOptions slow = options();
+  slow.memtable_bytes = 16u << 20;
+  slow.log.segment_bytes = 8u << 20;
+  slow.log.memory_bytes = 4u << 20;
+  with_partition(slow, [this](LsmPartition& partition) -> Task<> {
+    co_await put_keys(partition, "a", 10);
+    EXPECT_EQ(partition.stats().longest_log_wait_ns, 0u);
+    world_->faults().add({.code = OpCode::write, .path_part = ".log", .verdict = {.delay = seconds(2)}});
+    const std::string value(1000, 'v');
+    kv::Ticket last;
+    for (int i = 0; i < 2000; ++i) {  // more than may be queued: a quarter of the log's memory
+      const StoredKey key(key_of("b", i));
+      const auto ticket = partition.append({.key = &key, .value = as_bytes(value)}, Durability::none);
+      EXPECT_TRUE(ticket);
+      if (ticket) last = *ticket;
+    }
+    EXPECT_EQ(partition.stats().stalls, 1u);
+    EXPECT_TRUE(co_await last);
+    EXPECT_GE(partition.stats().longest_log_wait_ns, 2'000'000'000u);
+    EXPECT_EQ(partition.stats().longest_stall_ns, 0u);
+    EXPECT_EQ(partition.stats().longest_delay_ns, 0u);
+    world_->faults().clear();
+  });
+}
+
 TEST_F(BackgroundTest, AFailingFlushPausesLongerEachTimeAndRecovers) {
   with_partition(options(), [this](LsmPartition& partition) -> Task<> {
     co_await put_keys(partition, "a", 10);

@@ -193,6 +193,27 @@ TEST_F(ScanTest, ReadsAheadMoreAndMore) {
   with_partition(options(), 1u << 20, body);
 }
 
+/// Where much of what a scan with a limit walks is hidden, it reads ahead as one without a limit does.
+TEST_F(ScanTest, ALimitDoesNotStopReadingAheadThroughWhatIsHidden) {
+  const auto body = [](LsmPartition& partition, BlockCache&) -> Task<> {
+    co_await fill(partition, 10'000);
+    kv::Ticket last;
+    for (int i = 10; i < 9'000; ++i) last = put(partition, stored(i), {}, kv::Kind::erase);
+    EXPECT_TRUE(co_await last);
+    EXPECT_TRUE(co_await partition.flush());
+    Duration took[2];
+    for (const std::uint64_t limit : {0, 20}) {
+      const Instant began = Shard::current().now();
+      const auto cursor = partition.scan({.read = {.fill_cache = false}, .limit = limit});
+      EXPECT_EQ(co_await walk(*cursor, 20), 20);
+      EXPECT_EQ(as_text(cursor->item().key), stored(9'009));
+      took[limit != 0] = Shard::current().now() - began;
+    }
+    EXPECT_LT(took[1], 2 * took[0]);
+  };
+  with_partition(options(), 1u << 20, body);
+}
+
 TEST_F(ScanTest, ALongScanDoesNotEvictWhatIsUsed) {
   const auto body = [](LsmPartition& partition, BlockCache&) -> Task<> {
     co_await fill(partition, 20'000);  // 2.4 MB, and a cache of 512 KiB

@@ -89,16 +89,15 @@ ReadAhead& RunIterator::reads() {
   const TableFile& here = table();
   const std::uint64_t blocks = here.table().block_count();
   const std::uint64_t block_bytes = here.meta().file_bytes / blocks + 1;
-  std::uint64_t most = std::clamp(policy_.ahead_bytes / block_bytes, blocks_ahead_min, blocks_ahead_max);
-  ReadWindow window;
+  const std::uint64_t most =
+      std::clamp(policy_.ahead_bytes / block_bytes, blocks_ahead_min, blocks_ahead_max);
+  ReadWindow window{.most = static_cast<std::uint32_t>(most)};
   if (policy_.entries != 0) {
     const std::uint64_t of_a_block = here.table().properties().entries / blocks + 1;
     const std::uint64_t wanted = policy_.entries / of_a_block;
-    most = std::min(wanted, most);
-    window.first = static_cast<std::uint32_t>(std::min(most, blocks_ahead_first));
+    window.first = static_cast<std::uint32_t>(std::min({wanted, most, blocks_ahead_first}));
     window.all = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted + wanted / 8 + 2, window.all));
   }
-  window.most = static_cast<std::uint32_t>(most);
   reads_ = std::make_unique<ReadAhead>(tables_, direction_, last_, window, policy_.fill_cache);
   return *reads_;
 }
