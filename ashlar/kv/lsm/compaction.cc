@@ -11,9 +11,9 @@ namespace ashlar::lsm {
 
 namespace {
 
-/// Level 0 is due with its share of runs, on average over slices, or where one of them has so many times
-/// that. Where it cannot go down, it is merged where it is from so many times its share on.
-constexpr double level0_deepest = 2, level0_crowded = 3;
+/// Where level 0 cannot go down, it is merged where it is from so many times its share on, and from such a
+/// share of what it may have at most.
+constexpr double crowded = 3, crowded_share = 0.75;
 
 bool overlap(Bytes a_smallest, Bytes a_largest, Bytes b_smallest, Bytes b_largest) noexcept {
   return compare(a_largest, b_smallest) >= 0 && compare(a_smallest, b_largest) <= 0;
@@ -78,7 +78,6 @@ class Picker {
     if (auto job = sink()) return job;
     if (auto job = full ? out_of_level0() : from_level0()) {
       job->urgency = Urgency::level0;
-      job->score = static_cast<double>(version_.level(0).size()) / shape_.level0_runs;
       return job;
     }
     // What needs room comes after what makes some.
@@ -117,14 +116,29 @@ class Picker {
     Slice keys;
     SliceSize size;
   };
-  /// What may stand between level 0 and the bottom.
-  double upper_max(const SliceSize& size) const noexcept {
-    const auto all = static_cast<double>(sizes_.upper_max());
-    if (slices_.size() == 1) return all;
-    return all * static_cast<double>(size.bottom) / static_cast<double>(sizes_.bytes(bottom_level));
+  /// What of a job that goes to the bottom comes from where, each table once.
+  static SliceSize size_of_job(const Compaction& job) noexcept {
+    SliceSize size;
+    for (const auto& run : job.runs) {
+      for (const TableFile* table : run) {
+        const unsigned level = table->meta().level;
+        (level == 0              ? size.level0
+         : level == bottom_level ? size.bottom
+                                 : size.upper) += table->bytes_with_values();
+      }
+    }
+    return size;
   }
-  bool goes_to_bottom(const SliceSize& size) const noexcept {
-    return static_cast<double>(size.level0 + size.upper) >= upper_max(size) &&
+  /// Of what may stand above this much of the bottom, such a share does.
+  double share_above(const SliceSize& size, std::uint64_t above) const noexcept {
+    auto most = static_cast<double>(sizes_.upper_max());
+    if (slices_.size() > 1)
+      most *= static_cast<double>(size.bottom) / static_cast<double>(sizes_.bytes(bottom_level));
+    return static_cast<double>(above) / std::max(most, 1.0);
+  }
+  bool goes_to_bottom(const Compaction& job) const noexcept {
+    const SliceSize size = size_of_job(job);
+    return share_above(size, size.level0 + size.upper) >= 1 &&
            size.upper + size.bottom <= level0_job_factor * size.level0;
   }
 
@@ -166,37 +180,45 @@ std::optional<Compaction> Picker::out_of_level0() {
   }
   if (runs.empty()) return std::nullopt;
   const std::size_t behind = runs.size();
-  return checked(into_older(std::move(runs), behind));
+  auto job = into_older(std::move(runs), behind);
+  job->score = static_cast<double>(behind) / shape_.level0_runs;
+  return checked(std::move(job));
 }
 
 /// The deepest slice goes down. Where the bottom is too large for that, all of level 0 becomes a run of the
 /// next level.
 std::optional<Compaction> Picker::from_level0() {
   std::vector<const SizedSlice*> slices;
-  double depth = 0;
+  std::vector<std::size_t> depths;
   for (const SizedSlice& slice : slices_) {
     slices.push_back(&slice);
-    depth += static_cast<double>(slice.size.idle_depth) / static_cast<double>(slices_.size());
+    depths.push_back(slice.size.idle_depth);
   }
   std::ranges::sort(slices, std::ranges::greater{}, [](const SizedSlice* slice) {
     return std::tuple(slice->size.idle_depth, slice->size.level0, slice);
   });
-  const auto enough = static_cast<double>(shape_.level0_runs);
-  const auto deepest = static_cast<double>(slices.front()->size.idle_depth);
+  const double depth = depth_of(depths), enough = shape_.level0_runs;
+  const double most = crowded_share * shape_.level0_runs_max;
   // Jobs side by side take each other's time, and each holds space: another one where they lag behind.
   const auto jobs = static_cast<double>(
       std::ranges::count(running_, Urgency::level0, [](const Compaction* job) { return job->urgency; }));
-  if (std::max(depth, deepest / level0_deepest) < enough * (1 + jobs / 2)) return std::nullopt;
-  bool some_wait = false;
+  if (depth < std::min(enough * (1 + jobs / 2), most)) return std::nullopt;
+  bool some_wait = false, some_stay = false;
   for (const SizedSlice* slice : slices) {
     if (slice->size.idle_depth < shape_.level0_runs) break;
-    if (shape_.tiered && !goes_to_bottom(slice->size)) return next_tier(0);
-    if (auto job = checked(shape_.tiered ? to_bottom(slice->keys, 0) : down(gather(slice->keys, 0, 0), 0)))
+    auto job = shape_.tiered ? to_bottom(slice->keys, 0) : down(gather(slice->keys, 0, 0), 0);
+    if (shape_.tiered && !goes_to_bottom(*job)) {
+      some_stay = true;
+    } else if ((job = checked(std::move(job)))) {
+      job->score = depth / enough;
       return job;
-    some_wait = true;
+    } else {
+      some_wait = true;
+    }
   }
   // Slices that have to wait are not merged twice, but where they have to for long.
-  if (some_wait && slices_.size() > 1 && depth < level0_crowded * enough) return std::nullopt;
+  if (some_wait && !some_stay && slices_.size() > 1 && depth < std::min(crowded * enough, most))
+    return std::nullopt;
   return next_tier(0);
 }
 
@@ -253,17 +275,17 @@ std::vector<std::vector<TableFile*>> Picker::gather(Slice slice, unsigned from, 
 }
 
 std::optional<Compaction> Picker::tiers() {
-  std::vector<std::pair<double, const SizedSlice*>> due;
+  std::vector<Compaction> due;
   for (const SizedSlice& slice : slices_) {
-    const double score = static_cast<double>(slice.size.upper) / std::max(upper_max(slice.size), 1.0);
-    if (score > 1) due.push_back({score, &slice});
-  }
-  std::ranges::sort(due, std::ranges::greater{});
-  for (const auto& [score, slice] : due) {
-    auto job = checked(to_bottom(slice->keys, 1));
+    auto job = to_bottom(slice.keys, 1);
     if (!job) continue;
-    job->score = score;
-    return job;
+    const SliceSize size = size_of_job(*job);
+    job->score = share_above(size, size.upper);
+    if (job->score > 1) due.push_back(*std::move(job));
+  }
+  std::ranges::sort(due, std::ranges::greater{}, &Compaction::score);
+  for (Compaction& job : due) {
+    if (auto picked = checked(std::move(job))) return picked;
   }
   for (unsigned level = 1; level < bottom_level; ++level) {
     if (version_.level(level).size() < shape_.tier_runs) continue;

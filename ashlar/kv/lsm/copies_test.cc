@@ -507,6 +507,44 @@ TEST(CopiesCrash, ARestoreGoesOnWhereItWasCut) {
   EXPECT_GT(cut, 6u);
 }
 
+/// A flush writes a table for each slice. Those of one that was cut short are no reason to pass over what the
+/// log has.
+TEST(CopiesCrash, AFlushThatWasCutShortAndALostManifestLoseNothing) {
+  LsmOptions options = copies_options();
+  options.memtable_bytes = 32u << 10;
+  const Contents before = contents_of(100, 800, 'a'), flushed = contents_of(100, 160, 'b');
+  const auto fill = [&](LsmStore& store) -> Task<Result<>> {
+    CO_TRY(co_await put_all(store, before));
+    co_return co_await flush_all(store);
+  };
+  std::uint64_t cut = 0, left_out = 0;
+  for (std::uint64_t at = first_cut();; at += cut_step) {
+    sim::Disk disk;
+    ASSERT_TRUE(live(disk, [&] { return with_store_at("/data", fill, options); }).result);
+    std::uint64_t tables = 0;
+    bool written = false;
+    const auto write = [&](LsmStore& store) -> Task<Result<>> {
+      CO_TRY(co_await put_all(store, flushed));
+      written = true;
+      CO_TRY(co_await store.partition(PartitionId{0}).flush());
+      tables = store.partition(PartitionId{0}).stats().levels[0].tables;
+      co_return Result<>{};
+    };
+    const Ended ended = live(disk, [&] { return with_store_at("/data", write, options); }, at);
+    if (!ended.cut) {
+      EXPECT_GT(tables, 1u) << "it was cut into slices";
+      break;
+    }
+    if (!written) continue;
+    ++cut;
+    lose_manifest(disk);
+    left_out += repair(disk)[0].records_salvaged != 0;
+    ASSERT_EQ(read(disk, "/data"), merged(before, flushed)) << "cut at " << at;
+  }
+  EXPECT_GT(cut, 4u);
+  EXPECT_GT(left_out, 2u);
+}
+
 TEST(CopiesCrash, ARepairCanBeRepeated) {
   const Contents tables = contents_of(0, 40, 'a'), log = contents_of(30, 44, 'b');
   std::uint64_t cut = 0;

@@ -4,15 +4,17 @@
 //   2. tables that are damaged go into quarantine: a clone under another number, then the number is free
 //   3. tables that refer to values in damaged value tables are written anew: with the values, in new value
 //      tables, or without the entries where those cannot be read
-//   4. of a damaged log, and of any log where the manifest is lost, the records newer than the tables become
+//   4. where the manifest is lost: tables of a flush that may be unfinished are left out, if the log has all
+//   of it
+//   5. of a damaged log, and of any log where the manifest is lost, the records newer than the tables become
 //      tables
-//   5. where the manifest is lost: tables of which nothing says that one is newer than the other are merged
+//   6. where the manifest is lost: tables of which nothing says that one is newer than the other are merged
 //      (arrange.h); each goes as deep as what it overlaps lets it
-//   6. the new manifest: the commit point
-//   7. the log's segments, whose records are in tables now, go into quarantine
-//   8. commit records of transactions across partitions, which others may ask for, begin the new log
+//   7. the new manifest: the commit point
+//   8. the log's segments, whose records are in tables now, go into quarantine
+//   9. commit records of transactions across partitions, which others may ask for, begin the new log
 //
-// A crash before 6 leaves tables that nothing names, and what was damaged; after it, segments that the next
+// A crash before 7 leaves tables that nothing names, and what was damaged; after it, segments that the next
 // repair takes away.
 
 #include "ashlar/kv/lsm/repair.h"
@@ -31,6 +33,7 @@
 #include "ashlar/kv/lsm/shard_context.h"
 #include "ashlar/kv/lsm/table_job.h"
 #include "ashlar/kv/lsm/transaction_record.h"
+#include "ashlar/kv/lsm/unfinished_flush.h"
 #include "ashlar/kv/root_record.h"
 #include "ashlar/log/recovery.h"
 #include "ashlar/log/salvage.h"
@@ -141,6 +144,7 @@ class Repair {
   Task<Result<>> check_keys(std::uint64_t number);
   bool is_known(std::uint64_t number) const noexcept;
   void note_missing(const blob::Listing& listing);
+  Task<Result<>> leave_out_unfinished_flush();
   Task<Result<>> rewrite_tables();
   Task<Result<>> set_values_aside();
   Task<Result<>> quarantine_tables();
@@ -290,6 +294,15 @@ Task<Result<>> Repair::quarantine_tables() {
   co_return Result<>{};
 }
 
+Task<Result<>> Repair::leave_out_unfinished_flush() {
+  const auto numbers =
+      CO_TRY(co_await tables_that_the_log_has(blobs_, report_.partition, log_number, whole_));
+  for (const std::uint64_t number : numbers) values_.forget(number);
+  std::erase_if(whole_,
+                [&](const TableMeta& table) { return std::ranges::binary_search(numbers, table.number); });
+  co_return Result<>{};
+}
+
 /// In their places.
 Task<Result<>> Repair::rewrite_tables() {
   std::vector<TableMeta> rewritten;
@@ -300,7 +313,7 @@ Task<Result<>> Repair::rewrite_tables() {
     }
     Arrangement arrangement{.job = job(table.level), .shard = shard_, .merged = 0};
     arrangement.job.run = table.run;
-    arrangement.job.table_bytes_max = ~std::uint64_t{0};  // a table of level 0 is a run
+    arrangement.job.table_bytes_max = ~std::uint64_t{0};
     arrangement.job.values = &values_;
     JobOutput written = CO_TRY(co_await merge_tables({table}, arrangement));
     for (TableMeta& one : written.tables) rewritten.push_back(std::move(one));
@@ -391,6 +404,7 @@ Task<Result<>> Repair::keep_commits() {
 
 Task<Result<PartitionRepair>> Repair::run() {
   CO_TRY(co_await examine());
+  if (!manifest_) CO_TRY(co_await leave_out_unfinished_flush());
   report_.tables = whole_.size();
   if (report_.healthy) co_return std::move(report_);
   CO_TRY(co_await quarantine_tables());

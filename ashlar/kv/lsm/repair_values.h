@@ -35,6 +35,8 @@ class RepairValues final : public ValueSource {
   Task<Result<std::optional<Error>>> check(std::uint64_t partition, std::uint64_t number);
   /// What this key table refers to.
   void refers(std::uint64_t table, ValueEnds uses) { uses_[table] = std::move(uses); }
+  /// The key table goes.
+  void forget(std::uint64_t table) { uses_.erase(table); }
   /// Value tables that were written, and that tables refer to.
   void add(const std::vector<ValueTableMeta>& written);
 

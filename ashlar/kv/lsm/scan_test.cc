@@ -209,7 +209,7 @@ TEST_F(ScanTest, ALimitDoesNotStopReadingAheadThroughWhatIsHidden) {
       EXPECT_EQ(as_text(cursor->item().key), stored(9'009));
       took[limit != 0] = Shard::current().now() - began;
     }
-    EXPECT_LT(took[1], 2 * took[0]);
+    EXPECT_LT(took[1], 4 * took[0]) << "block by block it takes nine times as long";
   };
   with_partition(options(), 1u << 20, body);
 }

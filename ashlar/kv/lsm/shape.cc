@@ -36,6 +36,7 @@ Shape Shape::of(const LsmOptions& options) noexcept {
   return {.tiered = figures.tiered,
           // Due before writers are slowed down for it, however the two are configured.
           .level0_runs = std::max(1u, std::min(level0, options.level0_tables_max / 2)),
+          .level0_runs_max = options.level0_tables_max,
           .tier_runs = figures.tier_runs,
           .ratio = figures.ratio,
           .level_bytes_min = options.level1_bytes,

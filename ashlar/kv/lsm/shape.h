@@ -17,9 +17,10 @@ constexpr std::uint64_t level0_job_factor = 8;
 
 /// Immutable.
 struct Shape {
-  bool tiered = false;            ///< levels above the bottom collect runs; otherwise each is one run
-  std::uint32_t level0_runs = 4;  ///< merged from so many on
-  std::uint32_t tier_runs = 4;    ///< tiered: so many runs of a level become one of the next
+  bool tiered = false;                 ///< levels above the bottom collect runs; otherwise each is one run
+  std::uint32_t level0_runs = 4;       ///< merged from so many on
+  std::uint32_t level0_runs_max = 32;  ///< writers are slowed the most then
+  std::uint32_t tier_runs = 4;         ///< tiered: so many runs of a level become one of the next
   /// Leveled: how many times larger each level is. Tiered: the bottom is rewritten when what is above it
   /// exceeds the bottom's size divided by this. Either way, at most 1/ratio of the bottom is stored twice.
   std::uint32_t ratio = 10;

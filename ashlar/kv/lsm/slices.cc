@@ -29,7 +29,7 @@ void divide(std::span<TableFile* const> tables, std::uint64_t wanted, SliceKeys&
     if (part < parts && bytes >= all / parts * part) {
       const Bytes key = table->smallest_key();
       keys.emplace_back(key.begin(), key.end());
-      ++part;
+      while (part < parts && bytes >= all / parts * part) ++part;
     }
     bytes += table->meta().file_bytes;
   }
@@ -117,10 +117,19 @@ bool level0_is_sliced(const Version& version, const Shape& shape, std::uint64_t 
   return below <= level0_job_factor * shape.level0_runs * memtable_bytes;
 }
 
+double depth_of(std::span<const std::size_t> depths) noexcept {
+  double sum = 0, most = 0;
+  for (const std::size_t depth : depths) {
+    sum += static_cast<double>(depth);
+    most = std::max(most, static_cast<double>(depth));
+  }
+  return std::max(sum / static_cast<double>(depths.size()), most / 2);
+}
+
 double level0_depth(const Version& version, const SliceKeys& keys) {
-  double sum = 0;
-  for (const Slice& slice : slices_between(keys)) sum += static_cast<double>(size_of(slice, version).depth);
-  return sum / static_cast<double>(keys.size() + 1);
+  std::vector<std::size_t> depths;
+  for (const Slice& slice : slices_between(keys)) depths.push_back(size_of(slice, version).depth);
+  return depth_of(depths);
 }
 
 }  // namespace ashlar::lsm

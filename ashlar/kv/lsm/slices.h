@@ -1,7 +1,9 @@
 #pragma once
 
 /// Slices of a partition: ranges of its keys that go to the bottom on their own, so that what is rewritten at
-/// once, and stands twice meanwhile, is a share of it. Every table is cut where slices meet.
+/// once, and stands twice meanwhile, is a share of it. What merges write is cut where slices meet, and what
+/// is flushed as long as level 0 goes straight to the bottom. Tables that are not cut make a job wider, up to
+/// all there is.
 
 #include <optional>
 #include <span>
@@ -47,7 +49,10 @@ SliceKeys slice_keys(const Version& version, const Shape& shape, const SliceKeys
 /// of it becomes a run of the next level.
 bool level0_is_sliced(const Version& version, const Shape& shape, std::uint64_t memtable_bytes) noexcept;
 
-/// Runs of level 0 that a slice has, on average.
+/// How deep level 0 is, by the runs that its slices have: as many as there are on average, or half of the
+/// most, if that is more. Where slices go down in turn, the one whose turn it is has twice as many as there
+/// are on average.
+double depth_of(std::span<const std::size_t> depths) noexcept;
 double level0_depth(const Version& version, const SliceKeys& keys);
 
 }  // namespace ashlar::lsm

@@ -203,6 +203,37 @@ TEST(Slices, TakeWithThemWhatTheyWouldOvertake) {
   EXPECT_TRUE(permitted(*version, *job, {}));
 }
 
+/// What is not cut counts once, whatever it would be merged with.
+TEST(Slices, WhatIsNotCutDoesNotGoToALargeBottom) {
+  TestVersion version;
+  add_bottom(version, {900, 900, 900, 900});
+  for (int i = 0; i < 8; ++i) version.add({.level = 0, .first = 0, .last = all_keys - 1, .bytes = 32 * mib});
+  const auto job = pick(version);
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->output_level, 1u);
+  EXPECT_TRUE(job->new_run);
+  EXPECT_EQ(job->inputs().size(), 8u);
+
+  TestVersion tiered;
+  add_bottom(tiered, {640, 640, 640, 640});
+  tiered.add({.level = 1, .run = tiered.next_run(), .last = all_keys - 1, .bytes = 600 * mib});
+  EXPECT_FALSE(pick(tiered)) << "it is less than a quarter of the bottom that it meets";
+}
+
+/// One that would have to be merged with too much does not keep others from going.
+TEST(Slices, OneThatStaysDoesNotStopOthers) {
+  TestVersion version;
+  add_bottom(version, {900, 64, 64, 64});
+  for (int i = 0; i < 9; ++i)
+    version.add({.level = 0, .run = version.next_run(), .first = 0, .last = 99, .bytes = 1 * mib});
+  for (int i = 0; i < 8; ++i) add_flush(version, 1);
+  const auto job = pick(version);
+  ASSERT_TRUE(job);
+  EXPECT_EQ(job->output_level, bottom_level);
+  ASSERT_TRUE(slice_of(*job));
+  EXPECT_NE(slice_of(*job), 0u);
+}
+
 TEST(Slices, TheBottomIsRewrittenOneByOne) {
   TestVersion version;
   add_bottom(version, {640, 640, 640, 640});

@@ -1,8 +1,15 @@
 #include "ashlar/kv/lsm/table_output.h"
 
 #include "ashlar/runtime/shard/shard.h"
+#include "ashlar/runtime/sync/sleep.h"
 
 namespace ashlar::lsm {
+
+namespace {
+
+constexpr std::size_t filter_keys_at_once = 512;  // some 50 µs
+
+}  // namespace
 
 TableOutput::TableOutput(std::unique_ptr<BlobOutput> blob, const TableOptions& options, std::uint64_t owner,
                          unsigned level)
@@ -33,6 +40,10 @@ MutableBytes TableOutput::allocate(std::uint64_t offset, std::size_t bytes) {
 }
 
 Task<Result<TableMeta>> TableOutput::finish() {
+  while (builder_.build_filter(filter_keys_at_once)) {
+    charge_.resize_regardless(builder_.memory_bytes());
+    if (Shard::current().should_yield()) co_await yield();
+  }
   const Result<> built = builder_.finish();
   if (built && open_) blob_->push(*std::exchange(open_, std::nullopt));
   CO_TRY(co_await blob_->finish(built, builder_.file_bytes()));

@@ -20,20 +20,44 @@ std::size_t FilterBuilder::units() const noexcept {
   return (bits + 8 * filter_line_bytes - 1) / (8 * filter_line_bytes);
 }
 
-void FilterBuilder::finish(std::byte* payload) const {
-  std::fill_n(payload, payload_bytes(), std::byte{0});
-  payload[0] = static_cast<std::byte>(kind_);
-  payload[1] = static_cast<std::byte>(kind_ == FilterKind::bloom ? probes() : columns());
-  store_le(payload + 4, static_cast<std::uint32_t>(units()));
-  std::byte* at = payload + filter_header_bytes;
-  if (kind_ == FilterKind::ribbon) return build_ribbon(hashes_, units(), columns(), at);
-  for (const std::uint64_t hash : hashes_) {
-    std::byte* line = at + filter_line_bytes * ((hash >> 32) * units() >> 32);
+bool FilterBuilder::build(std::size_t keys) {
+  if (hashes_.empty()) return false;
+  if (built_.empty()) {
+    built_.resize(payload_bytes());
+    built_[0] = static_cast<std::byte>(kind_);
+    built_[1] = static_cast<std::byte>(kind_ == FilterKind::bloom ? probes() : columns());
+    store_le(built_.data() + 4, static_cast<std::uint32_t>(units()));
+    if (kind_ == FilterKind::ribbon) ribbon_.emplace(units(), columns());
+  }
+  std::byte* const at = built_.data() + filter_header_bytes;
+  if (ribbon_ && taken_ == hashes_.size()) return ribbon_->solve(keys, at);
+  const std::uint64_t lines = units();
+  for (const std::size_t end = taken_ + std::min(keys, hashes_.size() - taken_); taken_ != end; ++taken_) {
+    const std::uint64_t hash = hashes_[taken_];
+    if (ribbon_) {
+      ribbon_->add(hash);
+      continue;
+    }
+    std::byte* line = at + filter_line_bytes * ((hash >> 32) * lines >> 32);
     auto x = static_cast<std::uint32_t>(hash);
     for (unsigned probe = 0; probe < probes(); ++probe, x *= Filter::multiplier) {
       line[x >> 26] |= static_cast<std::byte>(1u << (x >> 23 & 7));
     }
   }
+  return ribbon_ || taken_ != hashes_.size();
+}
+
+void FilterBuilder::finish(std::byte* payload) {
+  while (build(~std::size_t{0})) {
+  }
+  std::ranges::copy(built_, payload);
+}
+
+void FilterBuilder::reset() noexcept {
+  hashes_.clear();
+  built_.clear();
+  taken_ = 0;
+  ribbon_.reset();
 }
 
 const std::byte* Filter::ribbon_block(std::uint64_t hash) const noexcept {

@@ -6,6 +6,8 @@
 
 #include <cstddef>
 #include <deque>
+#include <optional>
+#include <vector>
 
 #include "ashlar/base/endian.h"
 #include "ashlar/base/result.h"
@@ -17,7 +19,8 @@ namespace ashlar::lsm {
 constexpr std::size_t filter_line_bytes = 64;
 constexpr std::size_t filter_header_bytes = 48;  // with the frame's header, one line: lines are aligned
 
-/// Collects the hashes of a table's distinct keys: 8 bytes each until it is written.
+/// Collects the hashes of a table's distinct keys: 8 bytes each until it is written. Lifecycle: every add(),
+/// build() where all of it would take too long at once, finish(); again from the beginning after reset().
 class FilterBuilder {
  public:
   /// `bits_per_key`: of a Bloom filter; a ribbon filter that lets as many absent keys through takes fewer.
@@ -27,14 +30,19 @@ class FilterBuilder {
   void add(std::uint64_t hash) {
     if (bits_per_key_ != 0) hashes_.push_back(hash);
   }
-  std::size_t memory_bytes() const noexcept { return hashes_.size() * sizeof(std::uint64_t); }
+  std::size_t memory_bytes() const noexcept {
+    return hashes_.size() * sizeof(std::uint64_t) + built_.size() + (ribbon_ ? ribbon_->memory_bytes() : 0);
+  }
   /// Bytes of payload; 0 where there is nothing to write.
   std::size_t payload_bytes() const noexcept {
     return hashes_.empty() ? 0 : filter_header_bytes + units() * unit_bytes();
   }
-  void finish(std::byte* payload) const;
+  /// Builds about as much of the filter as so many keys are; false when nothing is left.
+  bool build(std::size_t keys);
+  /// Builds the rest, and writes it.
+  void finish(std::byte* payload);
   /// Forgets what it collected.
-  void reset() noexcept { hashes_.clear(); }
+  void reset() noexcept;
 
  private:
   unsigned probes() const noexcept;   // of Bloom
@@ -47,6 +55,9 @@ class FilterBuilder {
   unsigned bits_per_key_;
   FilterKind kind_;
   std::deque<std::uint64_t> hashes_;  // grows without moving what is there
+  std::vector<std::byte> built_;      // payload, of the first `taken_` keys
+  std::size_t taken_ = 0;
+  std::optional<RibbonBuilder> ribbon_;
 };
 
 /// A view of a filter's payload. Without one it lets every key through. Immutable; readable from any thread.

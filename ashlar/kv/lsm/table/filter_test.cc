@@ -31,6 +31,26 @@ TEST_P(FilterOf, LetsEveryKeyThroughAndFewOthers) {
   }
 }
 
+TEST_P(FilterOf, IsTheSameInHoweverManyPartsItIsBuilt) {
+  constexpr std::uint64_t keys = 10'000;
+  std::vector<std::byte> whole;
+  FilterBuilder builder(10, GetParam());
+  for (const std::size_t part : {0, 1, 1000, 7777}) {
+    builder.reset();
+    for (std::uint64_t i = 0; i < keys; ++i) builder.add(hash_of(i));
+    std::size_t parts = 0;
+    while (part != 0 && builder.build(part)) ++parts;
+    if (part != 0) {
+      EXPECT_GE(parts + 1, keys / part);
+      EXPECT_FALSE(builder.build(part)) << "nothing is left";
+    }
+    std::vector<std::byte> payload(builder.payload_bytes());
+    builder.finish(payload.data());
+    if (whole.empty()) whole = payload;
+    EXPECT_EQ(payload, whole) << part;
+  }
+}
+
 TEST(Filter, ARibbonIsAQuarterSmallerAndLetsNoMoreThrough) {
   FilterBuilder bloom(10), ribbon(10, FilterKind::ribbon);
   constexpr std::uint64_t keys = 50'000, strangers = 400'000;

@@ -71,42 +71,62 @@ constexpr std::uint64_t ribbon_blocks(std::uint64_t keys) noexcept {
   return (keys + keys / 20 + ribbon_width / 2) / ribbon_width + 1;
 }
 
-/// Writes the blocks, `columns` times 16 bytes each: the block's 128 slots of the first column, of the second
-/// … Needs 16 bytes of memory for each slot meanwhile.
-template <class Hashes>
-void build_ribbon(const Hashes& hashes, std::uint64_t blocks, unsigned columns, std::byte* to) {
-  std::vector<RibbonBits> rows(blocks * ribbon_width);
-  for (const std::uint64_t hash : hashes) {
-    RibbonRow row(hash, blocks);
-    while (rows[row.start].any()) {
-      row.bits = row.bits ^ rows[row.start];
-      if (!row.bits.any()) break;  // follows from the others
+/// Solves the equations of all keys. Lifecycle: every add(), then solve() until it says that all is written.
+/// Takes 16 bytes of memory for each slot.
+class RibbonBuilder {
+ public:
+  RibbonBuilder(std::uint64_t blocks, unsigned columns)
+      : blocks_(blocks),
+        rows_(blocks * ribbon_width),
+        solved_(columns),
+        slot_(rows_.size()),
+        chance_(0x9e3779b97f4a7c15 ^ blocks) {}
+
+  void add(std::uint64_t hash) noexcept {
+    RibbonRow row(hash, blocks_);
+    while (rows_[row.start].any()) {
+      row.bits = row.bits ^ rows_[row.start];
+      if (!row.bits.any()) return;  // follows from the others
       const unsigned zeroes = row.bits.lowest();
       row.bits = row.bits >> zeroes;
       row.start += zeroes;
     }
-    if (row.bits.any()) rows[row.start] = row.bits;
+    rows_[row.start] = row.bits;
   }
 
-  std::vector<RibbonBits> solved(columns);  // of each column, the slots from the current one on
-  std::uint64_t chance = 0x9e3779b97f4a7c15 ^ blocks;
-  for (std::uint64_t slot = rows.size(); slot-- > 0;) {
-    chance = chance * 0xd1342543de82ef95 + 1;
-    for (unsigned column = 0; column < columns; ++column) {
-      const bool free = !rows[slot].any();
-      RibbonBits& bits = solved[column];
-      bits = bits << 1;
-      const bool one = free ? chance >> (63 - column) & 1 : (rows[slot] & bits).parity();
-      bits.low |= one;
+  /// Solves so many slots, from the last to the first; false when none is left. A block goes `to` where it
+  /// belongs among all: `columns` times 16 bytes, the block's 128 slots of the first column, of the second …
+  bool solve(std::uint64_t slots, std::byte* to) noexcept {
+    for (; slots != 0 && slot_ != 0; --slots) {
+      const RibbonBits row = rows_[--slot_];
+      chance_ = chance_ * 0xd1342543de82ef95 + 1;
+      for (unsigned column = 0; column < solved_.size(); ++column) {
+        RibbonBits& bits = solved_[column];
+        bits = bits << 1;
+        bits.low |= row.any() ? (row & bits).parity() : chance_ >> (63 - column) & 1;
+      }
+      if (slot_ % ribbon_width == 0) write(to + slot_ / ribbon_width * solved_.size() * ribbon_column_bytes);
     }
-    if (slot % ribbon_width != 0) continue;
-    std::byte* block = to + slot / ribbon_width * columns * ribbon_column_bytes;
-    for (unsigned column = 0; column < columns; ++column) {
-      store_le(block + column * ribbon_column_bytes, solved[column].low);
-      store_le(block + column * ribbon_column_bytes + 8, solved[column].high);
+    return slot_ != 0;
+  }
+
+  std::size_t memory_bytes() const noexcept { return rows_.size() * sizeof(RibbonBits); }
+
+ private:
+  void write(std::byte* block) const noexcept {
+    for (const RibbonBits& bits : solved_) {
+      store_le(block, bits.low);
+      store_le(block + 8, bits.high);
+      block += ribbon_column_bytes;
     }
   }
-}
+
+  std::uint64_t blocks_;
+  std::vector<RibbonBits> rows_;    // by the slot that they begin at
+  std::vector<RibbonBits> solved_;  // of each column, the slots from the current one on
+  std::uint64_t slot_;              // solved from here on
+  std::uint64_t chance_;
+};
 
 /// Whether the equation of `hash` holds in every column.
 inline bool ribbon_holds(const std::byte* at, std::uint64_t blocks, unsigned columns,

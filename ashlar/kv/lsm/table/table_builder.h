@@ -49,6 +49,9 @@ class TableBuilder {
   /// No entry is covered by an erased range up to this sequence.
   void set_erased_to(Sequence sequence) noexcept { properties_.erased_to = sequence; }
 
+  /// After the last add(): builds about as much of the filter as so many keys are; false when nothing is
+  /// left. For those who must not take as long as the whole of it takes, 0.1 µs a key.
+  bool build_filter(std::size_t keys) { return filter_.build(keys); }
   /// Writes everything that is left. A table without entries is `invalid`.
   Result<> finish();
 

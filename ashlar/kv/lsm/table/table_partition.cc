@@ -27,7 +27,7 @@ Result<TablePartition> TablePartition::parse(Bytes payload, const PartitionScope
   return partition;
 }
 
-void write_partition(std::byte* payload, std::uint32_t first_block, const FilterBuilder& filter,
+void write_partition(std::byte* payload, std::uint32_t first_block, FilterBuilder& filter,
                      const IndexBuilder& index, std::uint64_t end) {
   const std::size_t filter_bytes = filter.payload_bytes(), index_bytes = index.payload_bytes();
   std::byte* at = payload + partition_header_bytes;

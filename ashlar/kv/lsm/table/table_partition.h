@@ -47,7 +47,7 @@ constexpr std::size_t partition_payload_bytes(std::size_t filter_bytes, std::siz
 }
 /// Writes it: the blocks from `first_block` on, which end at `end`. Neither builder is empty, but that the
 /// filter may be.
-void write_partition(std::byte* payload, std::uint32_t first_block, const FilterBuilder& filter,
+void write_partition(std::byte* payload, std::uint32_t first_block, FilterBuilder& filter,
                      const IndexBuilder& index, std::uint64_t end);
 
 }  // namespace ashlar::lsm
