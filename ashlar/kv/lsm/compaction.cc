@@ -33,12 +33,6 @@ std::vector<TableFile*> to_vector(std::span<TableFile* const> tables) {
   return {tables.begin(), tables.end()};
 }
 
-std::uint64_t total_bytes(std::span<TableFile* const> tables) noexcept {
-  std::uint64_t bytes = 0;
-  for (const TableFile* table : tables) bytes += table->meta().file_bytes;
-  return bytes;
-}
-
 bool busy(std::span<TableFile* const> tables) noexcept {
   return std::ranges::any_of(tables, [](const TableFile* table) { return table->busy(); });
 }
@@ -70,7 +64,7 @@ class Picker {
   Picker(const Version& version, const Shape& shape, const Horizon& horizon,
          std::span<const Compaction* const> running, const SliceKeys& keys)
       : version_(version), shape_(shape), horizon_(horizon), running_(running), sizes_(version, shape) {
-    for (const Slice& slice : slices_between(keys)) slices_.push_back({slice, size_of(slice, version)});
+    for (const Slice& slice : slices_between(keys)) slices_.push_back({slice, level0_of(slice, version)});
   }
 
   std::optional<Compaction> pick(bool full) {
@@ -112,13 +106,16 @@ class Picker {
     return job;
   }
 
-  struct SizedSlice {
+  struct SliceState {
     Slice keys;
-    SliceSize size;
+    SliceLevel0 level0;
   };
   /// What of a job that goes to the bottom comes from where, each table once.
-  static SliceSize size_of_job(const Compaction& job) noexcept {
-    SliceSize size;
+  struct JobSize {
+    std::uint64_t level0 = 0, upper = 0, bottom = 0;  // bytes, with values; upper: between the two
+  };
+  static JobSize size_of_job(const Compaction& job) noexcept {
+    JobSize size;
     for (const auto& run : job.runs) {
       for (const TableFile* table : run) {
         const unsigned level = table->meta().level;
@@ -130,14 +127,14 @@ class Picker {
     return size;
   }
   /// Of what may stand above this much of the bottom, such a share does.
-  double share_above(const SliceSize& size, std::uint64_t above) const noexcept {
+  double share_above(const JobSize& size, std::uint64_t above) const noexcept {
     auto most = static_cast<double>(sizes_.upper_max());
     if (slices_.size() > 1)
       most *= static_cast<double>(size.bottom) / static_cast<double>(sizes_.bytes(bottom_level));
     return static_cast<double>(above) / std::max(most, 1.0);
   }
   bool goes_to_bottom(const Compaction& job) const noexcept {
-    const SliceSize size = size_of_job(job);
+    const JobSize size = size_of_job(job);
     return share_above(size, size.level0 + size.upper) >= 1 &&
            size.upper + size.bottom <= level0_job_factor * size.level0;
   }
@@ -147,7 +144,7 @@ class Picker {
   const Horizon& horizon_;
   std::span<const Compaction* const> running_;
   LevelSizes sizes_;
-  std::vector<SizedSlice> slices_;  // at least one
+  std::vector<SliceState> slices_;  // at least one
 };
 
 std::optional<Compaction> Picker::drop() {
@@ -188,14 +185,14 @@ std::optional<Compaction> Picker::out_of_level0() {
 /// The deepest slice goes down. Where the bottom is too large for that, all of level 0 becomes a run of the
 /// next level.
 std::optional<Compaction> Picker::from_level0() {
-  std::vector<const SizedSlice*> slices;
+  std::vector<const SliceState*> slices;
   std::vector<std::size_t> depths;
-  for (const SizedSlice& slice : slices_) {
+  for (const SliceState& slice : slices_) {
     slices.push_back(&slice);
-    depths.push_back(slice.size.idle_depth);
+    depths.push_back(slice.level0.idle_depth);
   }
-  std::ranges::sort(slices, std::ranges::greater{}, [](const SizedSlice* slice) {
-    return std::tuple(slice->size.idle_depth, slice->size.level0, slice);
+  std::ranges::sort(slices, std::ranges::greater{}, [](const SliceState* slice) {
+    return std::tuple(slice->level0.idle_depth, slice->level0.bytes, slice);
   });
   const double depth = depth_of(depths), enough = shape_.level0_runs;
   const double most = crowded_share * shape_.level0_runs_max;
@@ -204,8 +201,8 @@ std::optional<Compaction> Picker::from_level0() {
       std::ranges::count(running_, Urgency::level0, [](const Compaction* job) { return job->urgency; }));
   if (depth < std::min(enough * (1 + jobs / 2), most)) return std::nullopt;
   bool some_wait = false, some_stay = false;
-  for (const SizedSlice* slice : slices) {
-    if (slice->size.idle_depth < shape_.level0_runs) break;
+  for (const SliceState* slice : slices) {
+    if (slice->level0.idle_depth < shape_.level0_runs) break;
     auto job = shape_.tiered ? to_bottom(slice->keys, 0) : down(gather(slice->keys, 0, 0), 0);
     if (shape_.tiered && !goes_to_bottom(*job)) {
       some_stay = true;
@@ -276,10 +273,10 @@ std::vector<std::vector<TableFile*>> Picker::gather(Slice slice, unsigned from, 
 
 std::optional<Compaction> Picker::tiers() {
   std::vector<Compaction> due;
-  for (const SizedSlice& slice : slices_) {
+  for (const SliceState& slice : slices_) {
     auto job = to_bottom(slice.keys, 1);
     if (!job) continue;
-    const SliceSize size = size_of_job(*job);
+    const JobSize size = size_of_job(*job);
     job->score = share_above(size, size.upper);
     if (job->score > 1) due.push_back(*std::move(job));
   }
@@ -418,7 +415,7 @@ std::vector<TableFile*> Compaction::inputs() const {
 
 std::uint64_t Compaction::bytes() const noexcept {
   std::uint64_t sum = 0;
-  for (const auto& run : runs) sum += total_bytes(run);
+  for (const auto& run : runs) sum += bytes_of(run);
   return sum;
 }
 

@@ -8,18 +8,6 @@ namespace {
 
 constexpr std::uint64_t slices_wanted = 8;
 
-std::uint64_t bytes_of(std::span<TableFile* const> tables) noexcept {
-  std::uint64_t bytes = 0;
-  for (const TableFile* table : tables) bytes += table->meta().file_bytes;
-  return bytes;
-}
-
-std::uint64_t bytes_with_values(std::span<TableFile* const> tables) noexcept {
-  std::uint64_t bytes = 0;
-  for (const TableFile* table : tables) bytes += table->bytes_with_values();
-  return bytes;
-}
-
 /// Divides tables that stand side by side evenly, where one ends and the next begins, if there is much of
 /// them.
 void divide(std::span<TableFile* const> tables, std::uint64_t wanted, SliceKeys& keys) {
@@ -66,25 +54,26 @@ std::vector<Slice> slices_between(const SliceKeys& keys) {
   return slices;
 }
 
-SliceSize size_of(const Slice& slice, const Version& version) noexcept {
-  SliceSize size;
+SliceLevel0 level0_of(const Slice& slice, const Version& version) noexcept {
+  SliceLevel0 level0;
   bool idle = true;
-  for (const Run& run : version.runs) {
+  for (const Run& run : version.level(0)) {
     const auto tables = slice.of(run);
     if (tables.empty()) continue;
-    const std::uint64_t bytes = bytes_with_values(tables);
-    if (run.level == bottom_level) {
-      size.bottom += bytes;
-    } else if (run.level != 0) {
-      size.upper += bytes;
-    } else {
-      idle = idle && std::ranges::none_of(tables, [](const TableFile* table) { return table->busy(); });
-      size.level0 += bytes;
-      size.idle_depth += idle;
-      ++size.depth;
+    for (const TableFile* table : tables) {
+      idle = idle && !table->busy();
+      level0.bytes += table->bytes_with_values();
     }
+    level0.idle_depth += idle;
+    ++level0.depth;
   }
-  return size;
+  return level0;
+}
+
+std::uint64_t bytes_of(std::span<TableFile* const> tables) noexcept {
+  std::uint64_t bytes = 0;
+  for (const TableFile* table : tables) bytes += table->meta().file_bytes;
+  return bytes;
 }
 
 SliceKeys slice_keys(const Version& version, const Shape& shape, const SliceKeys& before) {
@@ -128,7 +117,7 @@ double depth_of(std::span<const std::size_t> depths) noexcept {
 
 double level0_depth(const Version& version, const SliceKeys& keys) {
   std::vector<std::size_t> depths;
-  for (const Slice& slice : slices_between(keys)) depths.push_back(size_of(slice, version).depth);
+  for (const Slice& slice : slices_between(keys)) depths.push_back(level0_of(slice, version).depth);
   return depth_of(depths);
 }
 

@@ -32,13 +32,16 @@ struct Slice {
 /// Everything, divided. Views of the keys.
 std::vector<Slice> slices_between(const SliceKeys& keys);
 
-/// What stands in a slice, with the values that tables refer to. A table in two slices counts in both.
-struct SliceSize {
-  std::uint64_t level0 = 0, upper = 0, bottom = 0;  ///< bytes; upper: between the two
-  std::size_t depth = 0;                            ///< runs of level 0
-  std::size_t idle_depth = 0;                       ///< those of them that are newer than what a job has
+/// What level 0 has in a slice. A table in two slices counts in both.
+struct SliceLevel0 {
+  std::uint64_t bytes = 0;     ///< with the values that tables refer to
+  std::size_t depth = 0;       ///< runs
+  std::size_t idle_depth = 0;  ///< those of them that are newer than what a job has
 };
-SliceSize size_of(const Slice& slice, const Version& version) noexcept;
+SliceLevel0 level0_of(const Slice& slice, const Version& version) noexcept;
+
+/// Of the files.
+std::uint64_t bytes_of(std::span<TableFile* const> tables) noexcept;
 
 /// Keys for what the bottom is now: slices of about an eighth of it, and of a table at least. Those in
 /// `before` stay where they are while their slices are neither much smaller nor much larger, since tables are

@@ -149,7 +149,7 @@ TEST(Slices, LevelZeroGoesDownSliceBySlice) {
     set_busy(*job, false);
     version.remove(job->inputs());
     version.add({.level = job->output_level, .first = 300, .last = 399, .bytes = 64 * mib});
-    EXPECT_EQ(size_of(slices_between(four)[3], *version).depth, flushes);
+    EXPECT_EQ(level0_of(slices_between(four)[3], *version).depth, flushes);
     EXPECT_EQ(level0_depth(*version, four), (3 * (share + flushes) + flushes) / 4.0);
   }
 }
